@@ -1,0 +1,267 @@
+"""The HTTP functions of the sample site: ``get_books`` answers ``GET /_functions/books``.
+
+What the functions remember stands in memory: each worker process remembers its own, and forgets it at its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import html
+import io
+from collections.abc import Iterator
+
+from backend import books, orders
+from backend.people import find_people
+from backend.signatures import is_from_github, is_from_slack, is_from_stripe, is_key
+from wixhttp import (
+    AsyncRequest,
+    Request,
+    Response,
+    badRequest,
+    cors,
+    created,
+    forbidden,
+    limits,
+    notFound,
+    ok,
+    response,
+    serverError,
+)
+from wixhttp.secrets import getSecret
+
+# --- the examples of Velo's reference --------------------------------------------------------------------------------
+
+
+def get_find_me(request: Request) -> Response:
+    """Look somebody up by first and last name: /_functions/find_me/Ada/Lovelace"""
+    # The URL: https://www.example.com/_functions/find_me/Ada/Lovelace
+    options = {"headers": {"Content-Type": "application/json"}}
+    try:
+        items = find_people(request.path[0], request.path[1])
+    except Exception as error:  # noqa: BLE001 - Velo's .catch((error) => ...)
+        return serverError({**options, "body": {"error": error}})
+    # if there are people of that name, they are the answer
+    if len(items) > 0:
+        return ok({**options, "body": {"items": items}})
+    return notFound({**options, "body": {"error": f"'{request.path[0]} {request.path[1]}' was not found"}})
+
+
+def get_books(request: Request) -> Response:
+    """One book by its id in the path, else all, of one author with ?author="""
+    if request.path[0] is None:
+        return ok({"body": {"items": books.find(request.query["author"])}})
+    book = books.get(request.path[0])
+    return notFound({"body": {"error": f"there is no book {request.path[0]}"}}) if book is None else ok(body=book)
+
+
+def post_books(request: Request) -> Response:
+    """Add the book that the body holds as JSON; 201 with where it is now."""
+    item = request.body.json()
+    if not isinstance(item, dict) or not item.get("title"):
+        return badRequest({"body": {"error": "a book is an object with a title"}})
+    inserted = books.insert(item)
+    location = f"{request.baseUrl}/{request.functionName}/{inserted['id']}"
+    return created({"headers": {"Location": location}, "body": {"inserted": inserted}})
+
+
+def put_books(request: Request) -> Response:
+    """Put the book in the body in the place of the one in the path."""
+    item = request.body.json()
+    if not isinstance(item, dict) or not item.get("title"):
+        return badRequest({"body": {"error": "a book is an object with a title"}})
+    updated = books.update(request.path[0], item)
+    if updated is None:
+        return notFound({"body": {"error": f"there is no book {request.path[0]}"}})
+    return ok({"body": {"updated": updated}})
+
+
+def delete_books(request: Request) -> Response:
+    """Remove the book in the path. A DELETE has no body: one that has is 400 before this is called."""
+    removed = books.remove(request.path[0])
+    if removed is None:
+        return notFound({"body": {"error": f"there is no book {request.path[0]}"}})
+    return ok({"body": {"removed": removed}})
+
+
+def use_any(request: Request) -> Response:
+    """Answer every method, each in its own way."""
+    match request.method:
+        case "GET":
+            return ok({"body": {"method": "GET", "query": request.query}})
+        case "POST" | "PUT" | "PATCH":
+            return ok({"body": {"method": request.method, "text": request.body.text()}})
+        case _:
+            return ok({"body": {"method": request.method}})
+
+
+# --- other origins ---------------------------------------------------------------------------------------------------
+
+
+def get_greeting(request: Request) -> Response:
+    """A greeting that pages of every origin may read: /_functions/greeting?name=Ada"""
+    greeting = f"Hello, {request.query['name'] or 'world'}!"
+    return ok({"headers": {"Access-Control-Allow-Origin": "*"}, "body": {"greeting": greeting}})
+
+
+def options_greeting(request: Request) -> Response:
+    """The answer to a browser's preflight, with its CORS headers written by hand."""
+    headers = {
+        "Access-Control-Allow-Origin": "*",
+        "Access-Control-Allow-Methods": "GET, OPTIONS",
+        "Access-Control-Allow-Headers": "Content-Type, X-Requested-With",
+        "Access-Control-Max-Age": "86400",
+    }
+    return response({"status": 204, "headers": headers})
+
+
+@cors(origins=["https://www.example.com"], headers=["Content-Type"])
+def get_prices(request: Request) -> Response:
+    """Prices that pages of one other origin may read; wixhttp answers the preflight."""
+    return ok({"body": {"tea": 4.5, "cups": 12}})
+
+
+# --- other kinds of answers ------------------------------------------------------------------------------------------
+
+
+async def post_quote(request: AsyncRequest) -> Response:
+    """Ask two slow sources at the same time for a price and a stock."""
+    order = await request.body.json()
+    if not isinstance(order, dict) or not isinstance(order.get("item"), str):
+        return badRequest({"body": {"error": "an order is an object with an item"}})
+    price, stock = await asyncio.gather(_price_of(order["item"]), _stock_of(order["item"]))
+    return ok({"body": {"item": order["item"], "price": price, "stock": stock}})
+
+
+async def _price_of(item: str) -> float:
+    await asyncio.sleep(0.1)  # stands for a call to another service
+    return 0.5 * len(item)
+
+
+async def _stock_of(item: str) -> int:
+    await asyncio.sleep(0.1)
+    return 10 * len(item)
+
+
+@limits(timeout=60)
+def get_numbers(request: Request) -> Response:
+    """A long answer, streamed line by line: /_functions/numbers?count=1000"""
+    asked = request.query["count"] or "10"
+    if not (asked.isascii() and asked.isdigit() and len(asked) <= 6):
+        return badRequest({"body": {"error": "count is a whole number of at most six digits"}})
+    return ok({"headers": {"Content-Type": "application/x-ndjson"}, "body": _numbers(int(asked))})
+
+
+def _numbers(count: int) -> Iterator[str]:
+    for number in range(1, count + 1):
+        yield f'{{"number": {number}, "square": {number * number}}}\n'
+
+
+def get_old_page(request: Request) -> Response:
+    """Send a browser on to where the page is now."""
+    return response({"status": 301, "headers": {"Location": f"{request.baseUrl}/page"}})
+
+
+def get_page(request: Request) -> Response:
+    """An HTML page: /_functions/page?name=Ada"""
+    name = html.escape(request.query["name"] or "world")
+    page = f"<!doctype html>\n<title>Hello</title>\n<h1>Hello, {name}!</h1>\n"
+    return ok({"headers": {"Content-Type": "text/html; charset=utf-8"}, "body": page})
+
+
+def get_books_csv(request: Request) -> Response:
+    """All books as a file to download."""
+    table = io.StringIO()
+    writer = csv.DictWriter(table, ["id", "title", "author", "year"], extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(books.find())
+    headers = {"Content-Type": "text/csv; charset=utf-8", "Content-Disposition": 'attachment; filename="books.csv"'}
+    return ok({"headers": headers, "body": table.getvalue()})
+
+
+# --- webhooks --------------------------------------------------------------------------------------------------------
+
+
+def post_github(request: Request) -> Response:
+    """Take GitHub's webhooks, signed with GITHUB_SECRET."""
+    signature = request.headers["X-Hub-Signature-256"]
+    if not is_from_github(getSecret("GITHUB_SECRET"), request.body.buffer(), signature):
+        return forbidden({"body": {"error": "the signature is not right"}})
+    event = request.headers["X-GitHub-Event"]
+    if event == "ping":
+        return ok({"body": {"pong": request.body.json()["zen"]}})
+    print(f"GitHub: {event}, delivery {request.headers['X-GitHub-Delivery']}")
+    return response({"status": 204})
+
+
+@limits(max_body="1MB")
+def post_stripe(request: Request) -> Response:
+    """Take Stripe's events, signed with STRIPE_SECRET less than five minutes ago."""
+    if not is_from_stripe(getSecret("STRIPE_SECRET"), request.body.buffer(), request.headers["Stripe-Signature"]):
+        return badRequest({"body": {"error": "the signature is not right"}})
+    event = request.body.json()
+    if event["type"] == "payment_intent.succeeded":
+        print(f"Stripe: paid, event {event['id']}")
+    return ok({"body": {"received": True}})
+
+
+async def post_slack(request: AsyncRequest) -> Response:
+    """Take Slack's events, signed with SLACK_SECRET, and answer its question whether this is the right URL."""
+    headers = request.headers
+    body = await request.body.buffer()
+    secret = await getSecret("SLACK_SECRET")
+    if not is_from_slack(secret, body, headers["X-Slack-Signature"], headers["X-Slack-Request-Timestamp"]):
+        return response({"status": 401, "body": {"error": "the signature is not right"}})
+    event = await request.body.json()
+    if event["type"] == "url_verification":
+        return ok({"body": event["challenge"]})
+    print(f"Slack: {event['type']}")
+    return ok()
+
+
+# --- Zapier ----------------------------------------------------------------------------------------------------------
+
+
+def get_orders(request: Request) -> Response:
+    """Zapier's polling trigger: the newest orders first, each with an id by which Zapier knows those it has seen."""
+    if not _has_key(request):
+        return _no_key()
+    return ok({"body": orders.newest_first()})
+
+
+def post_orders(request: Request) -> Response:
+    """Zapier's action: create the order that the body holds as JSON."""
+    if not _has_key(request):
+        return _no_key()
+    order = request.body.json()
+    quantity = order.get("quantity", 1) if isinstance(order, dict) else None
+    if not isinstance(quantity, int) or not isinstance(order.get("item"), str):
+        return badRequest({"body": {"error": "an order is an object with an item and a whole quantity"}})
+    return created({"body": orders.place(order["item"], quantity)})
+
+
+def post_order_hooks(request: Request) -> Response:
+    """Zapier's REST hook: subscribe the URL in hookUrl to new orders; the id is for unsubscribing."""
+    if not _has_key(request):
+        return _no_key()
+    asked = request.body.json()
+    url = asked.get("hookUrl") if isinstance(asked, dict) else None
+    if not isinstance(url, str) or not url.startswith("https://hooks.zapier.com/"):
+        return badRequest({"body": {"error": "hookUrl is a URL of hooks.zapier.com"}})
+    return created({"body": {"id": orders.subscribe(url)}})
+
+
+def delete_order_hooks(request: Request) -> Response:
+    """Zapier's REST hook: unsubscribe the id in the path."""
+    if not _has_key(request):
+        return _no_key()
+    orders.unsubscribe(request.path[0])
+    return response({"status": 204})
+
+
+def _has_key(request: Request) -> bool:
+    return is_key(getSecret("ZAPIER_KEY"), request.headers["X-Api-Key"])
+
+
+def _no_key() -> Response:
+    return response({"status": 401, "body": {"error": "send the key in X-Api-Key"}})

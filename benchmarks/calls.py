@@ -1,0 +1,199 @@
+"""One candidate in a process of its own: load it, check its answer, make calls.
+
+A call is what a server does with a WSGI application: a fresh environ, start_response, every chunk, close. The cost of
+the copied environ and of the `BytesIO` is part of every figure, the same for all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+from time import perf_counter
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+
+import workload
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+
+
+class Candidate(NamedTuple):
+    """A WSGI application to import, and the settings it reads at import."""
+
+    target: str
+    settings: Mapping[str, str] = MappingProxyType({})
+    functions: int = 0
+    """How many functions its generated project has; 0: it serves `benchmarks/site`."""
+    logs: bool = False
+    """Whether a call writes to standard output; checked, as a log that is off costs nothing and proves nothing."""
+
+
+class Case(NamedTuple):
+    method: str
+    path: str
+    query: str
+    body: bytes
+    answer: Any
+
+
+_QUIET = {"WIXHTTP_PROJECT": str(workload.SITE), "WIXHTTP_ACCESS_LOG": "false"}
+
+CANDIDATES = {
+    "bare": Candidate("peers.bare_app:application"),
+    "wixhttp": Candidate("wixhttp.wsgi:application", _QUIET),
+    "wixhttp-access-log": Candidate("logged_app:application", _QUIET | {"WIXHTTP_ACCESS_LOG": "true"}, logs=True),
+    "falcon": Candidate("peers.falcon_app:application"),
+    "bottle": Candidate("peers.bottle_app:application"),
+    "werkzeug": Candidate("peers.werkzeug_app:application"),
+    "flask": Candidate("peers.flask_app:application"),
+    "functions-framework": Candidate("peers.functions_app:application"),
+    "wixhttp-1-function": Candidate("wixhttp.wsgi:application", _QUIET, 1),
+    "wixhttp-10000-functions": Candidate("wixhttp.wsgi:application", _QUIET, 10_000),
+}
+
+CASES = {
+    "get": Case("GET", workload.PRODUCT_PATH, workload.PRODUCT_QUERY, b"", workload.PRODUCT),
+    "post": Case("POST", workload.ECHO_PATH, "", workload.ORDER_JSON, workload.ORDER),
+    "last": Case("GET", "/_functions/last", "", b"", {"n": 1}),
+}
+
+
+def serve(name: str, case: Case, calls: int) -> None:
+    """Make `calls` calls at once, and again for every line on standard input; print microseconds per call, as JSON.
+
+    A candidate that cannot be imported, or answers wrongly, is one line with `error`.
+    """
+    with _output_kept_apart() as out, _project(CANDIDATES[name]) as settings:
+        os.environ.update(settings)
+        try:
+            application = _load(CANDIDATES[name].target)
+            with _written() as size:
+                check(application, case)
+                if bool(size()) != CANDIDATES[name].logs:
+                    raise ValueError(f"wrote {size()} bytes to standard output")
+        except Exception as error:  # noqa: BLE001  # a peer may fail in any way, and the table says which
+            print(json.dumps({"error": f"{type(error).__name__}: {error}"}), file=out, flush=True)
+            return
+        while True:
+            print(json.dumps({"microseconds": time_calls(application, case, calls)}), file=out, flush=True)
+            if not sys.stdin.readline():
+                return
+
+
+def check(application: WSGIApplication, case: Case) -> None:
+    """Make one call.
+
+    Raises:
+        ValueError: the answer is not a 200 with the case's JSON.
+    """
+    seen: list[str] = []
+
+    def start_response(status: str, *_: object) -> Any:
+        seen.append(status)
+
+    chunks = application(_environ(case) | {"wsgi.input": BytesIO(case.body)}, start_response)
+    body = b"".join(chunks)
+    getattr(chunks, "close", lambda: None)()
+    if not seen[0].startswith("200 ") or json.loads(body) != case.answer:
+        raise ValueError(f"answered {seen[0]!r} {body[:200]!r}, not {case.answer!r}")
+
+
+def time_calls(application: WSGIApplication, case: Case, calls: int) -> float:
+    """Microseconds per call, the mean of `calls` calls in a row."""
+    environ, body = _environ(case), case.body
+
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Any:
+        return None
+
+    begin = perf_counter()
+    for _ in range(calls):
+        call = environ.copy()
+        call["wsgi.input"] = BytesIO(body)
+        chunks = application(call, start_response)
+        for _chunk in chunks:
+            pass
+        close = getattr(chunks, "close", None)
+        if close is not None:
+            close()
+    return (perf_counter() - begin) / calls * 1e6
+
+
+def _environ(case: Case) -> WSGIEnvironment:
+    """What gunicorn hands to an application for a request of `wrk`, without `wsgi.input`."""
+    target = f"{case.path}?{case.query}" if case.query else case.path
+    content = {"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(case.body))} if case.body else {}
+    return content | {
+        "REQUEST_METHOD": case.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": case.path.replace("%20", " "),
+        "RAW_URI": target,
+        "QUERY_STRING": case.query,
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "8080",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "SERVER_SOFTWARE": "gunicorn",
+        "REMOTE_ADDR": "127.0.0.1",
+        "REMOTE_PORT": "50000",
+        "HTTP_HOST": "127.0.0.1:8080",
+        "HTTP_USER_AGENT": "benchmark",
+        "HTTP_ACCEPT": "*/*",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        "wsgi.input_terminated": True,
+    }
+
+
+def _load(target: str) -> WSGIApplication:
+    module, _, attribute = target.partition(":")
+    application: WSGIApplication = getattr(import_module(module), attribute)
+    return application
+
+
+@contextmanager
+def _project(candidate: Candidate) -> Iterator[Mapping[str, str]]:
+    """The candidate's settings, with a generated project where it wants one."""
+    if not candidate.functions:
+        yield candidate.settings
+        return
+    with TemporaryDirectory() as folder:
+        backend = Path(folder, "backend")
+        backend.mkdir()
+        names = [f"f{number}" for number in range(1, candidate.functions)] + ["last"]
+        source = "".join(f'def get_{name}(request):\n    return ok({{"body": {{"n": 1}}}})\n\n\n' for name in names)
+        Path(backend, "http_functions.py").write_text(f"from wixhttp import ok\n\n\n{source}", encoding="utf-8")
+        yield {**candidate.settings, "WIXHTTP_PROJECT": folder}
+
+
+@contextmanager
+def _output_kept_apart() -> Iterator[TextIO]:
+    """Standard output for the figures; what the candidate itself writes to it goes to the null device."""
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.close(null)
+        yield out
+
+
+@contextmanager
+def _written() -> Iterator[Callable[[], int]]:
+    """How many bytes went to standard output so far, inside the block."""
+    before = os.dup(1)
+    with TemporaryFile() as file:
+        os.dup2(file.fileno(), 1)
+        try:
+            yield lambda: os.fstat(file.fileno()).st_size
+        finally:
+            os.dup2(before, 1)
+            os.close(before)

@@ -1,0 +1,12 @@
+"""wixhttp's WSGI application with the access log of `wixhttp serve`: a line of JSON per call, written at once.
+
+`wixhttp.wsgi:application` itself logs through `logging`, which writes nothing until a server sets it up.
+"""
+
+from wixhttp.app import App
+from wixhttp.config import load_config
+from wixhttp.logs import AccessLog, LineWriter
+from wixhttp.site import load_site
+from wixhttp.wsgi import WSGIApplication
+
+application = WSGIApplication(App(load_site(load_config()), AccessLog(LineWriter(), json=True)))

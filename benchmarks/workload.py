@@ -1,0 +1,30 @@
+"""What every candidate is asked, and what it must answer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+BENCHMARKS = Path(__file__).parent
+SITE = BENCHMARKS / "site"
+
+PRODUCT_PATH = "/_functions/product/sku%2042"
+PRODUCT_ASYNC_PATH = "/_functions/productasync/sku%2042"
+PRODUCT_QUERY = "q=blue+chair"
+PRODUCT: Any = {"id": "sku 42", "q": "blue chair", "price": 12.5, "tags": ["a", "b"]}
+
+ECHO_PATH = "/_functions/echo"
+ORDER_BYTES = 1024
+
+
+def _order() -> dict[str, Any]:
+    """An order of an online shop whose compact JSON is `ORDER_BYTES` long."""
+    item = {"sku": "sku 42", "name": "blue chair", "quantity": 2, "price": 12.5, "options": {"color": "blue"}}
+    order: dict[str, Any] = {"id": 1, "paid": True, "coupon": None, "items": [item] * 6, "note": ""}
+    missing = ORDER_BYTES - len(json.dumps(order, separators=(",", ":")))
+    return order | {"note": "x" * missing}
+
+
+ORDER = _order()
+ORDER_JSON = json.dumps(ORDER, separators=(",", ":")).encode()

@@ -1,0 +1,67 @@
+"""What is loaded when: fresh processes, and the public names."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import wixhttp
+from tests.doors import write_project
+
+PUBLIC = [
+    "ok", "created", "badRequest", "forbidden", "notFound", "serverError", "response", "Response", "Request",
+    "AsyncRequest", "limits", "cors", "WixHTTPError", "HTTPError", "InvalidJSON", "EncodeError", "ProjectError",
+    "ConfigError", "SecretNotFound",
+]  # fmt: skip
+HEAVY = {"click", "gunicorn", "asyncio", "sqlite3", "werkzeug", "pytest", "concurrent.futures"}
+ROOMS = sorted(path.stem for path in Path(wixhttp.__file__).parent.glob("*.py") if path.stem != "__main__")
+
+
+def loaded_by(code: str) -> set[str]:
+    """The modules that a fresh process has loaded after ``code``."""
+    end = "\nimport json, sys; sys.stdout.write(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code + end], capture_output=True, check=True, timeout=60)
+    return set(json.loads(done.stdout))
+
+
+def test_the_public_names() -> None:
+    assert wixhttp.__all__ == PUBLIC
+    assert [name for name in PUBLIC if not hasattr(wixhttp, name)] == []
+
+
+def test_import_wixhttp_loads_nothing_heavy() -> None:
+    loaded = loaded_by("import wixhttp")
+    assert loaded & HEAVY == set()
+    assert "wixhttp.request" in loaded
+
+
+def test_def_functions_over_wsgi_load_no_asyncio(tmp_path: Path) -> None:
+    write_project(
+        tmp_path, "def get_x(request): return ok(request.path)\ndef get_s(request): return ok(body=iter(['a']))"
+    )
+    loaded = loaded_by(
+        f"""
+import io
+from wixhttp.wsgi import make_application
+application = make_application({str(tmp_path)!r})
+for target in ("/_functions/x/a", "/_functions/s", "/_functions/none"):
+    environ = {{"REQUEST_METHOD": "GET", "PATH_INFO": target, "HTTP_HOST": "a", "wsgi.url_scheme": "http",
+               "wsgi.input": io.BytesIO(), "SERVER_PROTOCOL": "HTTP/1.1", "SERVER_NAME": "a", "SERVER_PORT": "80"}}
+    statuses = []
+    body = b"".join(application(environ, lambda status, headers, exc_info=None: statuses.append(status)))
+    assert statuses[0][:3] == ("404" if "none" in target else "200"), statuses
+"""
+    )
+    assert loaded & (HEAVY - {"concurrent.futures"}) == set()
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_examples_in_docstrings_are_true(room: str) -> None:
+    module = importlib.import_module("wixhttp" if room == "__init__" else f"wixhttp.{room}")
+    assert doctest.testmod(module).failed == 0

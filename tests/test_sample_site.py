@@ -1,0 +1,439 @@
+"""The sample site, example by example, as `wixhttp serve` answers it."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import hmac
+import json
+import runpy
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.servers import PATIENCE, Server, serving
+from wixhttp.testing import TestClient
+
+ROOT = Path(__file__).parents[1]
+DELIVERIES = sorted((ROOT / "tests/data/github").glob("*.json"))
+SECRETS = dict(line.split("=", 1) for line in (ROOT / ".env").read_text().splitlines() if line[:1] not in ("#", ""))
+KEY = {"X-Api-Key": SECRETS["ZAPIER_KEY"]}
+signatures: Any = runpy.run_path(str(ROOT / "backend/signatures.py"))  # the tests themselves import no "backend"
+ORDER = {"id", "item", "quantity", "created"}
+
+
+class Site:
+    """The sample site on a running server, and requests to it."""
+
+    def __init__(self, server: Server, session: requests.Session) -> None:
+        self.server = server
+        self.url = server.url
+        self.session = session
+        session.trust_env = False
+
+    def ask(self, method: str, path: str, **options: Any) -> requests.Response:
+        return self.session.request(method, f"{self.url}/_functions/{path}", timeout=PATIENCE, **options)
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        return self.ask("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> requests.Response:
+        return self.ask("POST", path, **options)
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    # One worker: its functions remember in memory. The secrets are those of the sample, whatever this machine has.
+    without: dict[str, Any] = dict.fromkeys(SECRETS)
+    with serving(ROOT, "--workers", "1", **without) as server, requests.Session() as session:
+        yield Site(server, session)
+
+
+# --- the examples of Velo's reference --------------------------------------------------------------------------------
+
+
+def test_find_me_answers_ok_or_not_found(site: Site) -> None:
+    found = site.get("find_me/Grace/Hopper")
+    assert (found.status_code, found.headers["Content-Type"]) == (200, "application/json")
+    assert found.json() == {"items": [{"firstName": "Grace", "lastName": "Hopper", "born": 1906}]}
+    missing = site.get("find_me/No/One")
+    assert (missing.status_code, missing.headers["Content-Type"]) == (404, "application/json")
+    assert missing.json() == {"error": "'No One' was not found"}
+    assert site.get("find_me").status_code == 404
+
+
+def test_find_me_answers_server_error_with_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    # No visitor can make the look-up fail, so this one is made to, without a server.
+    def broken(first: str | None, last: str | None) -> list[object]:
+        raise RuntimeError("the list is gone")
+
+    client = TestClient(ROOT)
+    find_me = client.app.site.functions.resolve("find_me", "GET")
+    assert find_me is not None
+    monkeypatch.setitem(find_me.target.__globals__, "find_people", broken)
+    answer = client.get("find_me/Ada/Lovelace")
+    assert (answer.status_code, answer.json()) == (500, {"error": "the list is gone"})
+
+
+def test_books_are_created_read_changed_and_removed(site: Site) -> None:
+    made = site.post("books", json={"title": "Kindred", "author": "Octavia E. Butler", "id": "made up"})
+    assert made.status_code == 201
+    number = made.json()["inserted"]["id"]
+    assert made.json() == {"inserted": {"title": "Kindred", "author": "Octavia E. Butler", "id": number}}
+    assert made.headers["Location"] == f"{site.url}/_functions/books/{number}"
+    assert site.session.get(made.headers["Location"], timeout=20).json() == made.json()["inserted"]
+
+    changed = site.ask("PUT", f"books/{number}", json={"title": "Kindred", "year": 1979})
+    assert (changed.status_code, changed.json()) == (200, {"updated": {"title": "Kindred", "year": 1979, "id": number}})
+
+    removed = site.ask("DELETE", f"books/{number}")
+    assert (removed.status_code, removed.json()) == (200, {"removed": changed.json()["updated"]})
+    for answer in (
+        site.get(f"books/{number}"),
+        site.ask("PUT", f"books/{number}", json={"title": "again"}),
+        site.ask("DELETE", f"books/{number}"),
+    ):
+        assert (answer.status_code, answer.json()) == (404, {"error": f"there is no book {number}"})
+
+
+def test_books_are_listed_whole_and_by_author(site: Site) -> None:
+    titles = {book["title"] for book in site.get("books").json()["items"]}
+    assert {"Solaris", "The Dispossessed", "The Left Hand of Darkness"} <= titles
+    items = site.get("books", params={"author": "Stanisław Lem"}).json()["items"]
+    assert items == [{"id": "2", "title": "Solaris", "author": "Stanisław Lem", "year": 1961}]
+    assert site.get("books?author=Nobody").json() == {"items": []}
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_a_book_that_is_none_is_a_bad_request(site: Site, method: str) -> None:
+    for book in ({"author": "Anonymous"}, ["title"], "title", None):
+        answer = site.ask(method, "books/2", data=json.dumps(book))
+        assert (answer.status_code, answer.json()) == (400, {"error": "a book is an object with a title"})
+    cut = site.ask(method, "books/2", data='{"title": ')
+    assert (cut.status_code, cut.headers["Content-Type"]) == (400, "application/problem+json")
+    assert site.get("books/2").json()["title"] == "Solaris"
+
+
+def test_a_delete_with_a_body_or_a_json_type_is_refused_before_the_function(site: Site) -> None:
+    for options in ({"data": "x"}, {"headers": {"Content-Type": "application/json"}}):
+        answer = site.ask("DELETE", "books/1", **options)
+        assert (answer.status_code, answer.json()["title"]) == (400, "Bad Request")
+    assert site.get("books/1").status_code == 200
+
+
+def test_use_answers_every_method_in_its_own_way(site: Site) -> None:
+    assert site.get("any?a=1&a=2&b").json() == {"method": "GET", "query": {"a": "2", "b": ""}}
+    for method in ("POST", "PUT", "PATCH"):
+        assert site.ask(method, "any", data="text").json() == {"method": method, "text": "text"}
+    for method in ("DELETE", "OPTIONS"):
+        assert site.ask(method, "any").json() == {"method": method}
+    head = site.ask("HEAD", "any")
+    assert (head.status_code, head.content) == (200, b"")
+
+
+def test_what_the_functions_import_is_no_function(site: Site) -> None:
+    for name in ("find", "Request", "http_functions", "__class__", "get_books", "secret"):
+        assert site.get(name).status_code == 404
+    answer = site.ask("PATCH", "books/1")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "DELETE, GET, HEAD, POST, PUT")
+
+
+# --- other origins ---------------------------------------------------------------------------------------------------
+
+
+def test_cors_headers_written_by_hand(site: Site) -> None:
+    asking = {"Origin": "https://anyone.example", "Access-Control-Request-Method": "GET"}
+    preflight = site.ask("OPTIONS", "greeting", headers=asking)
+    assert (preflight.status_code, preflight.content) == (204, b"")
+    assert {name: value for name, value in preflight.headers.items() if name.startswith("Access-Control-")} == {
+        "Access-Control-Allow-Origin": "*",
+        "Access-Control-Allow-Methods": "GET, OPTIONS",
+        "Access-Control-Allow-Headers": "Content-Type, X-Requested-With",
+        "Access-Control-Max-Age": "86400",
+    }
+    answer = site.get("greeting?name=Ada", headers={"Origin": "https://anyone.example"})
+    assert (answer.json(), answer.headers["Access-Control-Allow-Origin"]) == ({"greeting": "Hello, Ada!"}, "*")
+
+
+def test_cors_by_decorator_lets_one_origin_in(site: Site) -> None:
+    asking = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "content-type"}
+    preflight = site.ask("OPTIONS", "prices", headers={"Origin": "https://www.example.com", **asking})
+    assert preflight.status_code == 204
+    assert preflight.headers["Access-Control-Allow-Origin"] == "https://www.example.com"
+    assert preflight.headers["Access-Control-Allow-Headers"] == "Content-Type"
+    assert preflight.headers["Vary"] == "Origin"
+    refused = site.ask("OPTIONS", "prices", headers={"Origin": "https://elsewhere.example", **asking})
+    assert "Access-Control-Allow-Origin" not in refused.headers
+
+    answer = site.get("prices", headers={"Origin": "https://www.example.com"})
+    assert answer.json() == {"tea": 4.5, "cups": 12}
+    assert answer.headers["Access-Control-Allow-Origin"] == "https://www.example.com"
+    other = site.get("prices", headers={"Origin": "https://elsewhere.example"})
+    assert (other.status_code, other.headers["Vary"]) == (200, "Origin")
+    assert "Access-Control-Allow-Origin" not in other.headers
+
+
+# --- other kinds of answers ------------------------------------------------------------------------------------------
+
+
+def test_an_async_function_answers(site: Site) -> None:
+    answer = site.post("quote", json={"item": "tea"})
+    assert (answer.status_code, answer.json()) == (200, {"item": "tea", "price": 1.5, "stock": 30})
+    assert site.post("quote", json=[]).status_code == 400
+    assert site.post("quote", data="{").headers["Content-Type"] == "application/problem+json"
+
+
+def test_a_stream_comes_in_chunks(site: Site) -> None:
+    with site.get("numbers?count=100000", stream=True) as answer:
+        assert answer.headers["Content-Type"] == "application/x-ndjson"
+        assert answer.headers["Transfer-Encoding"] == "chunked"
+        assert "Content-Length" not in answer.headers
+        lines = list(answer.iter_lines())
+    assert (len(lines), json.loads(lines[-1])) == (100_000, {"number": 100_000, "square": 10_000_000_000})
+    assert site.get("numbers").text.count("\n") == 10
+    for count in ("-1", "x", "1000000", "²"):
+        assert site.get("numbers", params={"count": count}).status_code == 400
+
+
+def test_a_redirect_leads_to_the_page(site: Site) -> None:
+    answer = site.get("old_page", allow_redirects=False)
+    assert (answer.status_code, answer.content) == (301, b"")
+    assert answer.headers["Location"] == f"{site.url}/_functions/page"
+    followed = site.get("old_page")
+    assert (followed.status_code, [each.status_code for each in followed.history]) == (200, [301])
+    assert "<h1>Hello, world!</h1>" in followed.text
+
+
+def test_the_page_is_html_and_escapes_what_it_is_given(site: Site) -> None:
+    answer = site.get("page", params={"name": "<script>alert('é')</script>"})
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "<h1>Hello, &lt;script&gt;alert(&#x27;é&#x27;)&lt;/script&gt;!</h1>" in answer.text
+
+
+def test_a_book_without_author_and_year_is_listed_and_in_the_csv(site: Site) -> None:
+    number = site.post("books", json={"title": "Beowulf"}).json()["inserted"]["id"]
+    assert {"id": number, "title": "Beowulf"} in site.get("books").json()["items"]
+    assert site.get("books?author=Nobody").json() == {"items": []}
+    answer = site.get("books_csv")
+    assert (answer.status_code, answer.text.splitlines()[-1]) == (200, f"{number},Beowulf,,")
+    assert site.ask("DELETE", f"books/{number}").status_code == 200
+
+
+def test_the_csv_is_a_download(site: Site) -> None:
+    answer = site.get("books_csv")
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="books.csv"'
+    rows = list(csv.DictReader(answer.content.decode().splitlines()))
+    assert {"id": "2", "title": "Solaris", "author": "Stanisław Lem", "year": "1961"} in rows
+
+
+# --- GitHub ----------------------------------------------------------------------------------------------------------
+
+
+def _from_github(body: bytes, event: str, **headers: str | None) -> dict[str, Any]:
+    """Body and headers as GitHub sends them; a header of ``None`` is left out."""
+    signature = hmac.new(SECRETS["GITHUB_SECRET"].encode(), body, hashlib.sha256).hexdigest()
+    sent = {
+        "Content-Type": "application/json",
+        "User-Agent": "GitHub-Hookshot/044aadd",
+        "X-GitHub-Event": event,
+        "X-GitHub-Delivery": "72d3162e-cc78-11e3-81ab-4c9367dc0958",
+        "X-Hub-Signature-256": f"sha256={signature}",
+        **{name.replace("_", "-"): value for name, value in headers.items()},
+    }
+    return {"data": body, "headers": {name: value for name, value in sent.items() if value is not None}}
+
+
+@pytest.mark.parametrize("file", DELIVERIES, ids=lambda file: file.stem)
+def test_a_delivery_of_github_is_taken_as_it_was_sent_and_no_other(site: Site, file: Path) -> None:
+    body = file.read_bytes()
+    event = file.name.partition(".")[0]
+    signed = _from_github(body, event)
+    taken = site.post("github", **signed)
+    if event == "ping":
+        assert (taken.status_code, taken.json()) == (200, {"pong": json.loads(body)["zen"]})
+    else:
+        assert (taken.status_code, taken.content) == (204, b"")
+        site.server.wait_for_message(f"GitHub: {event}, delivery 72d3162e-", function="post_github")
+    for position in (0, len(body) // 2, len(body) - 1):
+        altered = bytearray(body)
+        altered[position] ^= 1
+        refused = site.post("github", data=bytes(altered), headers=signed["headers"])
+        assert (refused.status_code, refused.json()) == (403, {"error": "the signature is not right"})
+    # the same value in other bytes is another delivery
+    assert site.post("github", data=json.dumps(json.loads(body)), headers=signed["headers"]).status_code == 403
+    assert site.post("github", data=body[:-1], headers=signed["headers"]).status_code == 403
+
+
+def test_a_delivery_without_a_right_signature_is_refused(site: Site) -> None:
+    body = DELIVERIES[0].read_bytes()
+    right = _from_github(body, "push")["headers"]["X-Hub-Signature-256"]
+    other = "sha256=" + hmac.new(b"another secret", body, hashlib.sha256).hexdigest()
+    wrong = (None, "", "sha256=", right[7:], right.upper(), right + "0", right[:-1], f"sha1={right[7:]}", other, "é")
+    for signature in wrong:
+        answer = site.post("github", **_from_github(body, "push", X_Hub_Signature_256=signature))
+        assert answer.status_code == 403, signature
+    assert site.get("github").status_code == 405
+
+
+def test_the_signature_is_the_one_that_github_documents() -> None:
+    # docs.github.com, "Validating webhook deliveries", section "Testing the webhook payload validation"
+    signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+    assert signatures["is_from_github"]("It's a Secret to Everybody", b"Hello, World!", signature)
+    assert not signatures["is_from_github"]("It's a Secret to Everybody", b"Hello, World?", signature)
+
+
+# --- Stripe ----------------------------------------------------------------------------------------------------------
+
+EVENT = json.dumps(
+    {
+        "id": "evt_1",
+        "object": "event",
+        "type": "payment_intent.succeeded",
+        "data": {"object": {"id": "pi_1", "amount": 1999, "currency": "eur", "description": "Thé"}},
+    },
+    indent=2,
+).encode()
+
+
+def _stripe(body: bytes, age: float = 0, secret: str = SECRETS["STRIPE_SECRET"]) -> tuple[str, str]:
+    sent = str(int(time.time() - age))
+    return sent, hmac.new(secret.encode(), sent.encode() + b"." + body, hashlib.sha256).hexdigest()
+
+
+def _post_stripe(site: Site, header: str | None, body: bytes = EVENT) -> int:
+    headers = {"Content-Type": "application/json; charset=utf-8", "Stripe-Signature": header}
+    answer = site.post("stripe", data=body, headers=headers)  # a header of None is not sent
+    if answer.status_code == 200:
+        assert answer.json() == {"received": True}
+    else:
+        assert answer.json() == {"error": "the signature is not right"}
+    return answer.status_code
+
+
+def test_an_event_of_stripe_is_taken(site: Site) -> None:
+    sent, right = _stripe(EVENT)
+    _, rolled = _stripe(EVENT, secret="the secret before")
+    assert _post_stripe(site, f"t={sent},v1={right}") == 200
+    assert _post_stripe(site, f"t={sent},v1={rolled},v1={right},v0={rolled}") == 200
+    site.server.wait_for_message("Stripe: paid, event evt_1", function="post_stripe")
+    earlier, signature = _stripe(EVENT, age=290)
+    assert _post_stripe(site, f"t={earlier},v1={signature}") == 200
+
+
+def test_an_event_of_stripe_that_is_old_altered_or_not_signed_is_refused(site: Site) -> None:
+    sent, right = _stripe(EVENT)
+    for age in (310, -310, 86_400):
+        old, signature = _stripe(EVENT, age)
+        assert _post_stripe(site, f"t={old},v1={signature}") == 400, age
+    for position in range(0, len(EVENT), 17):
+        altered = bytearray(EVENT)
+        altered[position] ^= 1
+        assert _post_stripe(site, f"t={sent},v1={right}", bytes(altered)) == 400
+    _, other = _stripe(EVENT, secret="another secret")
+    for header in (
+        None, "", f"t={sent}", f"v1={right}", f"t={sent},v0={right}", f"t={sent},v1={other}", f"t={sent},v1=",
+        f"t={sent},t={sent},v1={right}", f"t=,v1={right}", f"t=soon,v1={right}", f"t={sent}.0,v1={right}",
+        f"t=-{sent},v1={right}", f"t={'9' * 5000},v1={right}", f"t={sent}0,v1={right}", "é", "t=²,v1=é", "=,=,,",
+    ):  # fmt: skip
+        assert _post_stripe(site, header) == 400, header
+
+
+# --- Slack -----------------------------------------------------------------------------------------------------------
+
+
+def _slack(body: bytes, age: float = 0) -> dict[str, str | None]:
+    sent = str(int(time.time() - age))
+    signature = hmac.new(SECRETS["SLACK_SECRET"].encode(), f"v0:{sent}:".encode() + body, hashlib.sha256).hexdigest()
+    return {"X-Slack-Request-Timestamp": sent, "X-Slack-Signature": f"v0={signature}"}
+
+
+def test_slack_is_given_its_challenge_and_its_events_are_taken(site: Site) -> None:
+    asked = json.dumps({"type": "url_verification", "token": "t", "challenge": "3eZbrw1aBm2rZgRNFdxV"}).encode()
+    answer = site.post("slack", data=asked, headers=_slack(asked))
+    assert (answer.status_code, answer.text) == (200, "3eZbrw1aBm2rZgRNFdxV")
+    event = json.dumps({"type": "event_callback", "event": {"type": "app_mention"}}).encode()
+    answer = site.post("slack", data=event, headers=_slack(event))
+    assert (answer.status_code, answer.content) == (200, b"")
+    for headers in (_slack(event, 310), _slack(asked), {}, {**_slack(event), "X-Slack-Request-Timestamp": None}):
+        assert site.post("slack", data=event, headers=headers).status_code == 401
+
+
+def test_the_signature_is_the_one_that_slack_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    # api.slack.com/authentication/verifying-requests-from-slack, the worked example
+    body = (
+        b"token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V"
+        b"&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text="
+        b"&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN"
+        b"&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c"
+    )
+    signature = "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503"
+    monkeypatch.setattr(time, "time", lambda: 1531420618)
+    assert signatures["is_from_slack"]("8f742231b10e8888abcd99yyyzzz85a5", body, signature, "1531420618")
+
+
+# --- Zapier ----------------------------------------------------------------------------------------------------------
+
+
+def test_zapiers_polling_trigger_gets_the_newest_orders_first(site: Site) -> None:
+    made = site.post("orders", json={"item": "sugar", "quantity": 3}, headers=KEY).json()
+    orders = site.get("orders", headers=KEY).json()
+    assert orders[0] == made
+    assert [order["id"] for order in orders] == sorted({order["id"] for order in orders}, reverse=True)
+    assert orders[-1] == {"id": 1, "item": "tea", "quantity": 2, "created": "2025-01-07T09:30:00.000Z"}
+
+
+def test_zapiers_action_creates_an_order(site: Site) -> None:
+    answer = site.post("orders", json={"item": "milk"}, headers=KEY)
+    assert answer.status_code == 201
+    made = answer.json()
+    assert (set(made), made["item"], made["quantity"]) == (ORDER, "milk", 1)
+    for wrong in ("[]", "null", "{}", '{"item": 1}', '{"item": "tea", "quantity": "2"}'):
+        assert site.post("orders", data=wrong, headers=KEY).status_code == 400
+
+
+def test_zapiers_rest_hook_is_told_of_orders_until_it_unsubscribes(site: Site) -> None:
+    hook = "https://hooks.zapier.com/hooks/standard/1/abc/"
+    answer = site.post("order_hooks", json={"hookUrl": hook}, headers=KEY)
+    assert answer.status_code == 201
+    number = answer.json()["id"]
+    order = site.post("orders", json={"item": "jam"}, headers=KEY).json()
+    site.server.wait_for_message(f"hook {number}: order {order['id']} would be sent to {hook}")
+
+    for _ in range(2):
+        gone = site.ask("DELETE", f"order_hooks/{number}", headers=KEY)
+        assert (gone.status_code, gone.content) == (204, b"")
+    answer = site.post("orders", json={"item": "honey"}, headers=KEY)
+    order = answer.json()
+    site.server.wait_for_message("/_functions/orders 201", request_id=answer.headers["X-Request-Id"])
+    assert not [line for line in site.server.messages() if f"order {order['id']} would" in line]
+    for url in ("http://169.254.169.254/", "https://hooks.zapier.com.evil.example/", 1, None):
+        assert site.post("order_hooks", json={"hookUrl": url}, headers=KEY).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "orders"), ("POST", "orders"), ("POST", "order_hooks"), ("DELETE", "order_hooks/1")],
+)
+def test_zapier_needs_its_key(site: Site, method: str, path: str) -> None:
+    for headers in ({}, {"X-Api-Key": ""}, {"X-Api-Key": "wrong"}, {"X-Api-Key": KEY["X-Api-Key"] + "é"}):
+        answer = site.ask(method, path, headers={name: value.encode("utf-8") for name, value in headers.items()})
+        assert (answer.status_code, answer.json()) == (401, {"error": "send the key in X-Api-Key"})
+
+
+# --- the site as a whole ---------------------------------------------------------------------------------------------
+
+
+def test_no_secret_is_in_the_log(site: Site) -> None:
+    site.post("github", **_from_github(b"{}", f"a {SECRETS['GITHUB_SECRET']} b"))
+    site.server.wait_for_message("GitHub: a *** b")
+    assert not [line for line in site.server.lines for value in SECRETS.values() if value in str(line)]
+
+
+def test_no_function_failed(site: Site) -> None:
+    assert not [line for line in site.server.lines if line.get("severity") == "ERROR" or line.get("status", 0) >= 500]
+    assert site.server.errors == ""

@@ -1,0 +1,111 @@
+"""`wixhttp serve --worker-class gthread|gevent|sync`: the WSGI application, with the same answers."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from tests.servers import SITES, Server, ask, connect, missing, read_answer, serving
+
+SITE = SITES / "served"
+PATIENT = 60  # seconds until a request is a failure
+
+
+@pytest.fixture(scope="module", params=["gthread", "gevent", "sync"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    if request.param == "gevent" and importlib.util.find_spec("gevent") is None:
+        missing("gevent is not installed: pip install 'wixhttp[gevent]'")
+    flags = ("--worker-class", request.param, "--workers", "2", "--timeout", "1")
+    with serving(SITE, *flags, WIXHTTP_BODY_TIMEOUT="1") as server:
+        yield server
+        assert server.stop() == 0
+
+
+def get(server: Server, target: str) -> requests.Response:
+    return requests.get(f"{server.url}/_functions/{target}", timeout=PATIENT)
+
+
+def test_answers(server: Server) -> None:
+    for name in ("hello", "ahello"):
+        assert get(server, f"{name}/x?q=1").json() == {"hello": "x", "q": "1"}
+    for name in ("stream", "astream"):
+        assert get(server, name).text == "line 0\nline 1\nline 2\n"
+    assert get(server, "file").content == b"0123456789" * 20_000
+    assert requests.head(f"{server.url}/_functions/astream", timeout=PATIENT).content == b""
+    assert get(server, "about").json()["baseUrl"] == f"{server.url}/_functions"
+
+
+def test_bodies(server: Server) -> None:
+    body = bytes(range(256)) * 100
+    for name in ("echo", "aecho"):
+        assert requests.post(f"{server.url}/_functions/{name}", data=body, timeout=PATIENT).content == body
+        chunked = requests.post(f"{server.url}/_functions/{name}", data=iter([body, b"!"]), timeout=PATIENT)
+        assert chunked.content == body + b"!"
+    assert requests.post(f"{server.url}/_functions/echo", data=b"x" * 600_000, timeout=PATIENT).status_code == 413
+    half = b"POST /_functions/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345"
+    assert ask(server.port, half).status == 408
+    assert ask(server.port, b"GET /_functions/hello/x HTTP/1.1\r\n\r\n").status == 400
+
+
+def test_async_functions_share_one_loop_and_keep_their_tasks(server: Server) -> None:
+    assert get(server, "task/after?seconds=0.5").json() == {"started": "after"}
+    server.wait_for_message("task ended after")
+    server.wait_for_message("task of the task ended after")
+
+
+def test_async_function_past_its_time(server: Server) -> None:
+    answer = get(server, "asleep/over?seconds=30")
+    assert answer.status_code == 504
+    server.wait_for_message("cancelled over")
+    server.wait_for_message("get_asleep ran past its timeout", request_id=answer.headers["X-Request-Id"])
+
+
+def test_def_past_its_time_is_said_in_the_log(server: Server) -> None:
+    assert get(server, "sleep/late?seconds=2").status_code == 200  # nothing else can be answered for it here
+    server.wait_for_message("get_sleep runs past its timeout")
+
+
+def test_what_goes_wrong(server: Server) -> None:
+    before = set(server.workers())
+    for name in "exit aexit interrupt ainterrupt recursion none crlf raises/x araises/x atonce".split():
+        assert get(server, name).status_code == 500, name
+    for name in ("half", "ahalf"):
+        with pytest.raises((requests.exceptions.ChunkedEncodingError, requests.ConnectionError)):
+            get(server, name)
+    assert get(server, "hello/x").ok
+    assert set(server.workers()) == before
+
+
+def test_log(server: Server) -> None:
+    answer = get(server, "print?text=printed")
+    found = server.wait_for(lambda line: line.get("request_id") == answer.headers["X-Request-Id"], 2)
+    assert [line["logger"] for line in found] == ["print", "wixhttp.access"]
+    answer = get(server, "araises/once")
+    server.wait_for_message("/_functions/araises/once", logger="wixhttp.access")
+    told = [line for line in server.lines if "exception" in line and "no once" in line["exception"]]
+    assert [line["request_id"] for line in told] == [answer.headers["X-Request-Id"]]
+
+
+def test_stream_is_closed_when_its_client_leaves(server: Server) -> None:
+    with connect(server.port) as connection:
+        connection.sendall(b"GET /_functions/endless HTTP/1.1\r\nHost: x\r\n\r\n")
+        received = b""
+        while received.count(b"tick") < 2:
+            received += connection.recv(4096)
+    server.wait_for_message("endless closed")
+
+
+def test_many_at_once(server: Server) -> None:
+    with ThreadPoolExecutor(20) as clients:
+        answers = list(clients.map(lambda n: get(server, f"{'a' * (n % 2)}hello/{n}"), range(200)))
+    assert [answer.json()["hello"] for answer in answers] == [str(n) for n in range(200)]
+
+
+def test_keep_alive_or_close(server: Server) -> None:
+    with connect(server.port) as connection:
+        connection.sendall(b"GET /_functions/ahello/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert read_answer(connection).json() == {"hello": "x", "q": None}

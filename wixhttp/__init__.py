@@ -1,0 +1,50 @@
+"""Wix's custom backend APIs on a server of one's own: HTTP functions in Python, named and behaving as in Velo.
+
+The quick start. ``backend/http_functions.py``::
+
+    from wixhttp import ok, notFound
+
+
+    def get_product(request):
+        if request.path[0] == "42":
+            return ok({"body": {"id": "42", "q": request.query["q"]}})
+        return notFound()
+
+``wixhttp serve`` answers ``http://localhost:8080/_functions/product/42?q=1``.
+
+The rooms: ``wixhttp.testing`` (fake requests and a client for tests), ``wixhttp.secrets`` (getSecret),
+``wixhttp.errors`` (the exception tree), ``wixhttp.wsgi`` and ``wixhttp.asgi`` (the application for any server).
+"""
+
+from .errors import ConfigError, EncodeError, HTTPError, InvalidJSON, ProjectError, SecretNotFound, WixHTTPError
+from .policy import cors, limits
+from .request import AsyncRequest, Request
+from .response import Response, badRequest, created, forbidden, notFound, ok, response, serverError
+
+__version__ = "0.1.0"
+
+__all__ = [
+    # answers
+    "ok",
+    "created",
+    "badRequest",
+    "forbidden",
+    "notFound",
+    "serverError",
+    "response",
+    "Response",
+    # requests
+    "Request",
+    "AsyncRequest",
+    # per function
+    "limits",
+    "cors",
+    # errors
+    "WixHTTPError",
+    "HTTPError",
+    "InvalidJSON",
+    "EncodeError",
+    "ProjectError",
+    "ConfigError",
+    "SecretNotFound",
+]

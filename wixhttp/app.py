@@ -1,0 +1,360 @@
+"""The dispatcher: what a request means, and what its outcome becomes. Free of sockets, threads and loops.
+
+An edge takes a request through it in this order::
+
+    call = app.begin(head)              call.response is set where it is decided without the handler
+    app.start(call, body)               the body, at most call.max_body bytes; takes a slot, or sets call.response
+    value = call.run()                  within call.timeout, on a thread or awaited
+    app.release(call)                   the handler has really ended
+    app.finish(call, value) | app.fail(call, error)     -> Response
+    app.encode(call, response)          -> Encoded
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import itertools
+import logging
+import os
+import re
+import traceback
+from collections import deque
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from . import logs
+from .encoding import Encoded, encode
+from .errors import HTTPError
+from .functions import Function, FunctionTable
+from .head import MALFORMED, UNKNOWN, Head
+from .health import RESERVED, answer_health, is_for_health
+from .policy import Cors
+from .request import AsyncRequest, Request, set_body
+from .response import Response
+from .site import Site
+from .url import ascii_target, decode, query_pairs
+
+logger = logging.getLogger("wixhttp")
+
+RETRY_AFTER = "1"  # seconds, with every 503
+_HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_ID_CHARACTERS = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ._-")
+
+
+class Call:
+    """One request on its way. ``response`` is its answer once that is decided; until then ``function`` and ``request``
+    are set, and ``max_body`` (bytes) and ``timeout`` (seconds, 0 for none) bound what the edge does for it."""
+
+    __slots__ = ("cors", "function", "head", "max_body", "request", "response", "slots", "timeout")
+
+    function: Function
+    request: Request | AsyncRequest
+    max_body: int
+    timeout: float
+    slots: deque[None]
+
+    def __init__(self, head: Head) -> None:
+        self.head = head
+        self.response: Response | None = None
+        self.cors: Cors | None = None
+
+    def run(self) -> Any:
+        """What the user's function returns: a value, or an awaitable of one."""
+        return self.function.call(self.request)
+
+
+class App:
+    """The dispatcher of a site. ``access`` writes one line per request."""
+
+    def __init__(self, site: Site, access: logs.AccessLog | logs.StandardAccessLog | None = None) -> None:
+        config = site.config
+        self.site = site
+        self.config = config
+        self.access = (access or logs.StandardAccessLog()) if config.access_log else None
+        self.development = config.mode == "development"
+        self._mount = ascii_target(config.base_path.encode()) + "/_functions"
+        self._origin = config.public_url or ""
+        self._def_slots = deque([None] * config.def_concurrency)
+        self._async_slots = deque([None] * config.async_concurrency)
+        self._ids = RequestIds()
+        self._last_host: str | None = None  # the last one that was in order: most requests name the same
+
+    # --- before the handler ---
+
+    def begin(self, head: Head) -> Call:
+        """What a request asks for. Sets ``call.response`` where no handler is needed: 404, 405, 400, 413, preflight."""
+        config = self.config
+        given = head.header("x-request-id")
+        head.request_id = (
+            given if given and len(given) <= 128 and _ID_CHARACTERS.issuperset(given) else self._ids.next()
+        )
+        call = Call(head)
+        if config.trusted_proxies:
+            from .proxies import apply_forwarded  # werkzeug: only where it is asked for
+
+            apply_forwarded(head, config.trusted_proxies)
+        try:
+            if head.host is None or head.host != self._last_host:
+                self._check_host(head)
+            self._resolve(call)
+        except HTTPError as error:
+            call.cors = call.cors or config.cors
+            call.response = self.fail(call, error)
+        return call
+
+    def _check_host(self, head: Head) -> None:
+        host = head.host
+        if host is None or not _HOST.fullmatch(host):
+            raise HTTPError(400, "A request has one Host header, with a host and perhaps a port.")
+        if head.path.startswith(RESERVED):
+            return  # a probe asks by address
+        allowed = self.config.allowed_hosts
+        if allowed and not _host_allowed(host, allowed):
+            raise HTTPError(400, "This host is not served here.", reason=f"host {host!r} is not in allowed_hosts")
+        self._last_host = host
+
+    def _resolve(self, call: Call) -> None:
+        head, config = call.head, self.config
+        path = head.path
+        if is_for_health(head, config):
+            call.response = answer_health(head, config)
+            return
+        mount = self._mount
+        if not path.startswith(mount):
+            raise HTTPError(404, self._not_found(self.site.functions, None))
+        rest = path[len(mount) :]
+        functions = self.site.functions
+        if rest.startswith("-dev") and rest[4:5] in ("/", ""):
+            rest, mount, functions = rest[4:], mount + "-dev", self.site.test_functions
+        elif config.test_site is not None and ("rc", "test-site") in query_pairs(head.query):
+            functions = self.site.test_functions
+        if rest[:1] != "/" and rest:
+            raise HTTPError(404, self._not_found(functions, None))
+        raw_name, _, rest = rest.lstrip("/").partition("/")
+        name = decode(raw_name)
+        function = functions.resolve(name, head.method)
+        if (head.method == "OPTIONS" and self._answer_options(call, functions, name)) or function is None:
+            if call.response is None:
+                self._refuse(functions, name, call)
+            return
+        self._admit(call, function, (AsyncRequest if function.is_async else Request), mount, name, rest)
+
+    def _admit(
+        self, call: Call, function: Function, kind: type[Request | AsyncRequest], mount: str, name: str, rest: str
+    ) -> None:
+        head, config, policy = call.head, self.config, function.policy
+        head.function = function.exported_name
+        call.cors = policy.cors or config.cors
+        call.function = function
+        call.max_body = config.max_body if policy.max_body is None else policy.max_body
+        call.timeout = config.timeout if policy.timeout is None else policy.timeout
+        length = head.length
+        if length:
+            if length == MALFORMED:
+                raise HTTPError(400, "The header fields, or what they say of the length of the body, are malformed.")
+            if length > call.max_body:
+                raise self.too_large(call)
+        if head.method == "DELETE" and config.strict_delete and (length > 0 or _is_json(head)):
+            raise delete_with_body()
+        call.slots = self._async_slots if function.is_async else self._def_slots
+        if not call.slots:
+            raise self._busy(call)
+        call.request = kind(head, self._origin, mount, name, rest)
+
+    def start(self, call: Call, body: bytes) -> None:
+        """Give the request its body, and take one of the slots that bound the requests at once; none left is a 503."""
+        head = call.head
+        if head.length == UNKNOWN:
+            head.length = len(body)
+            if body and head.method == "DELETE" and self.config.strict_delete:
+                call.response = self.fail(call, delete_with_body())
+                return
+        set_body(call.request, body)
+        try:
+            call.slots.pop()
+        except IndexError:
+            call.response = self.fail(call, self._busy(call))
+
+    def release(self, call: Call) -> None:
+        """Give the slot of a call back: its handler has ended."""
+        call.slots.append(None)
+
+    # --- after the handler ---
+
+    def finish(self, call: Call, value: Any) -> Response:
+        """The response for what a handler returned, awaited where it was awaitable."""
+        if value.__class__ is Response or isinstance(value, Response):
+            return value
+        name = call.function.exported_name
+        if isinstance(value, Mapping) and "status" in value:
+            if self.development:
+                logger.warning("%s returned a plain mapping; return response(%s) instead", name, dict(value).keys())
+            try:
+                return Response(value["status"], value.get("body"), value.get("headers"))
+            except (TypeError, ValueError) as error:
+                return self.fail(call, error)
+        if inspect.iscoroutine(value):
+            value.close()  # or Python warns that it was never awaited
+        kind = type(value).__name__
+        hint = "add 'return': a handler ends with one of ok(), notFound(), ..."
+        if value is not None:
+            hint = f"write 'return ok(body=...)' around the {kind}"
+        logger.error("%s returned %s, not a response; %s", name, kind, hint)
+        return self._failure(call.head, f"{name} returned {kind}, not a response; {hint}")
+
+    def fail(self, call: Call, error: BaseException) -> Response:
+        """The response for an exception: an HTTP error is its own; any other is logged with its traceback, and 500."""
+        head = call.head
+        if isinstance(error, HTTPError):
+            if error.reason:
+                logger.warning("%s %s: %s", logs.escaped(head.method), logs.escaped(head.path), error.reason)
+            try:
+                return self.problem(head, error.status, error.detail, error.headers)
+            except Exception as unsendable:  # a handler's own: a header with a line break
+                error = unsendable
+        name = head.function or "the request"
+        logger.error("%s raised %s", name, type(error).__name__, exc_info=(type(error), error, error.__traceback__))
+        return self._failure(head, f"{name} raised {traceback.format_exception_only(type(error), error)[-1].strip()}")
+
+    def encode(self, call: Call, response: Response) -> Encoded:
+        """What goes on the wire, with the request's id and the CORS headers. What cannot be encoded becomes a 500."""
+        head = call.head
+        try:
+            encoded = encode(response, head.method)
+        except Exception as error:  # whatever a body's own properties raise, too
+            if inspect.iscoroutine(response.body):
+                response.body.close()  # or Python warns that it was never awaited
+            encoded = encode(self.fail(call, error), head.method)
+        fields = encoded.fields
+        if call.cors is not None and not any(name.lower() == "access-control-allow-origin" for name, _ in fields):
+            fields.extend(call.cors.answer_headers(head.header("origin")))
+        if response.headers:  # a handler may hand on another server's
+            fields[:] = [field for field in fields if field[0].lower() != "x-request-id"]
+        fields.append(("X-Request-Id", head.request_id))
+        return encoded
+
+    # --- the runtime's own answers ---
+
+    def problem(self, head: Head, status: int, detail: str = "", headers: Mapping[str, str] | None = None) -> Response:
+        """A problem document (RFC 9457): type, title, status, detail, request_id."""
+        title = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Error"
+        body = {"type": "about:blank", "title": title, "status": status}
+        if detail:
+            body["detail"] = detail
+        body["request_id"] = head.request_id
+        return Response(status, body, {"Content-Type": "application/problem+json", **(headers or {})})
+
+    def too_large(self, call: Call) -> HTTPError:
+        """The body is longer than the call's limit: 413."""
+        return HTTPError(413, f"The body is larger than {call.max_body} bytes.")
+
+    def timed_out(self, call: Call) -> HTTPError:
+        """The handler ran past its time: 504; the log says which."""
+        return HTTPError(
+            504,
+            "The function did not answer in time.",
+            reason=f"{call.function.exported_name} ran past its timeout of {call.timeout:g} seconds"
+            + ("" if call.function.is_async else "; its thread goes on until the function ends by itself"),
+        )
+
+    def _busy(self, call: Call) -> HTTPError:
+        return HTTPError(
+            503,
+            "Too many requests at once; try again.",
+            headers={"Retry-After": RETRY_AFTER},
+            reason="more requests at once than max_concurrency allows",
+        )
+
+    def _refuse(self, functions: FunctionTable, name: str, call: Call) -> None:
+        if not name:
+            raise HTTPError(404, self._not_found(functions, None))
+        methods = functions.methods(name)
+        if not methods:
+            raise HTTPError(404, self._not_found(functions, name))
+        call.cors = self._cors(functions, name, None)
+        allow = methods if call.cors is None else sorted({*methods, "OPTIONS"})
+        raise HTTPError(405, "This function does not answer this method.", headers={"Allow": ", ".join(allow)})
+
+    def _answer_options(self, call: Call, functions: FunctionTable, name: str) -> bool:
+        """Answer OPTIONS for a function with a CORS policy, unless it has a handler of its own for it."""
+        if functions.has(name, "OPTIONS") or not functions.methods(name):
+            return False
+        head = call.head
+        asked = head.header("access-control-request-method")
+        cors = self._cors(functions, name, asked)
+        is_preflight = asked is not None and head.header("origin") is not None
+        if cors is None or (not is_preflight and functions.resolve(name, "OPTIONS") is not None):
+            return False
+        methods = sorted({*functions.methods(name), "OPTIONS"})
+        call.response = Response(204, None, {"Allow": ", ".join(methods)})
+        if is_preflight:
+            fields = cors.preflight_headers(
+                head.header("origin"), head.header("access-control-request-headers"), methods
+            )
+            call.response.headers.update(fields)
+        else:
+            call.cors = cors
+        return True
+
+    def _cors(self, functions: FunctionTable, name: str, method: str | None) -> Cors | None:
+        """The policy of the function for a method; where that is not said or not known, the first of the name's."""
+        found = functions.resolve(name, method) if method else None
+        for candidate in [found] if found else [functions.resolve(name, method) for method in functions.methods(name)]:
+            if candidate is not None and candidate.policy.cors is not None:
+                return candidate.policy.cors
+        return self.config.cors
+
+    def _not_found(self, functions: FunctionTable, name: str | None) -> str:
+        if not self.development:
+            return "There is no such function."
+        names = functions.names
+        near = difflib.get_close_matches(name, names, 3) if name else []
+        hint = f" Did you mean {', '.join(near)}?" if near else ""
+        asked = f"There is no function {name!r}." if name else f"Functions are at {self._mount}/<name>."
+        return f"{asked}{hint} Known functions: {', '.join(names) or 'none'}."
+
+    def _failure(self, head: Head, reason: str) -> Response:
+        """A 500; only in development it says why."""
+        if self.development:
+            return self.problem(head, 500, logs.masked(reason))
+        return self.problem(head, 500, "The function failed; the log has the reason under this request_id.")
+
+
+class RequestIds:
+    """Ids for requests that bring none: 16 random hexadecimal digits of this process, and a number."""
+
+    def __init__(self) -> None:
+        self._renew()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._renew)
+
+    def _renew(self) -> None:
+        self._prefix = os.urandom(8).hex() + "-"
+        self._number = itertools.count(1)
+
+    def next(self) -> str:
+        """The next id."""
+        return self._prefix + str(next(self._number))
+
+
+def delete_with_body() -> HTTPError:
+    """What a DELETE with a body gets, as on Wix."""
+    return HTTPError(400, "A DELETE request has neither a body nor the Content-Type application/json.")
+
+
+def _is_json(head: Head) -> bool:
+    return (head.header("content-type") or "").partition(";")[0].strip().lower() == "application/json"
+
+
+def _host_allowed(host: str, allowed: tuple[str, ...]) -> bool:
+    name = host.lower()
+    name = name.rpartition(":")[0] if name.rpartition(":")[2].isdigit() and ":" in name else name
+    for pattern in allowed:
+        if pattern in ("*", name):
+            return True
+        suffix = pattern.removeprefix("*")
+        if suffix.startswith(".") and name.endswith(suffix) and len(name) > len(suffix):
+            return True
+    return False

@@ -1,0 +1,258 @@
+"""The ASGI edge (3.0): ``async def`` handlers on the server's event loop, ``def`` handlers on a bounded thread pool.
+
+``wixhttp.asgi:application`` serves the project that ``WIXHTTP_PROJECT`` names, by default the current folder, under any
+ASGI server. It is loaded when that name is first read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Iterator
+from typing import Any
+
+from . import logs
+from .app import App, Call
+from .config import load_config
+from .deadlines import Patience
+from .encoding import Encoded
+from .errors import HTTPError
+from .head import MALFORMED, UNKNOWN, Head, Headers
+from .loop import Outcome
+from .printing import flush_prints
+from .response import Response
+from .runner import Runner
+from .sending import Receive, Scope, Send, Streaming, send_whole
+from .site import load_site
+from .url import ascii_target, quote_path, split_target
+
+LINGER = 2.0  # seconds in which a refused body is read and dropped, so that its sender gets to read the answer
+GATEWAY_TIMEOUT = 504
+CLIENT_LEFT = 499  # the status in the access line of a request whose client hung up
+
+_CLOSING = (408, 413)  # answers to a body that is not read to its end; no further request can follow it
+_NAMES: dict[str, bytes] = {}  # header names in bytes
+
+
+def __getattr__(name: str) -> Any:
+    if name == "application":
+        globals()["application"] = loaded = make_application()
+        return loaded
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def make_application(project: str | None = None) -> ASGIApplication:
+    """The ASGI application of a project folder; ``None`` for ``WIXHTTP_PROJECT``, else the current folder.
+
+    Raises:
+        ProjectError: the project cannot be loaded.
+    """
+    return ASGIApplication(App(load_site(load_config(project))))
+
+
+class ASGIHead(Head):
+    """A head read from an ASGI scope."""
+
+    __slots__ = ("scope", "table")
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        headers = scope["headers"]
+        self.table: dict[bytes, bytes] = dict(headers)
+        if len(self.table) < len(headers):
+            joined = Headers.of(self.fields())
+            self.table = {name.encode("latin-1"): value.encode("latin-1") for name, value in joined.items()}
+        self.function = ""
+        self.method = scope["method"]
+        self.query = ascii_target(scope["query_string"])
+        raw = scope.get("raw_path")
+        path = split_target(ascii_target(raw))[0] if raw else quote_path(scope["path"])
+        self.base = base = scope.get("root_path", "")
+        if base:
+            self.base = base = quote_path(base.rstrip("/"))
+            path = path.removeprefix(base)
+        self.path = path
+        self.scheme = scope.get("scheme", "http")
+        client = scope.get("client")
+        self.client = client[0] if client else ""
+        host = self.table.get(b"host")
+        if host is not None:
+            self.host = host.decode("latin-1")
+        else:
+            self.host = "localhost" if scope.get("http_version") == "1.0" else None
+        self.length = _length(self.table)
+
+    @property
+    def port(self) -> int | None:  # type: ignore[override]  # read only where health_port is set
+        """The port of the socket that the request came in by."""
+        server = self.scope.get("server")
+        return server[1] if server else None
+
+    def header(self, name: str) -> str | None:
+        value = self.table.get(_NAMES.get(name) or _NAMES.setdefault(name, name.encode("latin-1")))
+        return None if value is None else value.decode("latin-1")
+
+    def fields(self) -> Iterator[tuple[str, str]]:
+        for name, value in self.scope["headers"]:
+            yield name.decode("latin-1"), value.decode("latin-1")
+
+
+def _length(table: dict[bytes, bytes]) -> int:
+    if b"" in table:  # a folded header line, which a parser took for a field without a name
+        return MALFORMED
+    announced = table.get(b"content-length")
+    if announced is not None:
+        return int(announced) if announced.isdigit() and len(announced) < 40 else MALFORMED
+    coding = table.get(b"transfer-encoding")
+    if coding is None:
+        return 0
+    return UNKNOWN if coding.strip().lower() == b"chunked" else MALFORMED
+
+
+class ASGIApplication:
+    """The dispatcher as an ASGI application: ``app`` is the one that it serves."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self.runner = Runner(app.config.threads)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            await self._serve(scope, receive, send)
+        elif kind == "lifespan":
+            await self._live(receive, send)
+        elif kind == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+
+    # --- one request ---
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        app, head = self.app, ASGIHead(scope)
+        logs.current.set(head)
+        status, sent = CLIENT_LEFT, 0
+        whole = not head.length  # whether the request was read to its end
+        try:
+            call = app.begin(head)
+            if call.response is None:
+                try:
+                    body = b"" if whole else await self._read_body(call, receive)
+                    whole = True
+                    app.start(call, body)
+                except HTTPError as error:
+                    call.response = app.fail(call, error)
+            response = call.response if call.response is not None else await self._handle(call, send)
+            if response is None:
+                status = GATEWAY_TIMEOUT
+                return
+            encoded = app.encode(call, response)
+            if encoded.stream is not None:
+                status, sent = await self._stream(call, encoded, scope, receive, send)
+            else:
+                status, sent = encoded.status, len(encoded.data)
+                if not whole and status in _CLOSING and scope.get("http_version") != "2":
+                    encoded.fields.append(("Connection", "close"))
+                await send_whole(scope, encoded, send)
+            if not whole and head.header("expect") is None:
+                await self._linger(receive)
+        finally:
+            flush_prints()
+            if app.access is not None:
+                app.access.line(head, status, started, sent)
+
+    async def _handle(self, call: Call, send: Send) -> Response | None:
+        """The response to a call; ``None`` where its time ran out and that was answered meanwhile."""
+        app, runner = self.app, self.runner
+        result: Outcome | None
+        if call.function.is_async:
+            result = await runner.run_here(
+                call.run, call.timeout, lambda: self._answer_late(call, send), lambda: app.release(call)
+            )
+        else:
+            try:
+                result = await runner.run_thread(call.run, call.timeout, lambda: app.release(call))
+            except TimeoutError:
+                return app.fail(call, app.timed_out(call))
+            value, error = result
+            if error is None and value.__class__ is not Response and isinstance(value, Awaitable):
+                result = await runner.run_here(
+                    lambda: value, call.timeout, lambda: self._answer_late(call, send), lambda: None
+                )
+        if result is None:
+            return None
+        value, error = result
+        return app.finish(call, value) if error is None else app.fail(call, error)
+
+    def _answer_late(self, call: Call, send: Send) -> None:
+        """Send a 504, by a task of its own."""
+        encoded = self.app.encode(call, self.app.fail(call, self.app.timed_out(call)))
+        scope = call.head.scope  # type: ignore[attr-defined]  # an ASGIHead
+        self.runner.keep(asyncio.get_running_loop().create_task(send_whole(scope, encoded, send)))
+
+    async def _stream(
+        self, call: Call, encoded: Encoded, scope: Scope, receive: Receive, send: Send
+    ) -> tuple[int, int]:
+        """Stream an answer; its status and the bytes sent. One that fails before its first chunk is another answer."""
+        app = self.app
+        stream = Streaming(self.runner, call, encoded, receive, send)
+        try:
+            failure = await stream.run()
+        except TimeoutError:
+            failure = app.timed_out(call)
+        if failure is None:
+            return encoded.status, stream.sent
+        answer = app.encode(call, app.fail(call, failure))
+        await send_whole(scope, answer, send)
+        return answer.status, len(answer.data)
+
+    async def _read_body(self, call: Call, receive: Receive) -> bytes:
+        """The body, at most ``call.max_body`` bytes of it.
+
+        Raises:
+            HTTPError: 413 where it is longer, 408 where it does not come, 400 where it is cut.
+        """
+        parts: list[bytes] = []
+        size = 0
+        with Patience(self.app.config.body_timeout) as patience:
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise HTTPError(400, "The body is shorter than announced.")
+                if part := message.get("body", b""):
+                    size += len(part)
+                    if size > call.max_body:
+                        raise self.app.too_large(call)
+                    parts.append(part)
+                    patience.renew()
+                if not message.get("more_body", False):
+                    break
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _linger(self, receive: Receive) -> None:
+        async def drain() -> None:
+            while (message := await receive())["type"] == "http.request" and message.get("more_body", False):
+                pass
+
+        try:
+            await asyncio.wait_for(drain(), LINGER)
+        except asyncio.TimeoutError:
+            pass
+
+    # --- life ---
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        loop = asyncio.get_running_loop()
+        if loop.get_task_factory() is None:
+            loop.set_task_factory(self.runner.make_task)  # type: ignore[arg-type]  # typeshed asks for a generic one
+        if isinstance(self.app.access, logs.AccessLog):
+            self.app.access.writer.later = loop.call_soon
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.runner.settle(self.app.config.graceful_timeout)
+        if isinstance(self.app.access, logs.AccessLog):
+            self.app.access.writer.later = None
+            self.app.access.writer.flush()
+        await send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,230 @@
+"""The command ``wixhttp``. Each command is thin: it calls one function of a room, which is imported when it runs.
+
+Exit codes: 0; 1 failed at run time; 2 usage; 3 the project cannot be loaded or a setting is wrong; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import __version__
+from .errors import ProjectError
+
+if TYPE_CHECKING:
+    from .config import Config
+
+FAILED, NOT_LOADED, INTERRUPTED = 1, 3, 130
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command and exit."""
+    # https://no-color.org; click itself looks only at whether there is a terminal.
+    color = False if os.environ.get("NO_COLOR") else None
+    try:
+        code = cli.main(arguments, prog_name="wixhttp", standalone_mode=False, color=color)
+    except click.exceptions.Abort:
+        click.echo("interrupted", err=True)
+        code = INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except ProjectError as error:
+        _show_project_error(error)
+        code = NOT_LOADED
+    except BrokenPipeError:  # who read our output has seen enough: wixhttp routes | head -1
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = FAILED
+    except OSError as error:
+        place = "" if error.filename is None else f"{error.filename}: "
+        click.secho(f"Error: {place}{error.strerror or error}", fg="red", err=True)
+        code = FAILED
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _show_project_error(error: ProjectError) -> None:
+    from .logs import format_exception, masked
+
+    if error.__cause__ is not None:
+        click.echo(masked(format_exception(error.__cause__)) + "\n", err=True)
+    click.secho(f"Error: {masked(str(error))}", fg="red", err=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="wixhttp")
+@click.option("--project", metavar="DIR", help="The project's folder (WIXHTTP_PROJECT; default: the current folder).")
+@click.pass_context
+def cli(context: click.Context, project: str | None) -> None:
+    """Wix's HTTP functions in Python: backend/http_functions.py, served at /_functions/."""
+    context.obj = project
+
+
+def _config(context: click.Context, **flags: Any) -> Config:
+    from .config import load_config
+
+    return load_config(context.obj, flags=flags)
+
+
+@cli.command()
+@click.argument("folder", metavar="[DIR]", default=".")
+def init(folder: str) -> None:
+    """Make a new project in DIR (default: here). Nothing that is there is overwritten."""
+    import shlex
+
+    from .scaffold import make_project
+
+    for path, written in make_project(Path(folder)):
+        click.echo(f"{'made' if written else 'kept'}  {path}")
+    step = "" if folder == "." else f"cd {shlex.quote(folder)} && "
+    click.echo(f"\nNext: {step}wixhttp serve, then open http://localhost:8080/_functions/hello")
+
+
+@cli.command()
+@click.option("--host", help="Address to bind (HOST; default 0.0.0.0).")
+@click.option("--port", type=int, help="Port to bind (PORT; default 8080).")
+@click.option("--workers", type=int, help="Processes (WEB_CONCURRENCY; default: one per core).")
+@click.option("--threads", type=int, help="Threads for 'def' functions in each process (default 40).")
+@click.option("--worker-class", help="asgi (default), gthread, gevent or sync.")
+@click.option("--timeout", type=float, help="Seconds for one function; 0 is none (default 14).")
+@click.option("--log-format", help="auto (default: text on a terminal, else JSON), text or json.")
+@click.option("--log-level", help="debug, info (default), warning, error or critical.")
+@click.option("--access-log/--no-access-log", default=None, help="Whether each request is a line in the log.")
+@click.argument("gunicorn_options", nargs=-1, type=click.UNPROCESSED, metavar="[-- GUNICORN OPTIONS]")
+@click.pass_context
+def serve(context: click.Context, /, gunicorn_options: tuple[str, ...], **flags: Any) -> None:
+    """Serve the project with gunicorn, for production.
+
+    Options behind -- are gunicorn's own, and win: wixhttp serve -- --certfile cert.pem --keyfile key.pem
+    """
+    config = _config(context, **flags)
+    from .server import serve as run
+
+    run(config, gunicorn_options)
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def routes(context: click.Context, as_json: bool) -> None:
+    """List every function: methods, URL, file and line, first line of its docstring."""
+    from .routes import format_routes, list_routes
+    from .secrets import SecretStore, override
+    from .site import load_site
+
+    config = _config(context)
+    with override(SecretStore(config.root, config.mode, config.secrets_file)):  # files may ask at their import
+        found = list_routes(load_site(config))
+    click.echo(format_routes(found, as_json))
+
+
+@cli.command()
+@click.argument("method")
+@click.argument("path")
+@click.option("-q", "--query", multiple=True, metavar="KEY=VALUE", help="A query parameter; may be repeated.")
+@click.option("-H", "--header", multiple=True, metavar="NAME:VALUE", help="A header; may be repeated.")
+@click.option("-d", "--data", metavar="TEXT|@FILE|@-", help="The body; @ reads it from a file, @- from standard input.")
+@click.option("-v", "--verbose", is_flag=True, help="Print the request, too.")
+@click.pass_context
+def call(
+    context: click.Context,
+    method: str,
+    path: str,
+    query: tuple[str, ...],
+    header: tuple[str, ...],
+    data: str | None,
+    verbose: bool,
+) -> None:
+    """Send one request through the whole dispatcher, without a server: wixhttp call GET hello/sub -q q=1"""
+    from .calls import call_once
+
+    status = call_once(_config(context), method, path, query, header, data, verbose)
+    if status >= 500:
+        context.exit(FAILED)
+
+
+@cli.command()
+@click.option("--show-config", is_flag=True, help="Print every setting and where its value comes from.")
+@click.pass_context
+def check(context: click.Context, show_config: bool) -> None:
+    """Import everything, and check names, arguments, settings and secrets; exit 0 or 3."""
+    config = _config(context)
+    if show_config:
+        from .config import show_config as shown
+
+        click.echo(shown(config))
+    from .checks import check_project
+
+    report = check_project(config)
+    for warning in report.warnings:
+        click.secho(f"Warning: {warning}", fg="yellow", err=True)
+    for problem in report.problems:
+        click.secho(f"Error: {problem}", fg="red", err=True)
+    if report.problems:
+        context.exit(NOT_LOADED)
+    click.echo(f"{report.functions} functions, no problems")
+
+
+@cli.group()
+def secrets() -> None:
+    """List, set and remove the secrets of the secrets file. A value is never printed."""
+
+
+@secrets.command("list")
+@click.pass_context
+def list_secrets(context: click.Context) -> None:
+    """Print the names of the secrets, and the file that each comes from."""
+    from .secrets import SecretStore
+
+    config = _config(context)
+    for name, place in sorted(SecretStore(config.root, config.mode, config.secrets_file).names().items()):
+        click.echo(f"{name}  ({place})")
+
+
+@secrets.command("set")
+@click.argument("name")
+@click.argument("value", required=False)
+@click.pass_context
+def set_secret(context: click.Context, name: str, value: str | None) -> None:
+    """Set a secret. Leave VALUE out to type it unseen, or to pipe it in: it then stays out of the shell's history."""
+    from .secrets import set_secret as write
+
+    if value is None:
+        value = click.prompt("Value", hide_input=True) if sys.stdin.isatty() else _piped()
+    path = _config(context).secrets_file
+    try:
+        write(path, name, value)
+    except ProjectError:
+        raise
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    click.echo(f"set {name} in {path}")
+
+
+def _piped() -> str:
+    try:
+        return sys.stdin.buffer.read().decode().removesuffix("\n")
+    except UnicodeDecodeError:  # without its text, which holds the value
+        raise click.BadParameter("a secret is text in UTF-8; encode it, as base64 for instance") from None
+
+
+@secrets.command("remove")
+@click.argument("name")
+@click.pass_context
+def remove_secret(context: click.Context, name: str) -> None:
+    """Remove a secret from the secrets file."""
+    from .secrets import remove_secret as remove
+
+    path = _config(context).secrets_file
+    try:
+        removed = remove(path, name)
+    except ProjectError:
+        raise
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    if not removed:
+        raise click.ClickException(f"there is no secret {name!r} in {path}")
+    click.echo(f"removed {name} from {path}")

@@ -1,0 +1,84 @@
+"""The exception tree of wixhttp.
+
+    WixHTTPError
+    ├── HTTPError                 becomes a response by itself: knows its status and headers
+    │   ├── InvalidJSON           400, also a ValueError
+    │   └── ... any other through HTTPError(status, detail)
+    ├── ProjectError              the project cannot be loaded: exit code 3
+    │   └── ConfigError           a setting is wrong, also a ValueError
+    ├── EncodeError               a value has no form on the wire, also a TypeError
+    └── SecretNotFound            also a LookupError
+
+What a client may read stands in ``HTTPError.detail``; what only the log may read stands in the exception's text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class WixHTTPError(Exception):
+    """The root of every exception that wixhttp raises."""
+
+
+class HTTPError(WixHTTPError):
+    """An error that is an answer: raised in a handler, it becomes a problem document (RFC 9457).
+
+    ``status`` is 400 to 599, ``detail`` is sent to the client, ``headers`` are added to the answer.
+    ``reason`` is written to the log only.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str = "",
+        *,
+        headers: Mapping[str, str] | None = None,
+        reason: str = "",
+    ) -> None:
+        if isinstance(status, bool) or not isinstance(status, int) or not 400 <= status <= 599:
+            raise ValueError(f"the status of an HTTPError is a whole number from 400 to 599, not {status!r}")
+        super().__init__(reason or detail or f"HTTP status {status}")
+        self.status = status
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.reason = reason
+
+
+class InvalidJSON(HTTPError, ValueError):
+    """The body of a request is not JSON (RFC 8259). Not caught by the handler, it is answered 400.
+
+    ``position`` is the offset in bytes at which reading stopped, or ``None``.
+    """
+
+    def __init__(self, reason: str, position: int | None = None) -> None:
+        super().__init__(400, "The body of the request is not valid JSON.", reason=f"the body is not JSON: {reason}")
+        self.position = position
+
+
+class ProjectError(WixHTTPError):
+    """The project cannot be loaded; commands exit with code 3. A ``__cause__`` is the user's own error."""
+
+
+class ConfigError(ProjectError, ValueError):
+    """A setting is unknown, or its value has the wrong type or range. Names the file, the line and the way out."""
+
+
+class EncodeError(WixHTTPError, TypeError):
+    """A body that cannot be sent. ``where`` is the place in the value (``body["items"][3]``), ``kind`` the type."""
+
+    def __init__(self, where: str, kind: str, rule: str) -> None:
+        super().__init__(f"{where} is of type {kind}: {rule}")
+        self.where = where
+        self.kind = kind
+
+
+class SecretNotFound(WixHTTPError, LookupError):
+    """No secret of that name. ``name`` is what was asked for, ``places`` where it was looked for, in order."""
+
+    def __init__(self, name: str, places: tuple[str, ...]) -> None:
+        super().__init__(
+            f"there is no secret {name!r}; looked at: {', '.join(places)}. Set it with: wixhttp secrets set {name}"
+        )
+        self.name = name
+        self.places = places

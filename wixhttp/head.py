@@ -1,0 +1,114 @@
+"""What an edge knows of a request before its body: method, raw target, headers, who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from .url import DICT_CHANGES, read_only
+
+UNKNOWN, MALFORMED = -1, -2  # lengths of a body
+
+
+@read_only(*DICT_CHANGES)
+class Headers(dict[str, str]):
+    """Request headers: keys are lower case, any spelling looks up, and a missing one reads ``None``.
+
+    >>> headers = Headers.of([("Accept", "a"), ("ACCEPT", "b")])
+    >>> headers["aCCept"], headers["x-none"], "Accept" in headers, list(headers)
+    ('a, b', None, True, ['accept'])
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, fields: Iterable[tuple[str, str]]) -> Headers:
+        """Headers from pairs in any case. Repeated ones are joined by ``", "``, cookies by ``"; "`` (RFC 9110, 5.3)."""
+        headers = cls()
+        for name, value in fields:
+            key = name.lower()
+            if dict.__contains__(headers, key):
+                value = dict.__getitem__(headers, key) + ("; " if key == "cookie" else ", ") + value
+            dict.__setitem__(headers, key, value)
+        return headers
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self),)
+
+    def __missing__(self, key: str) -> str | None:
+        return dict.get(self, key.lower())
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and dict.__contains__(self, key.lower())
+
+    def get(self, key: str, default: Any = None, /) -> Any:
+        """The value under ``key`` in any spelling, else ``default``."""
+        return dict.get(self, key.lower(), default)
+
+
+class Head:
+    """What an edge knows of a request before its body. Each edge has its own kind, with its own look-up of headers.
+
+    ``path`` and ``query`` are raw; ``base`` is the raw path of the mount point, without trailing slash.
+    ``length`` is the announced size of the body in bytes, 0 for none, or UNKNOWN (chunked) or MALFORMED; of a body that
+    was read it becomes the true size. ``request_id`` and ``function`` (as exported, "" for none) are the dispatcher's.
+    """
+
+    __slots__ = (
+        "base", "client", "function", "host", "length", "method", "path", "port", "query", "request_id", "scheme",
+    )  # fmt: skip
+
+    method: str
+    path: str
+    query: str
+    base: str
+    scheme: str
+    host: str | None
+    client: str
+    port: int | None
+    length: int
+    request_id: str
+    function: str
+
+    def header(self, name: str) -> str | None:
+        """The value of one header, named in lower case."""
+        raise NotImplementedError
+
+    def fields(self) -> Iterable[tuple[str, str]]:
+        """All headers in the order in which they arrived."""
+        raise NotImplementedError
+
+
+class PlainHead(Head):
+    """A head made from plain values: what the test kit and ``wixhttp call`` use."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        query: str = "",
+        fields: Iterable[tuple[str, str]] = (),
+        *,
+        scheme: str = "http",
+        host: str | None = "localhost",
+        client: str = "127.0.0.1",
+        length: int = 0,
+    ) -> None:
+        self.method, self.path, self.query, self.base = method, path, query, ""
+        self.scheme, self.host, self.client, self.port = scheme, host, client, None
+        self.length = length
+        self.request_id = self.function = ""
+        self._fields = list(fields)
+
+    def header(self, name: str) -> str | None:
+        value: str | None = self.headers().get(name)
+        return value
+
+    def headers(self) -> Headers:
+        """The headers, joined where they repeat."""
+        return Headers.of(self._fields)
+
+    def fields(self) -> Iterable[tuple[str, str]]:
+        return self._fields

@@ -1,0 +1,127 @@
+"""The process's one event loop for ``async def`` handlers that arrive over WSGI or from a test.
+
+It runs on a thread of its own for as long as the process, so clients made in one request serve the next, and tasks go
+on after the response. At exit what still runs is waited for.
+"""
+
+from __future__ import annotations
+
+import atexit
+import concurrent.futures
+import logging
+import os
+import threading
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
+
+logger = logging.getLogger("wixhttp")
+
+# What a handler came to: its value, or what it raised.
+Outcome = tuple[Any, BaseException | None]
+
+
+async def outcome(start: Callable[[], Any]) -> Outcome:
+    """What ``start()``, awaited where it is awaitable, comes to. Cancelling goes through; ``SystemExit`` does not."""
+    import asyncio
+
+    try:
+        value = start()
+        if isinstance(value, Awaitable):
+            value = await value
+        return value, None
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        return None, error
+
+
+async def settle(running: Callable[[], set[asyncio.Task[Any]]], timeout: float) -> None:
+    """Wait until no task is ``running``, not even one made meanwhile; after ``timeout`` seconds cancel what is left."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    end = loop.time() + timeout
+    while (pending := running()) and (left := end - loop.time()) > 0:
+        await asyncio.wait(pending, timeout=left)
+    for task in pending:
+        task.cancel()
+    if pending:
+        await asyncio.wait(pending, timeout=1)
+
+
+class BackgroundLoop:
+    """An event loop on a daemon thread, started at first use. Usable from any thread of the process that made it."""
+
+    def __init__(self) -> None:
+        self.grace = 30.0  # seconds given to running tasks at exit
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = 0
+
+    def run(self, start: Callable[[], Any], timeout: float = 0) -> Outcome:
+        """The outcome of ``start()`` on the loop.
+
+        Raises:
+            TimeoutError: it took longer than ``timeout`` seconds (0: no limit), and is being cancelled.
+        """
+        import asyncio
+
+        future = asyncio.run_coroutine_threadsafe(outcome(start), self._running_loop())
+        try:
+            return future.result(timeout or None)
+        except concurrent.futures.TimeoutError:
+            future.cancel()
+            raise TimeoutError from None
+        except concurrent.futures.CancelledError:
+            return None, RuntimeError("the handler was cancelled")
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        loop = self._loop
+        if loop is None or self._pid != os.getpid():
+            with self._lock:
+                loop = self._loop
+                if loop is None or self._pid != os.getpid():
+                    loop = self._start()
+        return loop
+
+    def _start(self) -> asyncio.AbstractEventLoop:
+        import asyncio
+
+        loop = asyncio.new_event_loop()
+        started = threading.Event()
+
+        def serve() -> None:
+            asyncio.set_event_loop(loop)
+            loop.call_soon(started.set)
+            while True:
+                try:
+                    return loop.run_forever()
+                except (SystemExit, KeyboardInterrupt) as error:  # of a callback: the loop is every request's
+                    logger.critical("a callback of the event loop raised %r", error, exc_info=error)
+
+        threading.Thread(target=serve, name="wixhttp-loop", daemon=True).start()
+        started.wait()
+        self._loop, self._pid = loop, os.getpid()
+        atexit.register(self.stop)
+        return loop
+
+    def stop(self) -> None:
+        """Wait for what runs on the loop, for ``grace`` seconds, and end it."""
+        import asyncio
+
+        loop, self._loop = self._loop, None
+        if loop is None or self._pid != os.getpid() or not loop.is_running():
+            return
+
+        async def settle_all() -> None:
+            this = asyncio.current_task()
+            await settle(lambda: {task for task in asyncio.all_tasks() if task is not this}, self.grace)
+
+        asyncio.run_coroutine_threadsafe(settle_all(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+
+
+background = BackgroundLoop()

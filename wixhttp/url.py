@@ -1,0 +1,131 @@
+"""From a raw request target to the words of a URL: name, path segments, query.
+
+Pure functions over ``str``. A raw target is what the client sent, percent-encoded, and holds no white space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
+from urllib.parse import quote, unquote, unquote_plus
+
+_Kind = TypeVar("_Kind")
+
+
+def read_only(*names: str) -> Callable[[type[_Kind]], type[_Kind]]:
+    """A class decorator: the methods that would change an instance raise TypeError."""
+
+    def refuse(self: object, *arguments: object, **keywords: object) -> Any:
+        raise TypeError("a request is read-only; change a copy of it: list(request.path), dict(request.query)")
+
+    def decorate(kind: type[_Kind]) -> type[_Kind]:
+        for name in names:
+            setattr(kind, name, refuse)
+        return kind
+
+    return decorate
+
+
+LIST_CHANGES = "__setitem__ __delitem__ __iadd__ __imul__ append clear extend insert pop remove reverse sort".split()
+DICT_CHANGES = "__setitem__ __delitem__ __ior__ clear pop popitem setdefault update".split()
+
+
+@read_only(*LIST_CHANGES)
+class Path(list[str]):
+    """The segments of a path behind the function's name. An index out of range reads ``None``, as in Velo.
+
+    >>> Path(["sub", "more"])[0], Path(["sub"])[5]
+    ('sub', None)
+    """
+
+    __slots__ = ()
+
+    @overload  # type: ignore[override]  # what Velo reads as undefined reads as None here
+    def __getitem__(self, index: int, /) -> str | None: ...
+    @overload
+    def __getitem__(self, index: slice, /) -> list[str]: ...
+    def __getitem__(self, index: int | slice, /) -> str | list[str] | None:
+        try:
+            return list.__getitem__(self, index)
+        except IndexError:
+            return None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (list(self),)
+
+
+@read_only(*DICT_CHANGES)
+class Query(dict[str, str]):
+    """The parameters of a query. A missing key reads ``None``; of a repeated key the last wins.
+
+    >>> Query({"q": "1"})["q"], Query()["nothing"]
+    ('1', None)
+    """
+
+    __slots__ = ()
+
+    def __missing__(self, key: str) -> None:
+        return None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self),)
+
+
+def split_target(target: str) -> tuple[str, str]:
+    """The raw path and the raw query of a request target, in origin form (``/a?b``) or absolute form (RFC 9112, 3.2).
+
+    >>> split_target("/a%2Fb?q=1")
+    ('/a%2Fb', 'q=1')
+    >>> split_target("http://host/a?q=1#top")
+    ('/a', 'q=1')
+    """
+    if "#" in target:
+        target = target.partition("#")[0]
+    path, _, query = target.partition("?")
+    if not path.startswith("/") and "://" in path:
+        path = "/" + path.partition("://")[2].partition("/")[2]
+    return path, query
+
+
+def segments(raw: str) -> Path:
+    """The decoded segments of a raw path: split on ``/`` first, so ``%2F`` stays inside its segment.
+
+    Empty segments are dropped; bytes that are not UTF-8 become U+FFFD; dot segments are text.
+
+    >>> segments("/a%2Fb//c/")
+    ['a/b', 'c']
+    """
+    if "%" in raw:
+        return Path([unquote(part) for part in raw.split("/") if part])
+    return Path([part for part in raw.split("/") if part])
+
+
+def decode(segment: str) -> str:
+    """One percent-decoded segment, as UTF-8, with U+FFFD for bytes that are not."""
+    return unquote(segment) if "%" in segment else segment
+
+
+def query_pairs(raw: str) -> list[tuple[str, str]]:
+    """The pairs of a query by the rules of forms (WHATWG URL, 5.1): ``+`` is a space, ``a=`` and ``a`` give ``""``.
+
+    >>> query_pairs("q=1+2&a&b=%26")
+    [('q', '1 2'), ('a', ''), ('b', '&')]
+    """
+    pairs = []
+    for part in raw.split("&"):
+        if part:
+            key, _, value = part.partition("=")
+            if "%" in part or "+" in part:
+                key, value = unquote_plus(key), unquote_plus(value)
+            pairs.append((key, value))
+    return pairs
+
+
+def quote_path(path: str) -> str:
+    """The raw form of a path that a server handed over decoded. What was ``%2F`` before is lost by then."""
+    return quote(path, safe="/!$&'()*+,;=:@-._~")
+
+
+def ascii_target(raw: bytes) -> str:
+    """A raw target as text; bytes that should have been percent-encoded become so."""
+    return raw.decode("ascii") if raw.isascii() else quote(raw, safe="%/?#!$&'()*+,;=:@-._~[]")

@@ -1,0 +1,190 @@
+"""The WSGI edge (PEP 3333): the only room that knows its environment's keys.
+
+``wixhttp.wsgi:application`` serves the project that ``WIXHTTP_PROJECT`` names, by default the current folder, under any
+WSGI server. It is loaded when that name is first read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from .app import App, Call
+from .config import load_config
+from .direct import Chunks, answer
+from .encoding import Fields
+from .errors import HTTPError
+from .head import MALFORMED, UNKNOWN, Head
+from .loop import background
+from .site import load_site
+from .url import ascii_target, quote_path, split_target
+
+StartResponse = Callable[..., Any]
+Environ = dict[str, Any]
+
+_READ_SIZE = 65_536  # bytes asked of wsgi.input at once
+_KEYS = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "application":
+        globals()["application"] = loaded = make_application()
+        return loaded
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def make_application(project: str | None = None) -> WSGIApplication:
+    """The WSGI application of a project folder; ``None`` for ``WIXHTTP_PROJECT``, else the current folder.
+
+    Raises:
+        ProjectError: the project cannot be loaded.
+    """
+    return WSGIApplication(App(load_site(load_config(project))))
+
+
+class WSGIHead(Head):
+    """A head read from a WSGI environment."""
+
+    __slots__ = ("environ",)
+
+    def __init__(self, environ: Environ) -> None:
+        self.environ = environ
+        self.function = ""
+        self.method = environ["REQUEST_METHOD"]
+        query = environ.get("QUERY_STRING", "")
+        self.query = query if query.isascii() else ascii_target(query.encode("latin-1"))
+        base = environ.get("SCRIPT_NAME", "")
+        if base:
+            base = quote_path(base.encode("latin-1").decode("utf-8", "replace").rstrip("/"))
+        target = environ.get("RAW_URI") or environ.get("REQUEST_URI")
+        if target:
+            if not target.isascii():
+                target = ascii_target(target.encode("latin-1"))
+            self.path = split_target(target)[0].removeprefix(base)
+        else:
+            self.path = quote_path(environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace"))
+        self.base = base
+        self.scheme = environ["wsgi.url_scheme"]
+        self.host = environ.get("HTTP_HOST")
+        if self.host is None and environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
+            self.host = environ["SERVER_NAME"]  # that version has no Host header
+        self.client = environ.get("REMOTE_ADDR", "")
+        self.length = _length(environ)
+
+    @property
+    def port(self) -> int | None:  # type: ignore[override]  # read only where health_port is set
+        """The port of the socket that the request came in by."""
+        port = str(self.environ.get("SERVER_PORT", ""))
+        return int(port) if port.isdecimal() else None
+
+    def header(self, name: str) -> str | None:
+        key = _KEYS.get(name) or _KEYS.setdefault(name, "HTTP_" + name.upper().replace("-", "_"))
+        value: str | None = self.environ.get(key)
+        return value
+
+    def fields(self) -> Iterator[tuple[str, str]]:
+        for key, value in self.environ.items():
+            if key.startswith("HTTP_"):
+                yield key[5:].replace("_", "-"), value
+            elif key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value:
+                yield key.replace("_", "-"), value
+
+
+def _length(environ: Environ) -> int:
+    announced = environ.get("CONTENT_LENGTH")
+    if announced:
+        return int(announced) if announced.isdecimal() and announced.isascii() and len(announced) < 40 else MALFORMED
+    coding = environ.get("HTTP_TRANSFER_ENCODING")
+    if not coding:
+        return 0
+    return UNKNOWN if coding.strip().lower() == "chunked" else MALFORMED
+
+
+class WSGIApplication:
+    """The dispatcher as a WSGI application: ``app`` is the one that it serves."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        background.grace = app.config.graceful_timeout
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        started = time.perf_counter()
+        head = WSGIHead(environ)
+        encoded = answer(self.app, head, self._read_body)
+        fields, status = encoded.fields, encoded.status
+        if not encoded.data and status != 204 and status != 304:
+            _add_type(fields)
+        start_response(encoded.status_line, fields)
+        access = self.app.access
+        if isinstance(encoded.stream, Chunks):
+            return _Sent(self.app, head, status, started, encoded.stream)
+        if access is not None:
+            access.line(head, status, started, len(encoded.data))
+        return (encoded.data,) if encoded.data else ()
+
+    def _read_body(self, call: Call) -> bytes:
+        """The body, at most ``call.max_body`` bytes of it.
+
+        Raises:
+            HTTPError: 413 where it is longer, 408 where it does not come, 400 where it is cut, 411 where it has no end.
+        """
+        environ, length = call.head.environ, call.head.length  # type: ignore[attr-defined]  # a WSGIHead
+        if length == UNKNOWN and not environ.get("wsgi.input_terminated"):
+            raise HTTPError(411, "This server takes a body with a Content-Length only.")
+        connection = environ.get("gunicorn.socket")
+        patience = connection.gettimeout() if connection is not None else None
+        try:
+            if connection is not None:
+                connection.settimeout(self.app.config.body_timeout or None)
+            return self._read(environ["wsgi.input"], call, length)
+        except TimeoutError:
+            raise HTTPError(408, "The body did not arrive in time.") from None
+        except HTTPError:
+            raise
+        except Exception as error:  # each server has its own for a connection that ends or a chunk that is none
+            reason = f"the body cannot be read: {type(error).__name__}: {error}"
+            raise HTTPError(400, "The body cannot be read.", reason=reason) from error
+        finally:
+            if connection is not None:
+                connection.settimeout(patience)
+
+    def _read(self, stream: Any, call: Call, length: int) -> bytes:
+        limit = call.max_body + 1 if length == UNKNOWN else length
+        parts, missing = [], limit
+        while missing and (part := stream.read(min(missing, _READ_SIZE))):
+            parts.append(part)
+            missing -= len(part)
+        if length == UNKNOWN:
+            if not missing:
+                raise self.app.too_large(call)
+        elif missing:
+            raise HTTPError(400, "The body is shorter than its Content-Length.")
+        return b"".join(parts)
+
+
+def _add_type(fields: Fields) -> None:
+    """PEP 3333's checkers want a Content-Type even of an empty answer."""
+    if not any(name.lower() == "content-type" for name, _ in fields):
+        fields.append(("Content-Type", "text/plain; charset=utf-8"))
+
+
+class _Sent:
+    """The chunks of a stream as the server takes them; closing it writes the access line."""
+
+    def __init__(self, app: App, head: Head, status: int, started: float, chunks: Chunks) -> None:
+        self.app, self.head, self.status, self.started, self.chunks = app, head, status, started, chunks
+        self.bytes_out = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        chunk = next(self.chunks)
+        self.bytes_out += len(chunk)
+        return chunk
+
+    def close(self) -> None:
+        self.chunks.close()
+        if self.app.access is not None:
+            self.app.access.line(self.head, self.status, self.started, self.bytes_out)
