@@ -7,7 +7,9 @@
     ├── ProjectError              the project cannot be loaded: exit code 3
     │   └── ConfigError           a setting is wrong, also a ValueError
     ├── EncodeError               a value has no form on the wire, also a TypeError
-    └── SecretNotFound            also a LookupError
+    ├── SecretNotFound            also a LookupError
+    └── WixDataError              of a collection: knows its WDE code, and the status that Wix's REST answers would have
+        └── StoreUnavailable      503, also an HTTPError: the database cannot be reached
 
 What a client may read stands in ``HTTPError.detail``; what only the log may read stands in the exception's text.
 """
@@ -15,6 +17,7 @@ What a client may read stands in ``HTTPError.detail``; what only the log may rea
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 
 class WixHTTPError(Exception):
@@ -82,3 +85,52 @@ class SecretNotFound(WixHTTPError, LookupError):
         )
         self.name = name
         self.places = places
+
+
+class WixDataError(WixHTTPError):
+    """A call on a collection that failed. ``code`` is Wix's: ``WDE0074``; ``message`` begins with it.
+
+    ``status`` is the HTTP status that Wix gives such an error, ``details`` has Wix's form, ``original_index`` is the
+    position of the item in a bulk call, ``item`` that item or id.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        description: str,
+        *,
+        status: int = 400,
+        data: Mapping[str, Any] | None = None,
+        original_index: int | None = None,
+        item: Any = None,
+    ) -> None:
+        super().__init__(f"{code}: {description}")
+        self.code = code
+        self.status = status
+        self.description = description
+        self.data = dict(data or {})
+        self.original_index = original_index
+        self.item = item
+
+    @property
+    def message(self) -> str:
+        """The text of the error."""
+        return str(self)
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """``{"applicationError": {"code", "description", "data"}}``."""
+        return {"applicationError": {"code": self.code, "description": self.description, "data": self.data}}
+
+
+class StoreUnavailable(HTTPError, WixDataError):
+    """The database cannot be reached, or takes no writes now. Not caught, it is answered 503 with ``Retry-After``.
+
+    Whether a write that met it was done is not known.
+    """
+
+    def __init__(self, description: str, *, retry_after: int = 5) -> None:
+        WixDataError.__init__(self, "WDE0053", description, status=503)
+        self.detail = "The database cannot be reached. Try again."
+        self.headers = {"Retry-After": str(retry_after)}
+        self.reason = str(self)

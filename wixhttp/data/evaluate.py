@@ -1,0 +1,315 @@
+"""What a query selects, in plain Python: the reference, which the SQL of the databases must agree with.
+
+An item is a dict of normalised values. A path leads to several values where it meets arrays: through an array it goes
+on in each of its objects, and, where the next name is a whole number, in the element at that place.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from .query import And, Compare, Operation, Or, Order, Path, Tree
+from .values import BOOLEAN, DATE, NONE, NULL, NUMBER, STRING, encode, fold, format_date, type_rank
+
+Item = dict[str, Any]
+
+
+def values_at(value: Any, path: Path) -> Iterator[Any]:
+    """The values that a path leads to, in order; none where it is absent."""
+    if not path:
+        yield value
+        return
+    name, rest = path[0], path[1:]
+    if isinstance(value, dict):
+        if name in value:
+            yield from values_at(value[name], rest)
+    elif isinstance(value, list):
+        for each in value:
+            if isinstance(each, dict) and name in each:
+                yield from values_at(each[name], rest)
+        place = whole(name)
+        if place is not None and place < len(value):
+            yield from values_at(value[place], rest)
+
+
+def whole(name: str) -> int | None:
+    """The place in an array that the name in a path may mean."""
+    return int(name) if name.isascii() and name.isdigit() and len(name) <= 9 else None
+
+
+def candidates(item: Any, path: Path) -> Iterator[Any]:
+    """What a comparison looks at: the values at the path, and of arrays also each element."""
+    for value in values_at(item, path):
+        yield value
+        if isinstance(value, list):
+            yield from value
+
+
+def matches(tree: Tree, item: Any) -> bool:
+    """Whether a tree selects an item."""
+    if isinstance(tree, Compare):
+        return _COMPARE[tree.operator](item, tree.path, tree.value)
+    if isinstance(tree, And):
+        return all(matches(part, item) for part in tree.parts)
+    if isinstance(tree, Or):
+        return any(matches(part, item) for part in tree.parts)
+    return not matches(tree.part, item)
+
+
+def _eq(item: Any, path: Path, operand: Any) -> bool:
+    found = list(candidates(item, path))
+    if operand is None:
+        return not found or None in found
+    return any(equal(each, operand) for each in found)
+
+
+def equal(left: Any, right: Any) -> bool:
+    """Whether two values are the same: 1 and 1.0 are, 1 and True are not."""
+    if type_rank(left) != type_rank(right):
+        return False
+    return encode(left) == encode(right) if isinstance(left, dict | list) else bool(left == right)
+
+
+def _in(item: Any, path: Path, operands: list[Any]) -> bool:
+    return any(_eq(item, path, operand) for operand in operands)
+
+
+def _exists(item: Any, path: Path, operand: bool) -> bool:
+    return any(True for _ in values_at(item, path)) is operand
+
+
+def _ordered(test: Callable[[Any, Any], bool]) -> Callable[[Any, Path, Any], bool]:
+    def compare(item: Any, path: Path, operand: Any) -> bool:
+        rank = type_rank(operand)
+        return any(type_rank(each) == rank and test(each, operand) for each in candidates(item, path))
+
+    return compare
+
+
+def _text(test: Callable[[str, str], bool]) -> Callable[[Any, Path, Any], bool]:
+    def compare(item: Any, path: Path, operand: Any) -> bool:
+        needle = fold(operand)
+        return any(isinstance(each, str) and test(fold(each), needle) for each in candidates(item, path))
+
+    return compare
+
+
+_COMPARE: Mapping[str, Callable[[Any, Path, Any], bool]] = {
+    "eq": _eq,
+    "in": _in,
+    "exists": _exists,
+    "gt": _ordered(lambda value, operand: value > operand),
+    "gte": _ordered(lambda value, operand: value >= operand),
+    "lt": _ordered(lambda value, operand: value < operand),
+    "lte": _ordered(lambda value, operand: value <= operand),
+    "contains": _text(lambda value, operand: operand in value),
+    "startsWith": _text(str.startswith),
+    "endsWith": _text(str.endswith),
+}
+
+
+# --- order -----------------------------------------------------------------------------------------------------------
+
+Key = tuple[int, Any]
+
+
+def key_of(value: Any) -> Key:
+    """What a value is sorted by: the rank of its type, and what orders it among its type.
+
+    That is 0 where nothing does: null, objects and arrays in arrays are ordered among themselves by ``_id``.
+    """
+    rank = type_rank(value)
+    if rank == DATE:
+        return rank, format_date(value)
+    return rank, value if rank in (NUMBER, STRING) else int(value) if rank == BOOLEAN else 0
+
+
+def sort_key(item: Any, order: Order) -> Key:
+    """The key of an item: of several values the least, for a descending order the greatest. Absent counts as null."""
+    keys: list[Key] = []
+    for value in values_at(item, order.path):
+        if isinstance(value, list):
+            keys.extend(map(key_of, value) if value else [(NONE, 0)])
+        else:
+            keys.append(key_of(value))
+    return (max(keys) if order.descending else min(keys)) if keys else (NULL, 0)
+
+
+def position(item: Any, order: Sequence[Order]) -> tuple[Any, ...]:
+    """Where an item stands in an order: its keys, and at the end its ``_id``."""
+    return (*(sort_key(item, each) for each in order), item["_id"])
+
+
+def compare_positions(left: tuple[Any, ...], right: tuple[Any, ...], order: Sequence[Order]) -> int:
+    """Less than 0 where ``left`` comes first, more than 0 where ``right`` does."""
+    for mine, other, each in zip(left, right, order, strict=False):
+        if mine != other:
+            return (-1 if mine < other else 1) * (-1 if each.descending else 1)
+    return int(left[-1] > right[-1]) - int(left[-1] < right[-1])
+
+
+def select(
+    items: Iterable[Item], tree: Tree, order: Sequence[Order] = (), after: tuple[Any, ...] | None = None
+) -> list[Item]:
+    """The items that a tree selects, in order; ``after`` is the position of the item that they follow."""
+
+    def compare(left: tuple[Any, ...], right: tuple[Any, ...]) -> int:
+        return compare_positions(left, right, order)
+
+    found = [(position(item, order), item) for item in items if matches(tree, item)]
+    if after is not None:
+        found = [pair for pair in found if compare(pair[0], after) > 0]
+    found.sort(key=lambda pair: functools.cmp_to_key(compare)(pair[0]))
+    return [item for _, item in found]
+
+
+# --- projection, distinct, aggregation -------------------------------------------------------------------------------
+
+
+def project(item: Item, paths: Sequence[Path]) -> Item:
+    """An item with only the fields at these paths and ``_id``; names that it does not have are passed over."""
+    made: Item = {"_id": item["_id"]}
+    for path in paths:
+        _copy(item, made, path)
+    return made
+
+
+def _copy(source: Any, target: Any, path: Path) -> None:
+    name, rest = path[0], path[1:]
+    if not isinstance(source, dict) or name not in source:
+        return
+    value = source[name]
+    if not rest:
+        target[name] = value
+    elif isinstance(value, dict):
+        inner = target.get(name)
+        if not isinstance(inner, dict):
+            inner = target[name] = {}
+        if inner is not value:
+            _copy(value, inner, rest)
+    elif isinstance(value, list):
+        inner = target.get(name)
+        objects = [each for each in value if isinstance(each, dict)]
+        if not isinstance(inner, list) or len(inner) != len(objects):
+            inner = target[name] = [{} for _ in objects]
+        if inner is not value:
+            for part, made in zip(objects, inner, strict=True):
+                if made is not part:
+                    _copy(part, made, rest)
+
+
+def distinct(items: Iterable[Item], path: Path, *, descending: bool = False) -> list[Any]:
+    """The different values at a path, elements of arrays instead of arrays, no null, in the order of sorts."""
+    found: dict[tuple[int, str], Any] = {}
+    for item in items:
+        for value in values_at(item, path):
+            for each in value if isinstance(value, list) else [value]:
+                if each is not None:
+                    found.setdefault((type_rank(each), encode(each)), each)
+    return [each for _, each in sorted(found.items(), key=lambda pair: _total_key(pair[1]), reverse=descending)]
+
+
+def _total_key(value: Any) -> tuple[int, Any, str]:
+    return (*key_of(value), encode(value))
+
+
+class Group:
+    """What is gathered of the items of one group."""
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        self._operations = operations
+        self._count = 0
+        self._numbers: list[list[Any]] = [[] for _ in operations]
+        self._best: list[Any] = [None] * len(operations)
+
+    def add(self, item: Any) -> None:
+        """Take in one item."""
+        self._count += 1
+        for index, operation in enumerate(self._operations):
+            for value in values_at(item, operation.path) if operation.path else ():
+                if operation.kind in ("sum", "avg"):
+                    if type_rank(value) == NUMBER:
+                        self._numbers[index].append(value)
+                elif value is not None:
+                    best = self._best[index]
+                    better = best is None or (
+                        _total_key(value) < _total_key(best)
+                        if operation.kind == "min"
+                        else _total_key(value) > _total_key(best)
+                    )
+                    if better:
+                        self._best[index] = value
+
+    def results(self) -> Iterator[tuple[str, Any]]:
+        """The results by their names."""
+        for operation, numbers, best in zip(self._operations, self._numbers, self._best, strict=True):
+            if operation.kind == "count":
+                yield operation.alias, self._count
+            elif operation.kind == "sum":
+                yield operation.alias, _sum(numbers)
+            elif operation.kind == "avg":
+                yield operation.alias, _mean(numbers)
+            else:
+                yield operation.alias, best
+
+
+def _sum(numbers: list[Any]) -> Any:
+    if all(isinstance(number, int) for number in numbers):
+        return sum(numbers)
+    try:
+        total = math.fsum(numbers)  # does not depend on the order
+    except OverflowError:
+        return None
+    return int(total) if total.is_integer() and abs(total) < 2.0**63 else total
+
+
+def _mean(numbers: list[Any]) -> Any:
+    if not numbers:
+        return None
+    try:
+        mean = math.fsum(numbers) / len(numbers)
+    except OverflowError:
+        return None
+    return int(mean) if mean.is_integer() and abs(mean) < 2.0**63 else mean
+
+
+def aggregate(
+    items: Iterable[Item],
+    grouping: Sequence[str] | None,
+    operations: Sequence[Operation],
+    having: Tree | None = None,
+    order: Sequence[Order] = (),
+) -> list[Item]:
+    """The results of an aggregation, one dict for each group, in order; without one, by the groups' values."""
+    groups: dict[str, tuple[list[Any], Group]] = {}
+    for item in items:
+        values = [_group_value(item, name) for name in grouping or ()]
+        _, group = groups.setdefault(encode(values), (values, Group(operations)))
+        group.add(item)
+    if not grouping and not groups:
+        groups[""] = ([], Group(operations))
+    ranked = sorted(groups.values(), key=lambda pair: [_total_key(value) for value in pair[0]])
+    results = [_result(grouping or (), values, group) for values, group in ranked]
+    if having is not None:
+        results = [result for result in results if matches(having, result)]
+    for each in reversed(order):
+        results.sort(key=functools.partial(sort_key, order=each), reverse=each.descending)
+    return results
+
+
+def _group_value(item: Item, name: str) -> Any:
+    return next(values_at(item, tuple(name.split("."))), None)
+
+
+def _result(grouping: Sequence[str], values: list[Any], group: Group) -> Item:
+    made: Item = {}
+    if len(grouping) == 1:
+        made["_id"] = values[0]
+    elif grouping:
+        made["_id"] = dict(zip(grouping, values, strict=True))
+    made.update(zip(grouping, values, strict=True))
+    made.update(group.results())
+    return made
