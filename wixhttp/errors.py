@@ -129,8 +129,8 @@ class StoreUnavailable(HTTPError, WixDataError):
     Whether a write that met it was done is not known.
     """
 
-    def __init__(self, description: str, *, retry_after: int = 5) -> None:
-        WixDataError.__init__(self, "WDE0053", description, status=503)
+    def __init__(self, description: str, *, code: str = "WDE0053", retry_after: int = 5) -> None:
+        WixDataError.__init__(self, code, description, status=503)
         self.detail = "The database cannot be reached. Try again."
         self.headers = {"Retry-After": str(retry_after)}
         self.reason = str(self)

@@ -40,6 +40,15 @@ def whole(name: str) -> int | None:
     return int(name) if name.isascii() and name.isdigit() and len(name) <= 9 else None
 
 
+def meets_array(value: Any, path: Path) -> bool:
+    """Whether there is an array on the way of a path, or at its end."""
+    for name in path:
+        if not isinstance(value, dict):
+            break
+        value = value.get(name)
+    return isinstance(value, list)
+
+
 def candidates(item: Any, path: Path) -> Iterator[Any]:
     """What a comparison looks at: the values at the path, and of arrays also each element."""
     for value in values_at(item, path):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import WixDataError
-from .evaluate import select, sort_key, values_at
+from .evaluate import meets_array, select, sort_key
 from .query import Order, Tree
 from .store import Index, Link, Outcome, Result, Row, Transaction, no_collection, to_item
 from .values import BOOLEAN, DATE, NUMBER, STRING
@@ -221,8 +221,7 @@ def _unique_key(row: Row, index: Index) -> tuple[Any, ...] | None:
     if not index.unique:
         return None
     item = to_item(row)
-    for path in index.paths:
-        if any(isinstance(value, list) for value in values_at(item, path)):
-            return None
+    if any(meets_array(item, path) for path in index.paths):
+        return None
     keys = tuple(sort_key(item, Order(path)) for path in index.paths)
     return keys if all(rank in _COMPARED for rank, _ in keys) else None

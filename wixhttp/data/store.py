@@ -78,7 +78,7 @@ class Transaction(Protocol):
         """Add rows; what became of each: ``done``, ``exists`` or ``conflict``."""
 
     def update(self, collection: str, rows: Sequence[Row]) -> list[Outcome]:
-        """Put text, ``updated`` and owner of rows in place of those with their ids: ``done``, ``missing``, ``conflict``."""
+        """Put text, ``updated`` and owner where these ids are; ``done``, ``missing`` or ``conflict``."""
 
     def delete(self, collection: str, ids: Collection[str]) -> set[str]:
         """Remove rows, and all links from and to them (see `Store.declare_links`); the ids of those that were there."""

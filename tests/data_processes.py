@@ -1,0 +1,83 @@
+"""What the tests of the stores run in processes of their own: ``python tests/data_processes.py URL ROLE ...``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from wixhttp.data.store import Row, Store, Transaction
+from wixhttp.data.stores import open_store
+
+NOW = "2024-01-01T00:00:00.000Z"
+
+
+def row(name: str, text: str = "{}") -> Row:
+    """A row with the id ``name``."""
+    return Row(name, text, NOW, NOW, None)
+
+
+def insert(store: Store, worker: str, count: str) -> dict[str, float]:
+    """Insert ``count`` items one by one; the longest wait in seconds."""
+    longest = 0.0
+    for number in range(int(count)):
+        began = time.monotonic()
+        each = row(f"{worker}-{number}", json.dumps({"n": number, "pad": "x" * 300}, separators=(",", ":")))
+        assert store.write(lambda changes, each=each: changes.insert("c", [each]), single=True) == ["done"]
+        longest = max(longest, time.monotonic() - began)
+    return {"longest": longest}
+
+
+def same(store: Store, worker: str, count: str) -> dict[str, list[str]]:
+    """Insert items that the other processes insert, too; what became of each."""
+    return {
+        "outcomes": [store.write(lambda changes, n=n: changes.insert("c", [row(f"{n}")]))[0] for n in range(int(count))]
+    }
+
+
+def increment(store: Store, worker: str, count: str) -> dict[str, str]:
+    """Add one to the same item ``count`` times."""
+
+    def work(changes: Transaction) -> None:
+        stored = changes.get("c", ["counter"])["counter"]
+        value = json.loads(stored.text)["n"] + 1
+        assert changes.update("c", [stored._replace(text=json.dumps({"n": value}, separators=(",", ":")))]) == ["done"]
+
+    for _ in range(int(count)):
+        store.write(work)
+    return {}
+
+
+def stream(store: Store, worker: str, count: str) -> dict[str, str]:
+    """Insert items until killed; each that is acknowledged is a line on standard output."""
+    for number in range(int(count)):
+        name = f"{worker}-{number}"
+        store.write(lambda changes, name=name: changes.insert("c", [row(name, '{"pad":"' + "x" * 300 + '"}')]))
+        os.write(1, f"{name}\n".encode())
+    return {}
+
+
+def halves(store: Store, worker: str, count: str) -> dict[str, str]:
+    """Write two items, and two values in each, always together and alike."""
+    for number in range(int(count)):
+        text = json.dumps({"a": number, "b": number, "pad": "x" * 20_000}, separators=(",", ":"))
+        store.write(lambda changes, text=text: changes.update("c", [row("left", text), row("right", text)]))
+    return {}
+
+
+ROLES: dict[str, Callable[[Store, str, str], object]] = {
+    "insert": insert, "same": same, "increment": increment, "stream": stream, "halves": halves,
+}  # fmt: skip
+
+if __name__ == "__main__":
+    url, role, worker, count = sys.argv[1:]
+    store = open_store(url, Path())
+    store.collections()
+    if role != "stream":
+        print("ready", flush=True)
+        sys.stdin.readline()
+    result = ROLES[role](store, worker, count)
+    print(json.dumps(result), flush=True)

@@ -1,0 +1,149 @@
+"""One law: plain Python, SQLite and PostgreSQL select the same items, in the same order, whatever is asked of what."""
+
+from __future__ import annotations
+
+import os
+import string
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from wixhttp.data.evaluate import position
+from wixhttp.data.memory import MemoryStore
+from wixhttp.data.query import And, Compare, Filter, Not, Or, Order, Tree, format_filter, parse_filter
+from wixhttp.data.sqlite import SQLiteStore
+from wixhttp.data.store import Index, Row, Store, to_item
+from wixhttp.data.values import encode, format_date, normalised
+
+EXAMPLES = int(os.environ.get("WIXHTTP_TEST_EXAMPLES", "150"))
+
+# Few names and few values, so that they meet; and among them what SQL, JSON paths and patterns might trip over.
+NAMES = ["a", "b", "0", "1", "ä'\"", "x%_", "$"[:0] + "n\\"]
+TEXTS = ["", "a", "A", "ab", "Äb", "ÄB", "äb", "ß", "SS", "İ", "i", "Σ", "ς", "%", "_", "a_b", "a%b", "'", '"', "\\", "$.a", "a.b",
+         "[1]", "{}", "null", "1", "\U0001f600", "\ud7ff", "\uffff", "[aA]", "^a", "K", "\u2028", "\n", "true"]  # fmt: skip
+START = datetime(2024, 1, 1, tzinfo=timezone.utc)
+
+numbers = st.one_of(
+    st.integers(-2, 3),
+    st.sampled_from(
+        [0.5, -0.5, 1.5, 1e19, -1e19, 1e300, 5e-324, 2**53, 2**53 + 1, 2**63 - 1, -(2**63), 9.3e18, 0.1, 1e15 + 0.5]
+    ),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(allow_nan=False, allow_infinity=False),
+)
+texts = st.sampled_from(TEXTS) | st.text(
+    st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=4
+)
+dates = st.sampled_from([START, START + timedelta(milliseconds=1), START.replace(year=1), START.replace(year=9999)])
+scalars = st.one_of(st.none(), st.booleans(), numbers, texts, dates)
+names = st.sampled_from(NAMES)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=6,
+)
+documents = st.dictionaries(names, values, max_size=4).map(normalised)
+system = st.sampled_from([("_id",), ("_createdDate",), ("_updatedDate",), ("_owner",), ("_owner", "a")])
+paths = st.lists(names, min_size=1, max_size=3).map(tuple) | system
+comparable = st.one_of(st.booleans(), numbers, texts, dates).map(normalised)
+leaves: st.SearchStrategy[Tree] = st.one_of(
+    st.builds(Compare, st.just("eq"), paths, values.map(normalised)),
+    st.builds(Compare, st.sampled_from(["gt", "gte", "lt", "lte"]), paths, comparable),
+    st.builds(Compare, st.sampled_from(["contains", "startsWith", "endsWith"]), paths, texts),
+    st.builds(Compare, st.just("in"), paths, st.lists(values.map(normalised), max_size=3)),
+    st.builds(Compare, st.just("exists"), paths, st.booleans()),
+)
+trees: st.SearchStrategy[Tree] = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        st.builds(And, st.lists(inner, max_size=3).map(tuple)),
+        st.builds(Or, st.lists(inner, max_size=3).map(tuple)),
+        st.builds(Not, inner),
+    ),
+    max_leaves=5,
+)
+orders = st.lists(st.builds(Order, paths, st.booleans()), max_size=3).map(tuple)
+ids = st.sampled_from([*string.ascii_lowercase, "Z", "ä", "'", "%"])
+
+INDEXES = [(), (Index((Order(("a",)),)),), (Index((Order(("a",)), Order(("b",), True))), Index((Order(("b", "a")),)))]
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> list[Row]:
+    rows = []
+    for each in draw(st.lists(ids, unique=True, max_size=8)):
+        created = format_date(draw(dates))
+        owner = draw(st.sampled_from([None, "ada", "Ä"]))
+        rows.append(Row(each, encode(draw(documents)), created, format_date(draw(dates)), owner))
+    return rows
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[tuple[str, Store]]]:
+    folder: Path = tmp_path_factory.mktemp("agreement")
+    sqlite = SQLiteStore(folder / "agreement.sqlite3")
+    made: list[tuple[str, Store]] = [("memory", MemoryStore()), ("sqlite", sqlite)]
+    for _, store in made:
+        for number, indexes in enumerate(INDEXES):
+            store.create(f"c{number}")
+            for index in indexes:
+                store.add_index(f"c{number}", index)
+    yield made
+    for _, store in made:
+        store.close()
+
+
+def fill(store: Store, collection: str, rows: list[Row]) -> None:
+    def work(changes: Any) -> None:
+        changes.truncate(collection)
+        assert changes.insert(collection, rows) == ["done"] * len(rows)
+
+    store.write(work)
+
+
+@settings(
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+@given(st.data(), worlds(), st.integers(0, len(INDEXES) - 1))
+def test_the_stores_agree(stores: list[tuple[str, Store]], data: st.DataObject, rows: list[Row], number: int) -> None:
+    collection = f"c{number}"
+    for _, store in stores:
+        fill(store, collection, rows)
+    (_, reference), *others = stores
+    for _ in range(6):  # of one world, several questions
+        tree, order = data.draw(trees), data.draw(orders)
+        skip, limit = data.draw(st.sampled_from([0, 0, 0, 1, 3])), data.draw(st.none() | st.integers(1, 4))
+        expected = [to_item(row) for row in reference.find(collection, tree, order, skip=skip, limit=limit)]
+        count = reference.count(collection, tree)
+        after = (
+            data.draw(st.none() | st.sampled_from([position(to_item(row), order) for row in rows])) if rows else None
+        )
+        following = [row.id for row in reference.find(collection, tree, order, after=after, limit=limit)]
+        for name, store in others:
+            found = [to_item(row) for row in store.find(collection, tree, order, skip=skip, limit=limit)]
+            assert found == expected, name
+            assert encode(found) == encode(expected), name
+            assert store.count(collection, tree) == count, name
+            assert [row.id for row in store.find(collection, tree, order, after=after, limit=limit)] == following, name
+            assert sorted(row.id for row in store.scan(collection, tree)) == sorted(
+                row.id for row in reference.scan(collection, tree)
+            )
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(trees, st.lists(documents, max_size=5))
+def test_the_json_form_of_a_filter_selects_the_same(tree: Tree, items: list[dict[str, Any]]) -> None:
+    from wixhttp.data.evaluate import matches
+
+    again = parse_filter(format_filter(tree))
+    for item in items:
+        assert matches(again, item) == matches(tree, item)
+
+
+def test_a_filter_is_a_filter() -> None:
+    assert Filter().eq("a", 1).tree == Compare("eq", ("a",), 1)
