@@ -84,7 +84,7 @@ class SQLiteStore:
         self._lock = threading.Lock()
         self._readers: list[apsw.Connection] = []
         self._writer: apsw.Connection | None = None
-        self._lock_file: int | None = None
+        self._lock_files: list[int] = []
         self._group = GroupCommit(self._commit)
         self._tables: dict[str, _Table] = {}
         self._looked = 0.0
@@ -93,8 +93,8 @@ class SQLiteStore:
     def _of_this_process(self) -> None:
         if self._pid != os.getpid():
             _left_behind.extend([*self._readers, self._writer])
-            if self._lock_file is not None:
-                os.close(self._lock_file)  # the lock stays with the parent's
+            for each in self._lock_files:
+                os.close(each)  # a lock stays with the parent's
             self._begin()
 
     # --- connections ---
@@ -143,35 +143,50 @@ class SQLiteStore:
                 raise _unavailable(error) from error
         raise AssertionError
 
-    def _commit(self, jobs: list[Job[Any]]) -> None:
+    def _commit(self, take: Callable[[], list[Job[Any]]]) -> None:
         """Do what threads wait to have written, in one transaction of the database."""
+        jobs: list[Job[Any]] = []
         try:
             if self._writer is None:
                 self._writer = self._open_writer()
-            writer, lock_file = self._writer, self._lock_file or 0
-            fcntl.flock(lock_file, fcntl.LOCK_EX)
-            try:
-                self._transact(writer, jobs)
-            finally:
-                if writer.in_transaction:
-                    writer.execute("ROLLBACK")
-                fcntl.flock(lock_file, fcntl.LOCK_UN)
+            with self._locked():
+                jobs = take()
+                self._transact(self._writer, jobs)
         except (apsw.Error, OSError) as error:
-            for job in jobs:  # also what seemed done is undone
+            for job in jobs or take():  # also what seemed done is undone
                 job.error = _unavailable(error)
 
     def _open_writer(self) -> apsw.Connection:
         writer = self._connect()
-        name = f"{self.path}-writer"
-        self._lock_file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        fcntl.flock(self._lock_file, fcntl.LOCK_EX)
-        try:
+        if not self._lock_files:
+            mode = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            self._lock_files = [os.open(f"{self.path}-{name}", mode, 0o666) for name in ("queue", "writer")]
+        with self._locked():
             writer.execute(f"BEGIN IMMEDIATE; {_TABLES} COMMIT")
-        finally:
-            fcntl.flock(self._lock_file, fcntl.LOCK_UN)
         return writer
 
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Be the one process that writes. Who is next holds the queue, so that nobody writes twice while others wait."""
+        queue, writer = self._lock_files
+        fcntl.flock(queue, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(writer, fcntl.LOCK_EX)
+        finally:
+            fcntl.flock(queue, fcntl.LOCK_UN)
+        try:
+            yield
+        finally:
+            fcntl.flock(writer, fcntl.LOCK_UN)
+
     def _transact(self, writer: apsw.Connection, jobs: list[Job[Any]]) -> None:
+        try:
+            self._do(writer, jobs)
+        finally:
+            if writer.in_transaction:
+                writer.execute("ROLLBACK")
+
+    def _do(self, writer: apsw.Connection, jobs: list[Job[Any]]) -> None:
         writer.execute("BEGIN IMMEDIATE")
         for job in jobs:
             if len(jobs) > 1:
@@ -186,9 +201,7 @@ class SQLiteStore:
                     writer.execute("ROLLBACK TO job")
             if len(jobs) > 1:
                 writer.execute("RELEASE job")
-        if len(jobs) == 1 and jobs[0].error is not None:
-            writer.execute("ROLLBACK")
-        else:
+        if len(jobs) > 1 or jobs[0].error is None:
             writer.execute("COMMIT")
 
     # --- tables ---
@@ -446,9 +459,8 @@ class SQLiteStore:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
-        if self._lock_file is not None:
-            os.close(self._lock_file)
-            self._lock_file = None
+        while self._lock_files:
+            os.close(self._lock_files.pop())
         self._is_closed = False  # it may be used again
 
 

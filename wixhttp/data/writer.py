@@ -14,46 +14,64 @@ _MOST = 256  # writes in one commit
 class Job(Generic[T]):
     """One write: ``work`` is given what writes, ``result`` or ``error`` is what came of it."""
 
-    __slots__ = ("error", "is_done", "result", "work")
+    __slots__ = ("error", "is_done", "result", "turn", "work")
 
     def __init__(self, work: Callable[[Any], T]) -> None:
         self.work = work
         self.result: T | None = None
         self.error: BaseException | None = None
         self.is_done = False
+        self.turn = threading.Lock()  # held until the job is done, or is the one to commit for all
+        self.turn.acquire()
 
 
 class GroupCommit:
-    """Hands the jobs of many threads to ``commit``, a few at a time, in the order in which they came.
+    """Hands the jobs of many threads to ``commit``, in the order in which they came.
 
-    Whoever is first commits for all that wait. ``commit`` gives each job a result or an error.
+    Whoever is first commits for all that wait, and then wakes the next. ``commit`` is given what takes the jobs, and
+    calls it once, as late as it can: when it may write. It gives each job a result or an error.
     """
 
-    def __init__(self, commit: Callable[[list[Job[Any]]], None]) -> None:
+    def __init__(self, commit: Callable[[Callable[[], list[Job[Any]]]], None]) -> None:
         self._commit = commit
+        self._mutex = threading.Lock()
         self._waiting: deque[Job[Any]] = deque()
-        self._turn = threading.Lock()
+        self._is_busy = False
 
     def run(self, work: Callable[[Any], T]) -> T:
         """What ``work`` gave, once it is committed; what it raised, or what the commit did."""
         job = Job(work)
-        self._waiting.append(job)
-        with self._turn:
-            if not job.is_done:
-                self._commit_waiting()
+        with self._mutex:
+            self._waiting.append(job)
+            is_first, self._is_busy = not self._is_busy, True
+        if not is_first:
+            job.turn.acquire()
+        if not job.is_done:
+            self._lead()
         if job.error is not None:
             raise job.error
         return job.result  # type: ignore[return-value]  # it is done
 
-    def _commit_waiting(self) -> None:
-        jobs = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST))]
+    def _lead(self) -> None:
+        jobs: list[Job[Any]] = []
+
+        def take() -> list[Job[Any]]:
+            with self._mutex:
+                jobs.extend(self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST)))
+            return jobs
+
+        failure: BaseException | None = None
         try:
-            self._commit(jobs)
+            self._commit(take)
         except BaseException as error:
-            for job in jobs:
-                if job.error is None:
-                    job.error = error
+            failure = error
             raise
         finally:
-            for job in jobs:
+            for job in jobs or take():  # it may have failed before it could write
+                job.error = job.error or failure
                 job.is_done = True
+                job.turn.release()
+            with self._mutex:
+                self._is_busy = bool(self._waiting)
+                if self._waiting:
+                    self._waiting[0].turn.release()
