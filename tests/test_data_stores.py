@@ -19,21 +19,27 @@ import apsw
 import pytest
 
 from tests.data_processes import row
+from tests.databases import postgres_url
 from wixhttp.data.memory import MemoryStore
 from wixhttp.data.query import EVERYTHING, Compare, Order
 from wixhttp.data.sqlite import SQLiteStore
 from wixhttp.data.store import Index, Link, Row, Store, Transaction
+from wixhttp.data.stores import open_store
 from wixhttp.errors import StoreUnavailable, WixDataError
 
 ROOT = Path(__file__).parent.parent
 GENRES = Link("books", "genres")
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made: Store = MemoryStore() if request.param == "memory" else SQLiteStore(tmp_path / "site.sqlite3")
-    made.create("books")
-    with contextlib.closing(made):
+    with contextlib.ExitStack() as stack:
+        if request.param == "postgres":
+            made = open_store(stack.enter_context(postgres_url()), tmp_path)
+        else:
+            made = MemoryStore() if request.param == "memory" else SQLiteStore(tmp_path / "site.sqlite3")
+        stack.enter_context(contextlib.closing(made))
+        made.create("books")
         yield made
 
 
@@ -367,6 +373,7 @@ def test_a_real_full_disk(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from tests.data_processes import row
+from tests.databases import postgres_url
 from wixhttp.data.sqlite import SQLiteStore
 from wixhttp.data.query import EVERYTHING
 from wixhttp.errors import StoreUnavailable
@@ -495,7 +502,7 @@ def test_other_processes_see_new_collections_and_indexes(sqlite: SQLiteStore) ->
 def test_indexes_answer(sqlite: SQLiteStore) -> None:
     """A query on an indexed field reads ranges of the index, sorted pages too; no table is read from end to end."""
     from wixhttp.data import sql
-    from wixhttp.data.sqlite import SQLiteDialect
+    from wixhttp.data.sqlite_dialect import SQLiteDialect
 
     sqlite.add_index("c", Index((Order(("year",)),)))
     put(sqlite, "c", *(row(f"{number:04}", f'{{"year":{number % 50}}}') for number in range(2000)))

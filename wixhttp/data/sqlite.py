@@ -23,11 +23,10 @@ import apsw
 
 from ..errors import StoreUnavailable, WixDataError
 from . import sql
-from .evaluate import Key as Position
-from .evaluate import matches, sort_key
-from .query import Compare, Order, Path, Tree
-from .store import SYSTEM_FIELDS, Index, Link, Outcome, Result, Row, Transaction, no_collection
-from .values import ARRAY, BOOLEAN, DATE, NULL, NUMBER, OBJECT, STRING, decode, encode, fold
+from .query import Order, Path, Tree
+from .sqlite_dialect import SQLiteDialect, Table, add_functions, make_index, parse_fields
+from .store import Index, Link, Outcome, Result, Row, Transaction, no_collection
+from .values import encode
 from .writer import GroupCommit, Job
 
 _IDLE = 8  # connections that are kept for reading
@@ -60,16 +59,6 @@ logger = logging.getLogger("wixhttp")
 _left_behind: list[object] = []  # connections of the process that this one was forked from: never to be closed here
 
 
-class _Table:
-    """What is known of a collection: its number, its indexes by number, and the numbers of its indexed fields."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.name = f"items_{number}"
-        self.indexes: dict[int, Index] = {}
-        self.fields: dict[Path, int] = {}
-
-
 class SQLiteStore:
     """See `store.Store`. ``path`` is the database; it and its folder are made on first use."""
 
@@ -86,7 +75,7 @@ class SQLiteStore:
         self._writer: apsw.Connection | None = None
         self._lock_files: list[int] = []
         self._group = GroupCommit(self._commit)
-        self._tables: dict[str, _Table] = {}
+        self._tables: dict[str, Table] = {}
         self._looked = 0.0
         self._is_closed = False
 
@@ -109,8 +98,7 @@ class SQLiteStore:
             connection.pragma("mmap_size", 0)
         except (apsw.Error, OSError) as error:
             raise StoreUnavailable(f"the database {str(self.path)!r} cannot be opened: {error}") from error
-        connection.create_scalar_function("wixhttp_fold", _fold, 1, deterministic=True)
-        connection.create_scalar_function("wixhttp_many", _ask, 2)
+        add_functions(connection)
         return connection
 
     @contextlib.contextmanager
@@ -128,7 +116,7 @@ class SQLiteStore:
             else:
                 connection.close()
 
-    def _read(self, collection: str, read: Callable[[apsw.Connection, _Table], Result]) -> Result:
+    def _read(self, collection: str, read: Callable[[apsw.Connection, Table], Result]) -> Result:
         """What ``read`` gives; once more where others changed the tables meanwhile."""
         for attempt in (1, 2):
             table = self._table(collection)
@@ -167,7 +155,7 @@ class SQLiteStore:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Be the one process that writes. Who is next holds the queue, so that nobody writes twice while others wait."""
+        """Be the one process that writes. Who is next holds the queue: nobody writes twice while others wait."""
         queue, writer = self._lock_files
         fcntl.flock(queue, fcntl.LOCK_EX)
         try:
@@ -206,7 +194,7 @@ class SQLiteStore:
 
     # --- tables ---
 
-    def _table(self, collection: str) -> _Table:
+    def _table(self, collection: str) -> Table:
         self._of_this_process()
         table = self._tables.get(collection)
         if table is None or time.monotonic() - self._looked > _LOOK_AGAIN:
@@ -218,16 +206,16 @@ class SQLiteStore:
         return table
 
     def _look(self, connection: apsw.Connection) -> None:
-        tables: dict[str, _Table] = {}
+        tables: dict[str, Table] = {}
         try:
             with connection:
                 for number, name in connection.execute("SELECT number, name FROM wixhttp_collections ORDER BY name"):
-                    tables[name] = _Table(number)
+                    tables[name] = Table(number)
                 by_number = {table.number: table for table in tables.values()}
                 for number, of, fields, is_unique in connection.execute(
                     "SELECT number, collection, fields, is_unique FROM wixhttp_indexes ORDER BY number"
                 ):
-                    by_number[of].indexes[number] = Index(_parse_fields(fields), bool(is_unique))
+                    by_number[of].indexes[number] = Index(parse_fields(fields), bool(is_unique))
                 for number, of, path in connection.execute("SELECT number, collection, path FROM wixhttp_fields"):
                     by_number[of].fields[tuple(json.loads(path))] = number
         except apsw.SQLError:  # a new file
@@ -288,7 +276,7 @@ class SQLiteStore:
             self._look(changes.connection)
             table = self._tables[collection]
             if index not in table.indexes.values():
-                _make_index(changes.connection, table, index)
+                make_index(changes.connection, table, index)
 
         try:
             self._change(work)
@@ -325,7 +313,7 @@ class SQLiteStore:
         limit: int | None = None,
         after: tuple[Any, ...] | None = None,
     ) -> list[Row]:
-        def read(connection: apsw.Connection, table: _Table) -> list[Row]:
+        def read(connection: apsw.Connection, table: Table) -> list[Row]:
             dialect = SQLiteDialect(table)
             statement = sql.find_rows(
                 dialect,
@@ -342,7 +330,7 @@ class SQLiteStore:
         return self._read(collection, read)
 
     def count(self, collection: str, tree: Tree) -> int:
-        def read(connection: apsw.Connection, table: _Table) -> int:
+        def read(connection: apsw.Connection, table: Table) -> int:
             dialect = SQLiteDialect(table)
             statement = sql.count_rows(dialect, table.indexes.values(), tree)
             return int(connection.execute(statement, dialect.bound).get)
@@ -430,12 +418,16 @@ class SQLiteStore:
             raise _unavailable(error) from error
 
     def check(self) -> list[str]:
-        with self._reading() as connection:
-            found = [str(line) for (line,) in connection.execute("PRAGMA integrity_check") if line != "ok"]
-            self._look(connection)
-            for name, table in self._tables.items():
-                statement = f"SELECT id FROM {table.name} WHERE NOT json_valid(doc, 8)"
-                found += [f"the item {each!r} of {name} holds no JSON" for (each,) in connection.execute(statement)]
+        found: list[str] = []
+        try:
+            with self._reading() as connection:
+                found += [str(line) for (line,) in connection.execute("PRAGMA integrity_check") if line != "ok"]
+                self._look(connection)
+                for name, table in self._tables.items():
+                    statement = f"SELECT id FROM {table.name} WHERE NOT json_valid(doc, 8)"
+                    found += [f"the item {each!r} of {name} holds no JSON" for (each,) in connection.execute(statement)]
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            found.append(f"{self.path}: {error}")
         return found
 
     def backup(self, target: str, progress: Callable[[int, int], None] | None = None) -> None:
@@ -538,16 +530,7 @@ class _Changes:
         return [self._changed(statement, (*link, *pair), "missing") == "done" for pair in pairs]
 
 
-def _fold(*arguments: Any) -> str:
-    return fold(str(arguments[0]))  # what is compared first is not said: it may be a number
-
-
-def _ask(*arguments: Any) -> Any:
-    text, test = arguments
-    return test(text)
-
-
-def _rows_by_id(connection: apsw.Connection, table: _Table, ids: Collection[str]) -> dict[str, Row]:
+def _rows_by_id(connection: apsw.Connection, table: Table, ids: Collection[str]) -> dict[str, Row]:
     statement = f"SELECT id, json(doc), created, updated, owner FROM {table.name} WHERE id "
     if len(ids) == 1:
         found = connection.execute(statement + "= ?", tuple(ids))
@@ -575,156 +558,3 @@ def _unavailable(error: Exception) -> StoreUnavailable:
 def _duplicated(collection: str, index: Index) -> WixDataError:
     names = ", ".join(".".join(path) for path in index.paths)
     return WixDataError("WDE0123", f"Duplicated values of {names} in {collection}.", status=409)
-
-
-# --- indexes ---------------------------------------------------------------------------------------------------------
-
-
-def _make_index(connection: apsw.Connection, table: _Table, index: Index) -> None:
-    run = connection.execute
-    columns, ranks = [], []
-    for order in index.fields:
-        key = _field_key(connection, table, order.path)
-        way = " DESC" if order.descending else ""
-        columns += [f"{text}{way}" for text in (key.rank, *key.values) if not text.isdigit()]
-        ranks.append(key.rank)
-    values = (table.number, _format_fields(index.fields), index.unique)
-    run("INSERT INTO wixhttp_indexes (collection, fields, is_unique) VALUES (?, ?, ?)", values)
-    number = connection.last_insert_rowid()
-    run(f"CREATE INDEX index_{number} ON {table.name} ({', '.join([*columns, 'id'])})")
-    if index.unique:
-        compared = " AND ".join(f"{rank} IN ({NUMBER}, {STRING}, {BOOLEAN}, {DATE})" for rank in ranks)
-        run(f"CREATE UNIQUE INDEX unique_{number} ON {table.name} ({', '.join(columns)}) WHERE {compared}")
-
-
-def _field_key(connection: apsw.Connection, table: _Table, path: Path) -> sql.Key:
-    """The columns of an indexed field, made where they are not there. They take no room but in indexes."""
-    if path[0] in SYSTEM_FIELDS:
-        return _system_key(path)
-    number = table.fields.get(path)
-    if number is None:
-        connection.execute(
-            "INSERT INTO wixhttp_fields (collection, path) VALUES (?, ?)", (table.number, json.dumps(path))
-        )
-        number = table.fields[path] = connection.last_insert_rowid()
-        key = _key(path, _quoted)
-        for name, text in (("rank", key.rank), ("value", key.values[0])):
-            connection.execute(
-                f"ALTER TABLE {table.name} ADD COLUMN {name}_{number} GENERATED ALWAYS AS ({text}) VIRTUAL"
-            )
-    return sql.Key(f"rank_{number}", (f"value_{number}",))
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _format_fields(fields: tuple[Order, ...]) -> str:
-    return json.dumps([[list(each.path), each.descending] for each in fields])
-
-
-def _parse_fields(text: str) -> tuple[Order, ...]:
-    return tuple(Order(tuple(path), descending) for path, descending in json.loads(text))
-
-
-# --- expressions -----------------------------------------------------------------------------------------------------
-
-
-class SQLiteDialect:
-    """See `sql.Dialect`."""
-
-    row = "id, json(doc), created, updated, owner"
-
-    def __init__(self, table: _Table) -> None:
-        self.table = table.name
-        self.bound: list[Any] = []
-        self._fields = table.fields
-        self._places: dict[str, str] = {}
-
-    def bind(self, value: Any) -> str:
-        self.bound.append(value)
-        return f"?{len(self.bound)}"
-
-    def _bind_text(self, text: str) -> str:
-        """The placeholder of a text that the statement names more than once."""
-        if text not in self._places:
-            self._places[text] = self.bind(text)
-        return self._places[text]
-
-    def key(self, path: Path) -> sql.Key:
-        if path[0] in SYSTEM_FIELDS:
-            return _system_key(path)
-        number = self._fields.get(path)
-        if number is not None:
-            return sql.Key(f"rank_{number}", (f"value_{number}",))
-        return _key(path, self._bind_text)
-
-    def bind_key(self, position: Position) -> tuple[str, ...]:
-        return (self.bind(position[1]),)
-
-    def is_present(self, path: Path) -> str:
-        if path[0] in SYSTEM_FIELDS:
-            return "1 = 1" if len(path) == 1 else "1 = 0"
-        return f"json_type(doc, {self._bind_text(_json_path(path))}) IS NOT NULL"
-
-    def is_object(self, path: Path, value: dict[str, Any]) -> str:
-        if path[0] in SYSTEM_FIELDS:
-            return "1 = 0"
-        return f"json_extract(doc, {self._bind_text(_json_path(path))}) = {self.bind(encode(value))}"
-
-    def is_one_of(self, key: sql.Key, values: Sequence[Any]) -> str:
-        listed = encode([sort_key({"value": value}, Order(("value",)))[1] for value in values])
-        return f"{key.values[0]} IN (SELECT value FROM json_each({self.bind(listed)}))"
-
-    def has_text(self, key: sql.Key, operator: str, operand: str) -> str:
-        folded, needle = f"wixhttp_fold({key.values[0]})", self.bind(fold(operand))
-        if operator == "contains":
-            return f"instr({folded}, {needle}) > 0"
-        if operator == "startsWith":
-            return f"instr({folded}, {needle}) = 1"
-        return f"(length({needle}) = 0 OR substr({folded}, -length({needle})) = {needle})"
-
-    def matches_many(self, compare: Compare) -> str:
-        top = compare.path[0]
-        return self._call(top, lambda text: matches(compare, {top: decode(text)}))
-
-    def many_key(self, order: Order) -> sql.Key:
-        top = order.path[0]
-        rank = self._call(top, lambda text: sort_key({top: decode(text)}, order)[0])
-        return sql.Key(rank, (self._call(top, lambda text: sort_key({top: decode(text)}, order)[1]),))
-
-    def _call(self, top: str, test: Callable[[str], Any]) -> str:
-        """What ``test`` says of the text of a field: where there are arrays, the reference decides."""
-        return f"wixhttp_many(doc -> {self._bind_text(_json_path((top,)))}, {self.bind(apsw.pyobject(test))})"
-
-
-def _json_path(path: Path) -> str:
-    return "$" + "".join(f".{json.dumps(name, ensure_ascii=False)}" for name in path)
-
-
-def _system_key(path: Path) -> sql.Key:
-    if len(path) > 1:
-        return sql.Key(str(NULL), ("0",))
-    if path == ("_owner",):
-        return sql.Key(f"CASE WHEN owner IS NULL THEN {NULL} ELSE {STRING} END", ("coalesce(owner, 0)",))
-    rank, column = {"_id": (STRING, "id"), "_createdDate": (DATE, "created"), "_updatedDate": (DATE, "updated")}[
-        path[0]
-    ]
-    return sql.Key(str(rank), (column,))
-
-
-def _key(path: Path, text: Callable[[str], str]) -> sql.Key:
-    """The key of a field of the document; ``text`` makes a path a part of the statement."""
-    whole, date = text(_json_path(path)), text(_json_path((*path, "$date")))
-    rank = (
-        f"CASE json_type(doc, {whole}) WHEN 'text' THEN {STRING} WHEN 'integer' THEN {NUMBER} WHEN 'real' THEN {NUMBER}"
-        f" WHEN 'true' THEN {BOOLEAN} WHEN 'false' THEN {BOOLEAN} WHEN 'array' THEN {ARRAY} WHEN 'object' THEN"
-        f" CASE WHEN json_type(doc, {date}) IS NULL THEN {OBJECT} ELSE {DATE} END ELSE {NULL} END"
-    )
-    for length in range(len(path) - 1, 0, -1):
-        rank = f"CASE WHEN json_type(doc, {text(_json_path(path[:length]))}) = 'array' THEN {ARRAY} ELSE {rank} END"
-    value = (
-        f"CASE json_type(doc, {whole}) WHEN 'object' THEN coalesce(json_extract(doc, {date}), 0) WHEN 'array' THEN 0"
-        f" ELSE coalesce(json_extract(doc, {whole}), 0) END"
-    )
-    return sql.Key(rank, (value,))

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from ..errors import WixDataError
 from .query import Order, Path, Tree
-from .values import decode, encode, format_date, parse_date
+from .values import decode, encode, format_date, stored_date
 
 SYSTEM_FIELDS = ("_id", "_createdDate", "_updatedDate", "_owner")
 """The fields that a store keeps beside the item's text."""
@@ -29,12 +29,10 @@ class Row(NamedTuple):
 
 def to_item(row: Row) -> dict[str, Any]:
     """The item of a row, with its system fields."""
-    item: dict[str, Any] = {"_id": row.id}
-    item.update(decode(row.text))
-    item["_createdDate"] = parse_date(row.created)
-    item["_updatedDate"] = parse_date(row.updated)
-    item["_owner"] = row.owner
-    return item
+    name, text, created, updated, owner = row
+    made = stored_date(created)
+    changed = made if updated == created else stored_date(updated)
+    return {"_id": name, **decode(text), "_createdDate": made, "_updatedDate": changed, "_owner": owner}
 
 
 def to_row(item: Mapping[str, Any]) -> Row:

@@ -84,7 +84,7 @@ def format_date(value: datetime) -> str:
         utc = value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
     except OverflowError:
         raise ValueError(f"{value!r} is outside the years 1 to 9999 in UTC") from None
-    return f"{utc.year:04}-{utc.month:02}-{utc.day:02}T{utc:%H:%M:%S}.{utc.microsecond // 1000:03}Z"
+    return utc.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def parse_date(text: str) -> datetime:
@@ -188,17 +188,34 @@ def _wire_date(value: Any) -> Any:
     return {"$date": format_date(value)}
 
 
+if sys.version_info >= (3, 11):
+    stored_date = datetime.fromisoformat
+    """The datetime of a text that `format_date` wrote."""
+else:
+
+    def stored_date(text: str) -> datetime:
+        """The datetime of a text that `format_date` wrote."""
+        return datetime.fromisoformat(text[:-1] + "+00:00")
+
+
 def decode(text: str) -> Any:
-    """The value of a text that a store holds."""
+    """The value of a canonical text."""
     value = orjson.loads(text)
-    return _restored(value) if '"$date"' in text or _LONG_NUMBER.search(text) else value
+    return _restored(value) if '"$date"' in text else value
+
+
+def canonical(text: str) -> str:
+    """The canonical text of a JSON text that says the same, of a database that writes in a way of its own."""
+    if not _LONG_NUMBER.search(text):
+        return orjson.dumps(orjson.loads(text), option=orjson.OPT_SORT_KEYS).decode()
+    return encode(normalised(_restored(orjson.loads(text))))
 
 
 def _restored(value: Any) -> Any:
     kind = type(value)
     if kind is dict:
         if len(value) == 1 and "$date" in value:
-            return datetime.fromisoformat(value["$date"][:-1] + "+00:00")
+            return stored_date(value["$date"])
         return {key: _restored(each) for key, each in value.items()}
     if kind is list:
         return [_restored(each) for each in value]
