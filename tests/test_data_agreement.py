@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import string
 from collections.abc import Iterator
@@ -13,11 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.databases import postgres_url
 from wixhttp.data.evaluate import position
 from wixhttp.data.memory import MemoryStore
 from wixhttp.data.query import And, Compare, Filter, Not, Or, Order, Tree, format_filter, parse_filter
 from wixhttp.data.sqlite import SQLiteStore
 from wixhttp.data.store import Index, Row, Store, to_item
+from wixhttp.data.stores import open_store
 from wixhttp.data.values import encode, format_date, normalised
 
 EXAMPLES = int(os.environ.get("WIXHTTP_TEST_EXAMPLES", "150"))
@@ -25,7 +28,8 @@ EXAMPLES = int(os.environ.get("WIXHTTP_TEST_EXAMPLES", "150"))
 # Few names and few values, so that they meet; and among them what SQL, JSON paths and patterns might trip over.
 NAMES = ["a", "b", "0", "1", "ä'\"", "x%_", "$"[:0] + "n\\"]
 TEXTS = ["", "a", "A", "ab", "Äb", "ÄB", "äb", "ß", "SS", "İ", "i", "Σ", "ς", "%", "_", "a_b", "a%b", "'", '"', "\\", "$.a", "a.b",
-         "[1]", "{}", "null", "1", "\U0001f600", "\ud7ff", "\uffff", "[aA]", "^a", "K", "\u2028", "\n", "true"]  # fmt: skip
+         "[1]", "{}", "null", "1", "\U0001f600", "\ud7ff", "\uffff", "[aA]", "^a", "K", "\u2028", "\n", "true",
+         "l" * 240, "l" * 241, "L" * 300, "Ä" * 121, "ä" * 121 + "\\"]  # fmt: skip
 START = datetime(2024, 1, 1, tzinfo=timezone.utc)
 
 numbers = st.one_of(
@@ -86,16 +90,19 @@ def worlds(draw: st.DrawFn) -> list[Row]:
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[tuple[str, Store]]]:
     folder: Path = tmp_path_factory.mktemp("agreement")
-    sqlite = SQLiteStore(folder / "agreement.sqlite3")
-    made: list[tuple[str, Store]] = [("memory", MemoryStore()), ("sqlite", sqlite)]
-    for _, store in made:
-        for number, indexes in enumerate(INDEXES):
-            store.create(f"c{number}")
-            for index in indexes:
-                store.add_index(f"c{number}", index)
-    yield made
-    for _, store in made:
-        store.close()
+    with contextlib.ExitStack() as stack:
+        made: list[tuple[str, Store]] = [
+            ("memory", MemoryStore()),
+            ("sqlite", SQLiteStore(folder / "agreement.sqlite3")),
+            ("postgres", open_store(stack.enter_context(postgres_url()), folder)),
+        ]
+        for _, store in made:
+            stack.enter_context(contextlib.closing(store))
+            for number, indexes in enumerate(INDEXES):
+                store.create(f"c{number}")
+                for index in indexes:
+                    store.add_index(f"c{number}", index)
+        yield made
 
 
 def fill(store: Store, collection: str, rows: list[Row]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import __version__
+from .data_commands import data
 from .errors import ProjectError
 
 if TYPE_CHECKING:
@@ -61,6 +62,9 @@ def _show_project_error(error: ProjectError) -> None:
 def cli(context: click.Context, project: str | None) -> None:
     """Wix's HTTP functions in Python: backend/http_functions.py, served at /_functions/."""
     context.obj = project
+
+
+cli.add_command(data)
 
 
 def _config(context: click.Context, **flags: Any) -> Config:

@@ -438,22 +438,22 @@ class Query(Filter, Page):
             made = replace(made, includes=(*made.includes, Include(name, limit)))
         return made
 
-    def find(self, options: Mapping[str, Any] | None = None) -> Any:
+    def find(self, options: Mapping[str, Any] | None = None, **keywords: Any) -> Any:
         """The first page of what the query selects, a `QueryResult`.
 
         Raises:
             WixDataError: a condition is wrong (all of them in one message), the collection does not exist, or reading
                 it is not permitted.
         """
-        return self.runner.find(self, options)
+        return self.runner.find(self, options, **keywords)
 
-    def count(self, options: Mapping[str, Any] | None = None) -> Any:
+    def count(self, options: Mapping[str, Any] | None = None, **keywords: Any) -> Any:
         """How many items the query selects; order, ``skip`` and ``limit`` do not matter. Raises as `find`."""
-        return self.runner.count(self, options)
+        return self.runner.count(self, options, **keywords)
 
-    def distinct(self, field: str, options: Mapping[str, Any] | None = None) -> Any:
+    def distinct(self, field: str, options: Mapping[str, Any] | None = None, **keywords: Any) -> Any:
         """The different values of a field, of arrays their elements, a page of them. Raises as `find`."""
-        return self.runner.distinct(self, field, options)
+        return self.runner.distinct(self, field, options, **keywords)
 
 
 @dataclass(frozen=True)
@@ -513,13 +513,13 @@ class Aggregate(Page):
         """The number of items; ``count`` unless it is named."""
         return replace(self, operations=(*self.operations, Operation("count", (), str(name))))
 
-    def run(self, options: Mapping[str, Any] | None = None) -> Any:
+    def run(self, options: Mapping[str, Any] | None = None, **keywords: Any) -> Any:
         """The first page of the results.
 
         Raises:
             WixDataError: as for a query; a call that is wrong is reported here.
         """
-        return self.runner.aggregate(self, options)
+        return self.runner.aggregate(self, options, **keywords)
 
     def _filtered(self, method: str, member: str, condition: Any) -> Aggregate:
         if getattr(self, member) is not None:

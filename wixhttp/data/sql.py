@@ -41,6 +41,8 @@ class Dialect(Protocol):
     """The table, as text of the statement."""
     row: str
     """The columns of a `store.Row`, as text of the statement."""
+    cuts_arms: bool
+    """Whether each arm is ordered and limited by itself: the database does not merge arms in the order of indexes."""
 
     def bind(self, value: Any) -> str:
         """The placeholder of a value."""
@@ -89,20 +91,28 @@ def find_rows(
         if after is not None:
             where = f"({where}) AND ({_behind(dialect, keys, order, after)})"
         named = "".join(f", {text} AS k{place}" for place, text in enumerate(_flat(keys))) if len(arms) > 1 else ""
-        parts.append(f"SELECT {dialect.row}{named} FROM {dialect.table} WHERE {where}")
+        part = f"SELECT {dialect.row}{named} FROM {dialect.table} WHERE {where}"
+        if len(arms) > 1 and limit is not None and dialect.cuts_arms:
+            part = f"({part} ORDER BY {_columns(keys, order)} LIMIT {dialect.bind(limit + skip)})"
+        parts.append(part)
     if len(arms) > 1:  # a compound is ordered by its columns
         names = iter(f"k{place}" for place in range(len(_flat(keys))))
         keys = [Key(next(names), tuple(next(names) for _ in key.values)) for key in keys]
+    statement = " UNION ALL ".join(parts) + f" ORDER BY {_columns(keys, order)}"
+    if limit is not None:
+        statement += f" LIMIT {dialect.bind(limit)}"
+    return statement + f" OFFSET {dialect.bind(skip)}" if skip else statement
+
+
+def _columns(keys: Sequence[Key], order: Sequence[Order]) -> str:
+    """What rows are ordered by."""
     columns = [
         f"{text} DESC" if each.descending else text
         for key, each in zip(keys, order, strict=True)
         for text in _flat([key])
         if not text.isdigit()  # the rank of a system field, which would be the number of a column here
     ]
-    statement = " UNION ALL ".join(parts) + f" ORDER BY {', '.join([*columns, 'id'])}"
-    if limit is not None:
-        statement += f" LIMIT {dialect.bind(limit)}"
-    return statement + f" OFFSET {dialect.bind(skip)}" if skip else statement
+    return ", ".join([*columns, "id"])
 
 
 def count_rows(dialect: Dialect, indexes: Iterable[Index], tree: Tree) -> str:
@@ -117,8 +127,13 @@ def _flat(keys: Iterable[Key]) -> list[str]:
 
 def _behind(dialect: Dialect, keys: Sequence[Key], order: Sequence[Order], after: tuple[Any, ...]) -> str:
     """Whether a row comes after a position."""
-    columns = [_flat([key]) for key in keys]
-    places = [[str(int(position[0])), *dialect.bind_key(position)] for position in after[:-1]]
+    columns, places = [], []
+    for key, position in zip(keys, after[:-1], strict=True):
+        theirs = [str(int(position[0])), *dialect.bind_key(position)]
+        pairs = list(zip(_flat([key]), theirs, strict=True))
+        pairs = [(mine, other) for mine, other in pairs if mine != other] or pairs  # such as the rank of a system field
+        columns.append([mine for mine, _ in pairs])
+        places.append([other for _, other in pairs])
     last = dialect.bind(after[-1])
     if not any(each.descending for each in order):
         mine = [text for texts in columns for text in texts]

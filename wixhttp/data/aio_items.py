@@ -1,0 +1,116 @@
+"""`wixhttp.data.items` for ``async def``: ``from wixhttp.data.aio import items``.
+
+Each call runs on a thread of its own pool, and is waited for without holding up the event loop. A call that was begun
+is ended even where the one that awaits it is cancelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from . import items
+from .patches import Patch
+from .query import Query
+from .runners import Given
+from .threaded import AwaitedRunner, awaited, awaited_page
+
+get = awaited(items.get)
+insert = awaited(items.insert)
+update = awaited(items.update)
+save = awaited(items.save)
+remove = awaited(items.remove)
+bulkInsert = awaited(items.bulkInsert)
+bulkUpdate = awaited(items.bulkUpdate)
+bulkSave = awaited(items.bulkSave)
+bulkRemove = awaited(items.bulkRemove)
+truncate = awaited(items.truncate)
+isReferenced = awaited(items.isReferenced)
+insertReference = awaited(items.insertReference)
+removeReference = awaited(items.removeReference)
+replaceReferences = awaited(items.replaceReferences)
+queryReferenced = awaited_page(items.queryReferenced)
+queryReferencedItems = awaited(items.queryReferencedItems)
+count = awaited(items.count)
+distinct = awaited_page(items.distinct)
+
+filter = items.filter
+aggregatePipeline = items.aggregatePipeline
+createDataItemDraft = items.createDataItemDraft
+publishDataItemDraft = items.publishDataItemDraft
+unpublishDataItem = items.unpublishDataItem
+asyncPatchByFilter = items.asyncPatchByFilter
+asyncRemoveByFilter = items.asyncRemoveByFilter
+getAsyncJobStatus = items.getAsyncJobStatus
+search = items.search
+withEnvironment = items.withEnvironment
+onDataItemCreated = items.onDataItemCreated
+onDataItemUpdated = items.onDataItemUpdated
+onDataItemDeleted = items.onDataItemDeleted
+
+
+def query(collection: str) -> Query:
+    """A query as `wixhttp.data.items.query` makes it, whose ``find``, ``count`` and ``distinct`` are awaited."""
+    return Query(collection=collection, runner=AwaitedRunner.of(is_velo=False))
+
+
+def patch(
+    collection: str,
+    item_id: str,
+    modifications: Sequence[Mapping[str, Any]] | None = None,
+    options: Given = None,
+    **keywords: Any,
+) -> Any:
+    """As `wixhttp.data.items.patch`; what comes back is awaited, or what its ``run`` gives."""
+    made = Patch(collection, item_id, runner=AwaitedRunner.of(is_velo=False))
+    return made if modifications is None else made.modified(modifications).run(options, **keywords)
+
+
+def bulkPatch(
+    collection: str,
+    item_ids: Sequence[str],
+    modifications: Sequence[Mapping[str, Any]] | None = None,
+    options: Given = None,
+    **keywords: Any,
+) -> Any:
+    """As `wixhttp.data.items.bulkPatch`; what comes back is awaited, or what its ``run`` gives."""
+    made = Patch(collection, item_ids, runner=AwaitedRunner.of(is_velo=False), is_bulk=True)
+    return made if modifications is None else made.modified(modifications).run(options, **keywords)
+
+
+__all__ = [
+    "aggregatePipeline",
+    "asyncPatchByFilter",
+    "asyncRemoveByFilter",
+    "bulkInsert",
+    "bulkPatch",
+    "bulkRemove",
+    "bulkSave",
+    "bulkUpdate",
+    "count",
+    "createDataItemDraft",
+    "distinct",
+    "filter",
+    "get",
+    "getAsyncJobStatus",
+    "insert",
+    "insertReference",
+    "isReferenced",
+    "onDataItemCreated",
+    "onDataItemDeleted",
+    "onDataItemUpdated",
+    "patch",
+    "publishDataItemDraft",
+    "query",
+    "queryReferenced",
+    "queryReferencedItems",
+    "remove",
+    "removeReference",
+    "replaceReferences",
+    "save",
+    "search",
+    "truncate",
+    "unpublishDataItem",
+    "update",
+    "withEnvironment",
+]
