@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from wixhttp.data.store import Row, Store, Transaction
+from wixhttp.data.store import Outcome, Row, Store, Transaction
 from wixhttp.data.stores import open_store
 
 NOW = "2024-01-01T00:00:00.000Z"
@@ -20,22 +20,25 @@ def row(name: str, text: str = "{}") -> Row:
     return Row(name, text, NOW, NOW, None)
 
 
+def add(store: Store, each: Row) -> list[Outcome]:
+    """Write one row durably; what became of it."""
+    return store.write(lambda changes: changes.insert("c", [each]), single=True)
+
+
 def insert(store: Store, worker: str, count: str) -> dict[str, float]:
     """Insert ``count`` items one by one; the longest wait in seconds."""
     longest = 0.0
     for number in range(int(count)):
         began = time.monotonic()
         each = row(f"{worker}-{number}", json.dumps({"n": number, "pad": "x" * 300}, separators=(",", ":")))
-        assert store.write(lambda changes, each=each: changes.insert("c", [each]), single=True) == ["done"]
+        assert add(store, each) == ["done"]
         longest = max(longest, time.monotonic() - began)
     return {"longest": longest}
 
 
-def same(store: Store, worker: str, count: str) -> dict[str, list[str]]:
+def same(store: Store, worker: str, count: str) -> dict[str, list[Outcome]]:
     """Insert items that the other processes insert, too; what became of each."""
-    return {
-        "outcomes": [store.write(lambda changes, n=n: changes.insert("c", [row(f"{n}")]))[0] for n in range(int(count))]
-    }
+    return {"outcomes": [each for number in range(int(count)) for each in add(store, row(f"{number}"))]}
 
 
 def increment(store: Store, worker: str, count: str) -> dict[str, str]:
@@ -55,16 +58,19 @@ def stream(store: Store, worker: str, count: str) -> dict[str, str]:
     """Insert items until killed; each that is acknowledged is a line on standard output."""
     for number in range(int(count)):
         name = f"{worker}-{number}"
-        store.write(lambda changes, name=name: changes.insert("c", [row(name, '{"pad":"' + "x" * 300 + '"}')]))
+        add(store, row(name, '{"pad":"' + "x" * 300 + '"}'))
         os.write(1, f"{name}\n".encode())
     return {}
 
 
 def halves(store: Store, worker: str, count: str) -> dict[str, str]:
     """Write two items, and two values in each, always together and alike."""
+
+    def write(text: str) -> None:
+        store.write(lambda changes: changes.update("c", [row("left", text), row("right", text)]))
+
     for number in range(int(count)):
-        text = json.dumps({"a": number, "b": number, "pad": "x" * 20_000}, separators=(",", ":"))
-        store.write(lambda changes, text=text: changes.update("c", [row("left", text), row("right", text)]))
+        write(json.dumps({"a": number, "b": number, "pad": "x" * 20_000}, separators=(",", ":")))
     return {}
 
 
@@ -77,7 +83,7 @@ if __name__ == "__main__":
     store = open_store(url, Path())
     store.collections()
     if role != "stream":
-        print("ready", flush=True)
+        print("ready", flush=True)  # noqa: T201  # to the test
         sys.stdin.readline()
     result = ROLES[role](store, worker, count)
-    print(json.dumps(result), flush=True)
+    print(json.dumps(result), flush=True)  # noqa: T201  # to the test

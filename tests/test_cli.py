@@ -263,6 +263,8 @@ def _files(folder: Path) -> list[str]:
 
 def test_init_makes_a_project_that_passes_its_own_test_and_check(tmp_path: Path) -> None:
     made = run(tmp_path, "init", "my site")
+    for name in (".gitignore", ".dockerignore"):
+        assert "data/*.sqlite3*" in (tmp_path / "my site" / name).read_text().splitlines()
     folder = tmp_path / "my site"
     assert _files(folder) == MADE
     assert sorted(made.out.splitlines()[:6]) == sorted(f"made  my site/{name}" for name in MADE)

@@ -74,6 +74,8 @@ max_concurrency = 7
 graceful_timeout = 2
 import_timeout = 3
 secrets_file = "/run/secrets.env"
+database_url = "postgresql://db/site"
+strict_collections = true
 log_format = "json"
 log_level = "debug"
 access_log = false
@@ -106,6 +108,8 @@ max_age = 5
         graceful_timeout=2.0,
         import_timeout=3.0,
         secrets_file=Path("/run/secrets.env"),
+        database_url="postgresql://db/site",
+        strict_collections=True,
         log_format="json",
         log_level="debug",
         access_log=False,
@@ -114,7 +118,7 @@ max_age = 5
     )
     assert "default" not in config.sources.values()
     assert config.sources["mode"] == "wixhttp.toml:2"
-    assert config.sources["cors"] == "wixhttp.toml:26"
+    assert config.sources["cors"] == "wixhttp.toml:28"
 
 
 def test_flags_over_environment_over_file_over_default(tmp_path: Path) -> None:
@@ -342,6 +346,68 @@ def test_show_config_masks_passwords_of_urls(tmp_path: Path) -> None:
     shown = show_config(Config(root=tmp_path, host="postgres://user:hunter2@db/x"))
     assert '"postgres://user:***@db/x"' in shown
     assert "hunter2" not in shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://ada:hunter2@db/x", "postgres://ada:hun@ter2@db", "postgresql://db/x?user=ada&password=hunter2"],
+)
+def test_the_password_of_the_database_is_shown_nowhere(tmp_path: Path, url: str) -> None:
+    config = load_config(tmp_path, environ={"WIXHTTP_DATABASE_URL": url})
+    assert config.database_url == config.store_url == url
+    assert "***" in show_config(config)
+    assert "ter2" not in show_config(config)
+    wrong = refusal(tmp_path, environ={"WIXHTTP_DATABASE_URL": url.replace("postgres", "oracle", 1)})
+    assert "***" in wrong
+    assert "ter2" not in wrong
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:///a.db", "sqlite:////tmp/a.db", "memory://", "postgres://db", "postgresql://db"]
+)
+def test_urls_of_databases(tmp_path: Path, url: str) -> None:
+    assert load_config(tmp_path, environ={}, flags={"database_url": url}).database_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "data.db",
+        "sqlite://a.db",
+        "sqlite:///",
+        "sqlite:a.db",
+        "memory://x",
+        "postgresql://",
+        "mysql://db/x",
+        "a b",
+        "://",
+    ],
+)
+def test_what_is_no_url_of_a_database(tmp_path: Path, url: str) -> None:
+    message = refusal(tmp_path, environ={"WIXHTTP_DATABASE_URL": url})
+    assert message.startswith("environment WIXHTTP_DATABASE_URL: database_url is sqlite:///file below the project, ")
+    assert message.endswith(f"not {url!r}")
+
+
+def test_the_embedded_database_is_below_the_project(tmp_path: Path) -> None:
+    config = load_config(tmp_path, environ={})
+    assert (config.database_url, config.store_url) == (None, "sqlite:///data/wixhttp.sqlite3")
+    assert config.embedded_database == tmp_path / "data/wixhttp.sqlite3"
+
+
+@pytest.mark.parametrize(
+    ("settings", "refuses"),
+    [
+        ({}, True),
+        ({"mode": "development"}, False),
+        ({"strict_collections": "false"}, False),
+        ({"mode": "development", "strict_collections": "yes"}, True),
+    ],
+)
+def test_unknown_collections_are_refused_in_production(
+    tmp_path: Path, settings: dict[str, object], refuses: bool
+) -> None:
+    assert load_config(tmp_path, environ={}, flags=settings).refuses_unknown_collections is refuses
 
 
 @given(st.integers(0, 65535), st.integers(1, 10**4), st.floats(0, 1e9), st.booleans())

@@ -220,13 +220,17 @@ def test_threads_that_write_at_once(store: Store) -> None:
         [stored] = changes.get("books", ["n"]).values()
         changes.update("books", [stored._replace(text=json.dumps({"n": json.loads(stored.text)["n"] + 1}))])
 
+    def fail(changes: Transaction) -> None:
+        changes.insert("books", [row("never")])
+        raise ZeroDivisionError
+
     def work(worker: int) -> None:
         for number in range(50):
             store.write(add)
             put(store, "books", row(f"{worker}-{number}"))
             if number % 10 == 0:
                 with pytest.raises(ZeroDivisionError):
-                    store.write(lambda changes: changes.insert("books", [row(f"x{worker}{number}")]) and 1 / 0)
+                    store.write(fail)
 
     threads = [threading.Thread(target=work, args=(worker,)) for worker in range(8)]
     for thread in threads:
@@ -354,11 +358,15 @@ def test_a_full_disk_is_an_error_and_the_store_goes_on(sqlite: SQLiteStore) -> N
     writer = sqlite._writer
     assert writer is not None
     writer.pragma("max_page_count", writer.pragma("page_count") + 20)
-    done = []
-    with pytest.raises(StoreUnavailable) as caught:
+    done: list[str] = []
+
+    def fill() -> None:
         for number in range(100):
             put(sqlite, "c", row(f"{number}", text))
             done.append(f"{number}")
+
+    with pytest.raises(StoreUnavailable) as caught:
+        fill()
     assert (caught.value.code, caught.value.status, caught.value.headers) == ("WDE0091", 503, {"Retry-After": "5"})
     assert done
     assert sorted(ids(sqlite, "c")) == sorted([*done, "first"])

@@ -19,8 +19,13 @@ PUBLIC = [
     "AsyncRequest", "limits", "cors", "WixHTTPError", "HTTPError", "InvalidJSON", "EncodeError", "ProjectError",
     "ConfigError", "SecretNotFound",
 ]  # fmt: skip
-HEAVY = {"click", "gunicorn", "asyncio", "sqlite3", "werkzeug", "pytest", "concurrent.futures"}
-ROOMS = sorted(path.stem for path in Path(wixhttp.__file__).parent.glob("*.py") if path.stem != "__main__")
+HEAVY = {"click", "gunicorn", "asyncio", "sqlite3", "werkzeug", "pytest", "concurrent.futures", "apsw", "psycopg"}
+PACKAGE = Path(wixhttp.__file__).parent
+ROOMS = sorted(
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+    for path in (*PACKAGE.glob("*.py"), *PACKAGE.glob("data/*.py"))
+    if path.stem != "__main__"
+)
 
 
 def loaded_by(code: str) -> set[str]:
@@ -39,6 +44,12 @@ def test_import_wixhttp_loads_nothing_heavy() -> None:
     loaded = loaded_by("import wixhttp")
     assert loaded & HEAVY == set()
     assert "wixhttp.request" in loaded
+    assert "wixhttp.data" not in loaded
+
+
+def test_import_of_the_data_rooms_loads_no_database() -> None:
+    loaded = loaded_by("from wixhttp import data; from wixhttp.data import aio, collections, items, stores")
+    assert loaded & {"apsw", "psycopg", "psycopg_pool", "click", "gunicorn", "pytest"} == set()
 
 
 def test_def_functions_over_wsgi_load_no_asyncio(tmp_path: Path) -> None:
@@ -63,5 +74,5 @@ for target in ("/_functions/x/a", "/_functions/s", "/_functions/none"):
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_the_examples_in_docstrings_are_true(room: str) -> None:
-    module = importlib.import_module("wixhttp" if room == "__init__" else f"wixhttp.{room}")
+    module = importlib.import_module(room)
     assert doctest.testmod(module).failed == 0

@@ -12,14 +12,19 @@ import pytest
 import wixhttp
 
 ROOT = Path(wixhttp.__file__).parent
-ROOMS = {path.stem: path for path in ROOT.glob("*.py")}
+ROOMS = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") or "__init__": path
+    for path in (*ROOT.glob("*.py"), *ROOT.glob("data/*.py"))
+}
 
 REQUEST_ROOMS = set(
     "errors url jsontext head request response encoding functions loader site policy settings config dotenv logs "
-    "printing health app direct loop threads deadlines runner sending wsgi asgi proxies".split()
+    "printing health app direct loop threads deadlines runner sending wsgi asgi proxies tomlfile readiness".split()
 )
-SERVICES = {"secrets"}
-TOOLS = set("testing pytest_plugin cli calls checks routes scaffold server worker __main__".split())
+SERVICES = {"secrets", "auth"} | {room for room in ROOMS if room.partition(".")[0] == "data"}
+TOOLS = set(
+    "testing fakedata pytest_plugin data_commands cli calls checks routes scaffold server worker __main__".split()
+)
 
 ALLOWED = {
     "__init__": "errors policy request response",
@@ -35,11 +40,13 @@ ALLOWED = {
     "encoding": "errors jsontext response",
     "dotenv": "errors",
     "settings": "policy",
-    "config": "errors policy settings",
+    "tomlfile": "errors",
+    "config": "errors policy settings tomlfile",
     "loader": "errors",
     "functions": "errors policy",
     "site": "config functions loader",
     "logs": "head",
+    "readiness": "logs",
     "proxies": "head",
     "health": "config errors head response",
     "printing": "head logs",
@@ -51,26 +58,110 @@ ALLOWED = {
     "sending": "app direct encoding loop runner threads",
     "asgi": "app config deadlines encoding errors head logs loop printing response runner sending site url",
     "secrets": "config dotenv errors logs",
-    "testing": "app config direct encoding errors head jsontext loader request secrets site url",
+    "data.ambient": "",
+    "data.writer": "",
+    "data.postgres_pool": "errors",
+    "data.values": "errors",
+    "data.failures": "errors",
+    "data.query": "data.values errors",
+    "data.identifiers": "data.failures errors",
+    "data.hooks": "errors functions loader loop",
+    "data.builds": "data.failures data.query",
+    "data.results": "data.query errors",
+    "data.evaluate": "data.query data.values",
+    "data.store": "data.query data.values errors",
+    "data.options": "data.failures data.query errors",
+    "data.modifications": "data.evaluate data.failures data.query errors",
+    "data.sql": "data.evaluate data.query data.store data.values",
+    "data.schema": "data.query data.store errors policy tomlfile",
+    "data.memory": "data.evaluate data.query data.store data.values errors",
+    "data.formats": "data.store data.values errors",
+    "data.postgres_dialect": "data.evaluate data.query data.sql data.store data.values",
+    "data.sqlite_dialect": "data.evaluate data.query data.sql data.store data.values",
+    "data.permissions": "data.schema errors",
+    "data.relations": "data.schema data.store",
+    "data.exports": "data.formats data.query data.schema data.store data.values",
+    "data.postgres_changes": "data.postgres_dialect data.postgres_pool data.query data.store data.values",
+    "data.sqlite": "data.query data.sql data.sqlite_dialect data.store data.values data.writer errors",
+    "data.actor": (
+        "data.failures data.hooks data.options data.permissions data.query data.relations data.schema data.store errors"
+    ),
+    "data.imports": "data.exports data.formats data.query data.store data.values errors",
+    "data.postgres": (
+        "data.postgres_changes data.postgres_dialect data.postgres_pool data.query data.sql data.store errors"
+    ),
+    "data.operation": "data.actor data.ambient data.failures data.hooks data.options",
+    "data.stores": "data.memory data.postgres data.sqlite data.store errors",
+    "data.aggregates": (
+        "data.actor data.builds data.evaluate data.operation data.options data.query data.results data.store"
+    ),
+    "data.references": (
+        "data.actor data.failures data.identifiers data.operation data.options data.query data.relations "
+        "data.results data.store errors"
+    ),
+    "data.reads": (
+        "data.actor data.builds data.evaluate data.identifiers data.operation data.options data.query "
+        "data.references data.results data.store"
+    ),
+    "data.drafts": (
+        "data.actor data.failures data.identifiers data.options data.references data.relations data.store "
+        "data.values errors"
+    ),
+    "data.writes": (
+        "data.actor data.drafts data.evaluate data.failures data.identifiers data.operation data.options "
+        "data.query data.reads data.store errors"
+    ),
+    "data.patches": (
+        "data.actor data.drafts data.failures data.identifiers data.modifications data.operation data.options "
+        "data.query data.store data.values data.writes errors"
+    ),
+    "data.bulk": (
+        "data.actor data.drafts data.failures data.identifiers data.operation data.options data.patches data.reads "
+        "data.results data.store data.writes errors"
+    ),
+    "data.collections": (
+        "config data.actor data.aggregates data.ambient data.bulk data.hooks data.options data.patches data.query "
+        "data.reads data.references data.results data.schema data.stores data.writes"
+    ),
+    "data.runners": "data.ambient data.collections data.options data.patches data.query",
+    "data.velo": "data.collections data.options data.query data.results data.runners",
+    "data.threaded": "data.ambient data.patches data.query data.results data.runners",
+    "data.items": "data.collections data.options data.patches data.query data.results data.runners",
+    "data": "data.velo",
+    "data.aio_items": "data.items data.patches data.query data.runners data.threaded",
+    "data.aio": "data.aio_items data.query data.threaded data.velo",
+    "auth": "data.collections",
+    "fakedata": (
+        "config data data.ambient data.collections data.formats data.hooks data.imports data.memory "
+        "data.permissions data.schema data.store data.values errors"
+    ),
+    "testing": "app config data.ambient direct encoding errors fakedata head jsontext loader request secrets site url",
     "pytest_plugin": "request secrets testing",
     "routes": "functions site",
     "scaffold": "",
-    "checks": "config errors functions loader secrets site",
-    "calls": "app config encoding logs loop secrets site testing",
-    "server": "app asgi config direct errors logs printing secrets site wsgi",
+    "checks": "config data.collections data.hooks data.schema errors functions loader secrets site",
+    "calls": "app config data.ambient data.collections encoding logs loop secrets site testing",
+    "data_commands": (
+        "config data.evaluate data.exports data.formats data.imports data.query data.schema data.store data.stores "
+        "errors logs"
+    ),
+    "server": "app asgi config data.collections direct errors logs printing readiness secrets site wsgi",
     "worker": "",
-    "cli": "__init__ calls checks config errors logs routes scaffold secrets server site",
+    "cli": "__init__ calls checks config data_commands errors logs routes scaffold secrets server site",
     "__main__": "cli",
 }
 
 
 def imports(room: str) -> Iterator[str]:
-    """The rooms that a room imports, wherever in its file."""
+    """The rooms that a room imports, wherever in its file; ``data.query`` is the room of ``data/query.py``."""
+    folder = ROOMS[room].relative_to(ROOT).parent.parts
     for node in ast.walk(ast.parse(ROOMS[room].read_bytes())):
-        if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module:
-            yield node.module.partition(".")[0]
-        elif isinstance(node, ast.ImportFrom) and node.level == 1:
-            yield from (alias.name if alias.name in ROOMS else "__init__" for alias in node.names)
+        if isinstance(node, ast.ImportFrom) and node.level:
+            package = folder[: len(folder) + 1 - node.level]
+            whole = ".".join([*package, *([node.module] if node.module else [])])
+            for alias in node.names:
+                name = ".".join(filter(None, (whole, alias.name)))
+                yield name if name in ROOMS else whole or "__init__"
         elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "wixhttp":
             yield "wixhttp, by its full name"
         elif isinstance(node, ast.Import):
@@ -114,8 +205,10 @@ def test_third_parties_stay_in_their_rooms() -> None:
                 found.setdefault(name.partition(".")[0], set()).add(room)
     assert found["werkzeug"] == {"proxies"}
     assert found["gunicorn"] <= {"server", "worker"}
-    assert found["click"] <= {"cli", "calls"}
+    assert found["click"] <= {"cli", "calls", "data_commands"}
     assert found["pytest"] == {"pytest_plugin"}
+    assert found["apsw"] == {"data.sqlite", "data.sqlite_dialect"}
+    assert {room for room in found["psycopg"] | found["psycopg_pool"] if not room.startswith("data.postgres")} == set()
 
 
 def test_the_environment_is_read_in_four_rooms() -> None:

@@ -2,7 +2,8 @@
 
 A python, toml or json block that begins with `# name` is that file. A line `# ...` in a block of commands is what the
 commands before it print; three dots stand for anything. A block that is one command of a server starts it, and the
-commands after it ask that server instead of port 8080. `checkout` marks commands to be run in this repository.
+commands after it ask that server instead of port 8080. `checkout` marks commands to be run in this repository. The
+database of PostgreSQL that it names is one for the test.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any, NamedTuple
 import pytest
 import requests
 
+from tests.databases import postgres_url
 from tests.servers import PATIENCE, Server, free_port, missing, project, serving
 from wixhttp.config import SETTINGS
 
@@ -30,7 +32,8 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 SCRIPTS = sysconfig.get_path("scripts")
 KINDS = {"sh", "sh checkout", "sh docker", "python", "toml", "ini", "nginx", "json"}
-SERVERS = ("wixhttp serve", "gunicorn ", "./scripts/serve")
+SERVERS = re.compile(r"((?:\w+=\S+ )*)((?:wixhttp serve|gunicorn |\./scripts/serve).*)")
+POSTGRES = "postgresql://shop@localhost/shop"
 END = "\x1e"  # what separates the output of one command from that of the next
 
 
@@ -82,10 +85,11 @@ class Reader:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block.text)
 
-    def serve(self, command: str, folder: Path) -> None:
+    def serve(self, variables: str, command: str, folder: Path) -> None:
         self.servers.close()
         port = free_port()
-        environ: dict[str, Any] = {**self.environ, "PORT": str(port)}
+        own = dict(each.split("=", 1) for each in variables.split())
+        environ: dict[str, Any] = {**self.environ, **own, "PORT": str(port)}
         shell = ["bash", "-c", f"exec {command.replace('8080', str(port))}"]
         self.server = self.servers.enter_context(serving(folder, command=shell, port=port, **environ))
 
@@ -140,14 +144,14 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
 def checkout(tmp_path: Path) -> Path:
     """A copy of this repository, whose virtual environment is, to its scripts, the one that runs these tests."""
     folder = tmp_path / "checkout"
-    for name in ("scripts", "backend"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("scripts", "backend", "data"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.sqlite3*"))
     for name in (".env", "pyproject.toml"):
         shutil.copy(ROOT / name, folder / name)
     environment = folder / ".venv"
     environment.mkdir()
     (environment / "bin").symlink_to(SCRIPTS)
-    for stamp in (".installed", ".installed-test"):
+    for stamp in (".installed", ".installed-test", ".installed-postgres"):
         (environment / stamp).write_text(f"{folder}\n")
     return folder
 
@@ -162,10 +166,16 @@ def test_every_block_is_of_a_kind_that_is_run() -> None:
     assert not re.findall(r"^(?: {4}|\t)\S.*", prose, re.MULTILINE), "an indented block would not be run"
 
 
-@pytest.mark.parametrize("title", SECTIONS)
-def test_the_commands_of_the_readme_do_what_it_says(title: str, reader: Reader, checkout: Path) -> None:
+@pytest.fixture
+def postgres() -> Iterator[str]:
+    with postgres_url() as url:
+        yield url
+
+
+def _follow(title: str, reader: Reader, checkout: Path, database: str = POSTGRES) -> None:
     for block in SECTIONS[title]:
         folder = checkout if block.kind == "sh checkout" else reader.folder
+        block = block._replace(text=block.text.replace(POSTGRES, database))
         if block.kind in ("python", "toml"):
             reader.write(block)
         elif block.kind == "sh docker":
@@ -174,13 +184,39 @@ def test_the_commands_of_the_readme_do_what_it_says(title: str, reader: Reader, 
             reader.run(block._replace(text=own), folder)
         elif block.kind.startswith("sh"):
             command = block.text.strip()
-            if command.startswith(SERVERS):
-                assert "\n" not in command
-                reader.serve(command, folder)
+            if server := SERVERS.fullmatch(command):
+                reader.serve(server[1], server[2], folder)
             elif command == "./scripts/test":  # these tests: only begun here
                 reader.run(block._replace(text="./scripts/test --version\n# pytest ...\n"), folder)
             else:
                 reader.run(block, folder)
+
+
+@pytest.mark.parametrize("title", SECTIONS)
+def test_the_commands_of_the_readme_do_what_it_says(
+    title: str, reader: Reader, checkout: Path, request: pytest.FixtureRequest
+) -> None:
+    is_named = any(POSTGRES in block.text for block in SECTIONS[title])
+    _follow(title, reader, checkout, request.getfixturevalue("postgres") if is_named else POSTGRES)
+
+
+def test_the_sample_site_serves_a_second_time_and_with_four_workers_on_either_database(
+    reader: Reader, checkout: Path, postgres: str
+) -> None:
+    there = _files(checkout / "data")
+    reader.environ["WEB_CONCURRENCY"] = "4"
+    for _ in range(2):
+        _follow("Two commands", reader, checkout)
+    reader.environ["WIXHTTP_DATABASE_URL"] = postgres
+    for _ in range(2):
+        _follow("Two commands", reader, checkout)
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    assert "/data/*.sqlite3*" in ignored
+    assert {name: text for name, text in _files(checkout / "data").items() if ".sqlite3" not in name} == there
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_the_python_of_the_readme_is_formatted_as_ours() -> None:
@@ -210,6 +246,7 @@ def test_the_unit_is_of_the_form_that_systemd_reads() -> None:
     assert unit.sections() == ["Unit", "Service", "Install"]
     service = unit["Service"]
     assert service["ExecStart"] == "/srv/shop/.venv/bin/wixhttp serve --host 127.0.0.1"
+    assert service["ReadWritePaths"] == "-/srv/shop/data"
     assert int(service["TimeoutStopSec"]) > SETTINGS["graceful_timeout"].default
 
 
@@ -298,7 +335,18 @@ def test_the_docker_image_is_checked_where_it_serves() -> None:
     check = next(line for line in lines if line.startswith("HEALTHCHECK CMD "))
     [_, option, program] = json.loads(check.removeprefix("HEALTHCHECK CMD "))
     assert option == "-c"
-    with serving(ROOT, "--workers", "1") as server:
+    with serving(ROOT, "--workers", "1", WIXHTTP_DATABASE_URL="memory://") as server:
         environ = {**os.environ, "PORT": str(server.port), "no_proxy": "*"}
         subprocess.run([sys.executable, "-c", program], env=environ, check=True, timeout=PATIENCE)
     assert json.loads(lines[-1].removeprefix("CMD ")) == ["wixhttp", "serve"]
+
+
+def test_the_docker_image_keeps_collections_in_its_volume() -> None:
+    lines = (ROOT / "wixhttp/template/Dockerfile").read_text().splitlines()
+    [volume] = [line.removeprefix("VOLUME ") for line in lines if line.startswith("VOLUME ")]
+    [url] = [line.partition("=")[2] for line in lines if line.startswith("ENV WIXHTTP_DATABASE_URL=")]
+    assert url == f"sqlite:///{volume}/wixhttp.sqlite3"
+    assert any(line.endswith(f"&& mkdir {volume} && chown site {volume}") for line in lines)
+    assert lines.index("USER site") > lines.index("COPY . .")
+    [run] = [line for line in README.splitlines() if line.startswith("docker run")]
+    assert f":{volume} " in run

@@ -1,4 +1,4 @@
-"""The sample site, example by example, as `wixhttp serve` answers it."""
+"""The sample site, example by example, as `wixhttp serve` answers it: four workers, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -7,16 +7,24 @@ import hashlib
 import hmac
 import json
 import runpy
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from tests.servers import PATIENCE, Server, serving
-from wixhttp.testing import TestClient
+from tests.databases import postgres_url
+from tests.servers import PATIENCE, Server, clean, serving
+from wixhttp.data.collections import Collections, override
+from wixhttp.data.memory import MemoryStore
+from wixhttp.errors import WixDataError
+from wixhttp.testing import TestClient, fake_data
 
 ROOT = Path(__file__).parents[1]
 DELIVERIES = sorted((ROOT / "tests/data/github").glob("*.json"))
@@ -45,12 +53,24 @@ class Site:
         return self.ask("POST", path, **options)
 
 
-@pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
-    # One worker: its functions remember in memory. The secrets are those of the sample, whatever this machine has.
-    without: dict[str, Any] = dict.fromkeys(SECRETS)
-    with serving(ROOT, "--workers", "1", **without) as server, requests.Session() as session:
-        yield Site(server, session)
+@pytest.fixture(scope="module", params=["SQLite", "PostgreSQL"])
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with ExitStack() as stack:
+        if request.param == "SQLite":
+            url = f"sqlite:///{tmp_path_factory.mktemp('data')}/site.sqlite3"
+        else:
+            url = stack.enter_context(postgres_url())
+        # The secrets are those of the sample, whatever this machine has.
+        environ: dict[str, Any] = {**dict.fromkeys(SECRETS), "WIXHTTP_DATABASE_URL": url}
+        command = [sys.executable, "-m", "wixhttp", "data", "import", "data/sample"]
+        subprocess.run(command, cwd=ROOT, env=clean(environ), check=True, timeout=PATIENCE)
+        server = stack.enter_context(serving(ROOT, "--workers", "4", **environ))
+        yield Site(server, stack.enter_context(requests.Session()))
+
+
+def _own(item: dict[str, Any]) -> dict[str, Any]:
+    """The fields of an item that the site has given it."""
+    return {name: value for name, value in item.items() if not name.startswith("_")}
 
 
 # --- the examples of Velo's reference --------------------------------------------------------------------------------
@@ -59,60 +79,118 @@ def site() -> Iterator[Site]:
 def test_find_me_answers_ok_or_not_found(site: Site) -> None:
     found = site.get("find_me/Grace/Hopper")
     assert (found.status_code, found.headers["Content-Type"]) == (200, "application/json")
-    assert found.json() == {"items": [{"firstName": "Grace", "lastName": "Hopper", "born": 1906}]}
+    [person] = found.json()["items"]
+    assert (person["_id"], _own(person)) == ("2", {"firstName": "Grace", "lastName": "Hopper", "born": 1906})
     missing = site.get("find_me/No/One")
     assert (missing.status_code, missing.headers["Content-Type"]) == (404, "application/json")
     assert missing.json() == {"error": "'No One' was not found"}
     assert site.get("find_me").status_code == 404
 
 
-def test_find_me_answers_server_error_with_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    # No visitor can make the look-up fail, so this one is made to, without a server.
-    def broken(first: str | None, last: str | None) -> list[object]:
-        raise RuntimeError("the list is gone")
-
-    client = TestClient(ROOT)
-    find_me = client.app.site.functions.resolve("find_me", "GET")
-    assert find_me is not None
-    monkeypatch.setitem(find_me.target.__globals__, "find_people", broken)
-    answer = client.get("find_me/Ada/Lovelace")
-    assert (answer.status_code, answer.json()) == (500, {"error": "the list is gone"})
+def test_find_me_answers_server_error_with_the_message() -> None:
+    # No visitor can make the look-up fail, so this one has no collections, and no server.
+    with override(Collections(MemoryStore(), strict=True)):
+        answer = TestClient(ROOT).get("find_me/Ada/Lovelace")
+    error = "WDE0025: The people collection does not exist."
+    assert (answer.status_code, answer.json()) == (500, {"error": error})
 
 
 def test_books_are_created_read_changed_and_removed(site: Site) -> None:
-    made = site.post("books", json={"title": "Kindred", "author": "Octavia E. Butler", "id": "made up"})
+    made = site.post("books", json={"title": "  Kindred ", "author": "Octavia E. Butler"})
     assert made.status_code == 201
-    number = made.json()["inserted"]["id"]
-    assert made.json() == {"inserted": {"title": "Kindred", "author": "Octavia E. Butler", "id": number}}
+    inserted = made.json()["inserted"]
+    number = inserted["_id"]
+    assert _own(inserted) == {"title": "Kindred", "author": "Octavia E. Butler"}
+    assert set(inserted) - set(_own(inserted)) == {"_id", "_createdDate", "_updatedDate", "_owner"}
     assert made.headers["Location"] == f"{site.url}/_functions/books/{number}"
-    assert site.session.get(made.headers["Location"], timeout=20).json() == made.json()["inserted"]
+    assert site.session.get(made.headers["Location"], timeout=PATIENCE).json() == inserted
 
-    changed = site.ask("PUT", f"books/{number}", json={"title": "Kindred", "year": 1979})
-    assert (changed.status_code, changed.json()) == (200, {"updated": {"title": "Kindred", "year": 1979, "id": number}})
+    changed = site.ask("PUT", f"books/{number}", json={"title": " Kindred", "year": 1979})
+    updated = changed.json()["updated"]
+    assert (changed.status_code, _own(updated)) == (200, {"title": "Kindred", "year": 1979})
+    assert (updated["_id"], updated["_createdDate"]) == (number, inserted["_createdDate"])
+    assert updated["_updatedDate"] > inserted["_updatedDate"]
 
     removed = site.ask("DELETE", f"books/{number}")
-    assert (removed.status_code, removed.json()) == (200, {"removed": changed.json()["updated"]})
-    for answer in (
-        site.get(f"books/{number}"),
-        site.ask("PUT", f"books/{number}", json={"title": "again"}),
-        site.ask("DELETE", f"books/{number}"),
-    ):
+    assert (removed.status_code, removed.json()) == (200, {"removed": updated})
+    for answer in (site.get(f"books/{number}"), site.ask("DELETE", f"books/{number}")):
         assert (answer.status_code, answer.json()) == (404, {"error": f"there is no book {number}"})
+    gone = site.ask("PUT", f"books/{number}", json={"title": "again"})
+    error = f"WDE0073: Item [{number}] does not exist in collection [books]."
+    assert (gone.status_code, gone.json()) == (404, {"error": error})
+
+
+def test_a_book_may_bring_its_id_once(site: Site) -> None:
+    made = site.post("books", json={"_id": "a b/ü", "title": "Emma"})
+    assert made.headers["Location"] == f"{site.url}/_functions/books/a%20b%2F%C3%BC"
+    assert site.get("books/a%20b%2F%C3%BC").json() == made.json()["inserted"]
+    again = site.post("books", json={"_id": "a b/ü", "title": "Emma"})
+    assert (again.status_code, again.json()) == (409, {"error": "WDE0074: An item with _id [a b/ü] already exists."})
+    assert site.ask("DELETE", "books/a%20b%2F%C3%BC").status_code == 200
 
 
 def test_books_are_listed_whole_and_by_author(site: Site) -> None:
-    titles = {book["title"] for book in site.get("books").json()["items"]}
-    assert {"Solaris", "The Dispossessed", "The Left Hand of Darkness"} <= titles
-    items = site.get("books", params={"author": "Stanisław Lem"}).json()["items"]
-    assert items == [{"id": "2", "title": "Solaris", "author": "Stanisław Lem", "year": 1961}]
+    titles = [book["title"] for book in site.get("books").json()["items"]]
+    assert {"Solaris", "The Dispossessed", "The Left Hand of Darkness"} <= set(titles)
+    assert titles == sorted(titles)
+    [book] = site.get("books", params={"author": "Stanisław Lem"}).json()["items"]
+    assert (book["_id"], _own(book)) == ("2", {"title": "Solaris", "author": "Stanisław Lem", "year": 1961})
     assert site.get("books?author=Nobody").json() == {"items": []}
+
+
+def test_authors_are_counted(site: Site) -> None:
+    items = site.get("authors").json()["items"]
+    assert {"author": "Ursula K. Le Guin", "books": 2, "first": 1969} in items
+
+
+def test_workers_share_what_they_write(site: Site) -> None:
+    writers, books = 8, 12
+
+    def work(number: int) -> list[tuple[str, int]]:
+        """One visitor's books, each asked for in connections of its own: request ids and statuses."""
+        seen = []
+
+        def ask(method: str, path: str, **options: Any) -> Any:
+            with requests.Session() as session:
+                answer = Site(site.server, session).ask(method, path, **options)
+            seen.append((answer.headers["X-Request-Id"].partition("-")[0], answer.status_code))
+            return answer.json()
+
+        for index in range(books):
+            book = {"title": f"Volume {index}", "author": f"writer {number}"}
+            made = ask("POST", "books", json=book)["inserted"]
+            assert ask("GET", f"books/{made['_id']}") == made
+            changed = ask("PUT", f"books/{made['_id']}", json={**book, "year": index})["updated"]
+            assert ask("GET", f"books/{made['_id']}") == changed
+            if index % 2:
+                assert ask("DELETE", f"books/{made['_id']}") == {"removed": changed}
+        left = ask("GET", f"books?author=writer {number}")["items"]
+        assert sorted(book["year"] for book in left) == list(range(0, books, 2))
+        for book in left:
+            ask("DELETE", f"books/{book['_id']}")
+        return seen
+
+    before = site.get("books").json()
+    with ThreadPoolExecutor(writers) as pool:
+        answers = [answer for seen in pool.map(work, range(writers)) for answer in seen]
+    assert len({worker for worker, _ in answers}) > 1, "one worker answered all"
+    assert {status for _, status in answers} == {200, 201}
+    assert site.get("books").json() == before
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 def test_a_book_that_is_none_is_a_bad_request(site: Site, method: str) -> None:
-    for book in ({"author": "Anonymous"}, ["title"], "title", None):
+    for book in ({"author": "Anonymous"}, {"title": " "}, {"title": 1}):
         answer = site.ask(method, "books/2", data=json.dumps(book))
-        assert (answer.status_code, answer.json()) == (400, {"error": "a book is an object with a title"})
+        assert (answer.status_code, answer.json()) == (400, {"error": "a book has a title"})
+    for data in (
+        '["title"]',
+        '"title"',
+        "null",
+        '{"title": "A", "pages": 10000000000000000000}',
+        '{"title": "\\ud800"}',
+    ):
+        assert site.ask(method, "books/2", data=data).status_code == 400, data
     cut = site.ask(method, "books/2", data='{"title": ')
     assert (cut.status_code, cut.headers["Content-Type"]) == (400, "application/problem+json")
     assert site.get("books/2").json()["title"] == "Solaris"
@@ -136,7 +214,7 @@ def test_use_answers_every_method_in_its_own_way(site: Site) -> None:
 
 
 def test_what_the_functions_import_is_no_function(site: Site) -> None:
-    for name in ("find", "Request", "http_functions", "__class__", "get_books", "secret"):
+    for name in ("find", "Request", "http_functions", "__class__", "get_books", "secret", "data", "wix_data"):
         assert site.get(name).status_code == 404
     answer = site.ask("PATCH", "books/1")
     assert (answer.status_code, answer.headers["Allow"]) == (405, "DELETE, GET, HEAD, POST, PUT")
@@ -188,12 +266,12 @@ def test_an_async_function_answers(site: Site) -> None:
 
 
 def test_a_stream_comes_in_chunks(site: Site) -> None:
-    with site.get("numbers?count=100000", stream=True) as answer:
+    with site.get("numbers?count=20000", stream=True) as answer:
         assert answer.headers["Content-Type"] == "application/x-ndjson"
         assert answer.headers["Transfer-Encoding"] == "chunked"
         assert "Content-Length" not in answer.headers
         lines = list(answer.iter_lines())
-    assert (len(lines), json.loads(lines[-1])) == (100_000, {"number": 100_000, "square": 10_000_000_000})
+    assert (len(lines), json.loads(lines[-1])) == (20_000, {"number": 20_000, "square": 400_000_000})
     assert site.get("numbers").text.count("\n") == 10
     for count in ("-1", "x", "1000000", "²"):
         assert site.get("numbers", params={"count": count}).status_code == 400
@@ -215,12 +293,12 @@ def test_the_page_is_html_and_escapes_what_it_is_given(site: Site) -> None:
 
 
 def test_a_book_without_author_and_year_is_listed_and_in_the_csv(site: Site) -> None:
-    number = site.post("books", json={"title": "Beowulf"}).json()["inserted"]["id"]
-    assert {"id": number, "title": "Beowulf"} in site.get("books").json()["items"]
-    assert site.get("books?author=Nobody").json() == {"items": []}
+    book = site.post("books", json={"title": "Beowulf"}).json()["inserted"]
+    assert book in site.get("books").json()["items"]
     answer = site.get("books_csv")
-    assert (answer.status_code, answer.text.splitlines()[-1]) == (200, f"{number},Beowulf,,")
-    assert site.ask("DELETE", f"books/{number}").status_code == 200
+    assert answer.status_code == 200
+    assert f"{book['_id']},Beowulf,," in answer.text.splitlines()
+    assert site.ask("DELETE", f"books/{book['_id']}").status_code == 200
 
 
 def test_the_csv_is_a_download(site: Site) -> None:
@@ -228,7 +306,14 @@ def test_the_csv_is_a_download(site: Site) -> None:
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert answer.headers["Content-Disposition"] == 'attachment; filename="books.csv"'
     rows = list(csv.DictReader(answer.content.decode().splitlines()))
-    assert {"id": "2", "title": "Solaris", "author": "Stanisław Lem", "year": "1961"} in rows
+    assert {"_id": "2", "title": "Solaris", "author": "Stanisław Lem", "year": "1961"} in rows
+
+
+def test_the_csv_has_more_books_than_a_page() -> None:
+    with fake_data(ROOT) as data:
+        data.seed("books", [{"title": f"{number:04}"} for number in range(1001)])
+        rows = list(csv.DictReader(TestClient(ROOT).get("books_csv").text.splitlines()))
+    assert [row["title"] for row in rows] == [f"{number:04}" for number in range(1001)]
 
 
 # --- GitHub ----------------------------------------------------------------------------------------------------------
@@ -383,8 +468,10 @@ def test_zapiers_polling_trigger_gets_the_newest_orders_first(site: Site) -> Non
     made = site.post("orders", json={"item": "sugar", "quantity": 3}, headers=KEY).json()
     orders = site.get("orders", headers=KEY).json()
     assert orders[0] == made
-    assert [order["id"] for order in orders] == sorted({order["id"] for order in orders}, reverse=True)
-    assert orders[-1] == {"id": 1, "item": "tea", "quantity": 2, "created": "2025-01-07T09:30:00.000Z"}
+    dates = [order["created"] for order in orders]
+    assert dates == sorted(dates, reverse=True)
+    assert len({order["id"] for order in orders}) == len(orders)
+    assert orders[-1] == {"id": "1", "item": "tea", "quantity": 2, "created": "2025-01-07T09:30:00.000Z"}
 
 
 def test_zapiers_action_creates_an_order(site: Site) -> None:
@@ -392,7 +479,7 @@ def test_zapiers_action_creates_an_order(site: Site) -> None:
     assert answer.status_code == 201
     made = answer.json()
     assert (set(made), made["item"], made["quantity"]) == (ORDER, "milk", 1)
-    for wrong in ("[]", "null", "{}", '{"item": 1}', '{"item": "tea", "quantity": "2"}'):
+    for wrong in ("[]", "null", "{}", '{"item": 1}', '{"item": "tea", "quantity": "2"}', '{"item": "\\ud800"}'):
         assert site.post("orders", data=wrong, headers=KEY).status_code == 400
 
 
@@ -404,8 +491,8 @@ def test_zapiers_rest_hook_is_told_of_orders_until_it_unsubscribes(site: Site) -
     order = site.post("orders", json={"item": "jam"}, headers=KEY).json()
     site.server.wait_for_message(f"hook {number}: order {order['id']} would be sent to {hook}")
 
-    for _ in range(2):
-        gone = site.ask("DELETE", f"order_hooks/{number}", headers=KEY)
+    for path in (f"order_hooks/{number}", f"order_hooks/{number}", "order_hooks"):
+        gone = site.ask("DELETE", path, headers=KEY)
         assert (gone.status_code, gone.content) == (204, b"")
     answer = site.post("orders", json={"item": "honey"}, headers=KEY)
     order = answer.json()
@@ -423,6 +510,17 @@ def test_zapier_needs_its_key(site: Site, method: str, path: str) -> None:
     for headers in ({}, {"X-Api-Key": ""}, {"X-Api-Key": "wrong"}, {"X-Api-Key": KEY["X-Api-Key"] + "é"}):
         answer = site.ask(method, path, headers={name: value.encode("utf-8") for name, value in headers.items()})
         assert (answer.status_code, answer.json()) == (401, {"error": "send the key in X-Api-Key"})
+
+
+def test_orders_are_nobodys_but_the_functions() -> None:
+    with fake_data(ROOT) as data:
+        data.seed("orders", [{"item": "tea", "quantity": 1}])
+        with pytest.raises(WixDataError, match="WDE0027"):
+            data.query("orders").find()
+        assert data.query("orders").find(suppressAuth=True).length == 1
+        assert data.query("people").find().length == 0
+        with pytest.raises(WixDataError, match="WDE0027"):
+            data.insert("people", {"firstName": "Nobody"})
 
 
 # --- the site as a whole ---------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 
 from tests.doors import write_project
 from wixhttp import Request
-from wixhttp.errors import HTTPError, ProjectError
-from wixhttp.testing import TestClient, fake_async_request, fake_request
+from wixhttp.data.query import EVERYTHING
+from wixhttp.errors import HTTPError, ProjectError, WixDataError
+from wixhttp.testing import TestClient, fake_async_request, fake_data, fake_request
 
 PROJECT = """
     def get_hello(request): return ok([request.path, request.query])
@@ -148,3 +150,157 @@ def test_the_plugin_brings_the_fixtures(pytester: pytest.Pytester, monkeypatch: 
         },
     )
     pytester.runpytest_subprocess("-q", "-W", "error").assert_outcomes(passed=3)
+
+
+# --- collections ---
+
+BOOKS = {
+    "backend/http_functions.py": """
+        from wixhttp import ok
+        from wixhttp import data as wix_data
+        from wixhttp.data import aio
+
+        def post_books(request): return ok(body=wix_data.insert("books", request.body.json())["title"])
+        def get_books(request): return ok(body=wix_data.query("books").find().items)
+        async def get_later(request): return ok(body=(await aio.query("books").find()).items)
+        def get_people(request): return ok(body=wix_data.query("people").find().items)
+    """,
+    "backend/data.py": """
+        def books_beforeInsert(item, context):
+            return {**item, "title": item["title"].upper()}
+        async def people_beforeInsert(item):
+            return {**item, "by": "hook"}
+    """,
+    "data/collections.toml": """
+        [books]
+        indexes = [{fields = ["title"], unique = true}]
+        [books.references.genres]
+        collection = "genres"
+        many = true
+        reverse = "books"
+        [genres]
+        [people]
+        permissions = {read = "SITE_MEMBER_AUTHOR", insert = "SITE_MEMBER", update = "ADMIN", remove = "ADMIN"}
+    """,
+}
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Path:
+    return write_project(tmp_path, BOOKS)
+
+
+def data_files(root: Path) -> list[str]:
+    return [path.name for path in (root / "data").iterdir()]
+
+
+def test_a_client_has_collections_of_its_own(books: Path) -> None:
+    client = TestClient(books)
+    assert client.post("books", json={"title": "Emma"}).text == "EMMA"
+    for name in ("books", "later"):
+        assert [item["title"] for item in client.get(name).json()] == ["EMMA"]
+    assert TestClient(books).get("books").json() == []
+    assert data_files(books) == ["collections.toml"]
+
+
+def test_a_client_uses_the_collections_of_the_test(books: Path) -> None:
+    client = TestClient(books)
+    with fake_data(books / "backend") as wix_data:
+        wix_data.seed("books", [{"_id": "1", "title": "Emma"}])
+        assert [item["title"] for item in client.get("books").json()] == ["Emma"]
+        client.post("books", json={"title": "Persuasion"})
+        assert wix_data.query("books").eq("title", "PERSUASION").count() == 1
+    assert client.get("books").json() == []
+    assert data_files(books) == ["collections.toml"]
+
+
+def test_what_is_seeded_is_stored_as_it_is(books: Path) -> None:
+    created = datetime(2020, 1, 2, tzinfo=timezone.utc)
+    with fake_data(books) as wix_data:
+        given = {"_id": "1", "_owner": "ada", "_createdDate": created, "title": "Emma", "genres": ["g1", "g2"]}
+        (stored,) = wix_data.seed("books", [given])
+        assert stored == {
+            "_id": "1", "_owner": "ada", "_createdDate": created, "_updatedDate": created, "title": "Emma",
+        }  # fmt: skip
+        assert wix_data.get("books", "1") == stored
+        wix_data.seed("genres", [{"_id": "g1"}, {"_id": "g2"}, {"_id": "g3", "books": ["1"]}])
+        assert [item["_id"] for item in wix_data.queryReferenced("books", "1", "genres").items] == ["g1", "g2", "g3"]
+        assert wix_data.seed("books", ({"title": title} for title in "ab"))[1]["_id"]
+
+
+def test_seeds_that_are_refused_leave_nothing(books: Path) -> None:
+    with fake_data(books) as wix_data:
+        for code, second in (("WDE0074", {"_id": "1"}), ("WDE0123", {"title": "Emma"}), ("WDE0075", {"x": object()})):
+            with pytest.raises(WixDataError) as caught:
+                wix_data.seed("books", [{"_id": "1", "title": "Emma"}, second])
+            assert caught.value.code == code
+        assert wix_data.query("books").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("books.jsonl", '{"_id": "1", "year": 2020}\n\n{"_id": "2"}'), ("books.csv", "_id,year\n1,2020\n2,")],
+)
+def test_seeds_from_a_file(books: Path, name: str, text: str) -> None:
+    (books / name).write_text(text)
+    with fake_data(books) as wix_data:
+        for path in (books / name, str(books / name)):
+            with fake_data(books):
+                assert [item["_id"] for item in wix_data.seed("other", path)] == ["1", "2"]
+            assert wix_data.collections.store.count("other", EVERYTHING) == 2
+            wix_data.collections.store.drop("other")
+
+
+def test_acting_as_somebody(books: Path) -> None:
+    client = TestClient(books)
+    with fake_data(books) as wix_data:
+        with pytest.raises(WixDataError, match="WDE0027"):
+            wix_data.insert("people", {"name": "Ada"})
+        with wix_data.acting_as("ada"):
+            assert wix_data.insert("people", {"name": "Ada"})["by"] == "hook"
+        with wix_data.acting_as("bob"):
+            wix_data.insert("people", {"name": "Bob"})
+            assert [item["name"] for item in client.get("people").json()] == ["Bob"]
+        with wix_data.acting_as(role="siteOwner"):
+            assert len(client.get("people").json()) == 2
+        with pytest.raises(ValueError, match="a role is one of"), wix_data.acting_as("ada", "king"):  # type: ignore[arg-type]
+            pass
+        with pytest.raises(WixDataError, match="WDE0027"):
+            wix_data.query("people").find()
+
+
+def test_the_collections_of_a_test_have_the_functions_of_the_room(books: Path) -> None:
+    with fake_data(books) as wix_data:
+        assert wix_data.save("new", {"_id": "1"})["_id"] == "1"
+        with pytest.raises(AttributeError, match="have 'insrt'"):
+            wix_data.insrt  # noqa: B018
+
+
+def test_unknown_collections_are_refused_where_the_project_says_so(books: Path) -> None:
+    (books / "wixhttp.toml").write_text("strict_collections = true")
+    with fake_data(books) as wix_data, pytest.raises(WixDataError, match="WDE0025"):
+        wix_data.insert("new", {})
+
+
+def test_a_folder_without_a_project_has_collections_too(tmp_path: Path) -> None:
+    with fake_data(tmp_path) as wix_data:
+        wix_data.insert("books", {"title": "Emma"})
+        assert wix_data.query("books").count() == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_plugin_brings_collections(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WIXHTTP_PROJECT", raising=False)
+    tests = """
+        from wixhttp import data
+
+        def test_one(client, wix_data):
+            wix_data.seed("books", [{"title": "Emma"}])
+            assert client.post("books", json={"title": "Persuasion"}).ok
+            assert data.query("books").count() == 2
+        def test_two(wix_data):
+            assert wix_data.query("books").count() == 0
+    """
+    write_project(pytester.path, {**BOOKS, "tests/test_mine.py": tests})
+    pytester.runpytest_subprocess("-q", "-W", "error").assert_outcomes(passed=2)
+    assert data_files(pytester.path) == ["collections.toml"]

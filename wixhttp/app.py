@@ -20,7 +20,7 @@ import os
 import re
 import traceback
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -66,12 +66,19 @@ class Call:
 
 
 class App:
-    """The dispatcher of a site. ``access`` writes one line per request."""
+    """The dispatcher of a site. ``access`` writes one line per request; ``is_ready``, called where a probe asks, says
+    whether what the site needs answers. It must not wait."""
 
-    def __init__(self, site: Site, access: logs.AccessLog | logs.StandardAccessLog | None = None) -> None:
+    def __init__(
+        self,
+        site: Site,
+        access: logs.AccessLog | logs.StandardAccessLog | None = None,
+        is_ready: Callable[[], bool] | None = None,
+    ) -> None:
         config = site.config
         self.site = site
         self.config = config
+        self.is_ready = is_ready
         self.access = (access or logs.StandardAccessLog()) if config.access_log else None
         self.development = config.mode == "development"
         self._mount = ascii_target(config.base_path.encode()) + "/_functions"
@@ -119,7 +126,7 @@ class App:
         head, config = call.head, self.config
         path = head.path
         if is_for_health(head, config):
-            call.response = answer_health(head, config)
+            call.response = answer_health(head, config, self.is_ready)
             return
         mount = self._mount
         if not path.startswith(mount):

@@ -14,6 +14,8 @@ import click
 from . import logs
 from .app import App
 from .config import Config
+from .data import ambient
+from .data.collections import open_collections
 from .encoding import STATUS_LINES
 from .loop import background
 from .secrets import SecretStore, override
@@ -48,7 +50,8 @@ def call_once(
         kind = "application/json" if body.lstrip()[:1] in (b"{", b"[") else "text/plain; charset=utf-8"
         fields.append(("Content-Type", kind))
     logs.configure("text", config.log_level, logs.LineWriter(2))
-    with override(SecretStore(config.root, config.mode, config.secrets_file)):
+    secrets = SecretStore(config.root, config.mode, config.secrets_file)
+    with override(secrets), ambient.override(open_collections(config)):
         return _send(replace(config, mode="development", access_log=False), method, path, fields, body, verbose)
 
 

@@ -1,17 +1,22 @@
-"""What ``wixhttp check`` looks at: imports, names, arguments, settings, and secrets that are missing."""
+"""What ``wixhttp check`` looks at: imports, names, arguments, settings, collections, and secrets that are missing."""
 
 from __future__ import annotations
 
 import ast
+import difflib
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .config import Config
+from .data.collections import open_collections, set_default
+from .data.hooks import HOOKS, Hooks, prefix_of, split_name
+from .data.schema import FILE, load_schema
 from .errors import ProjectError, SecretNotFound
 from .functions import PREFIXES, bindings
-from .loader import PACKAGE, functions_file, load_module
+from .loader import PACKAGE, backend_file, functions_file, load_module
 from .secrets import SecretStore, set_default_store
 from .site import load_site
 
@@ -34,6 +39,7 @@ def check_project(config: Config) -> Report:
     report = Report()
     store = SecretStore(config.root, config.mode, config.secrets_file)
     set_default_store(store)
+    set_default(lambda: open_collections(config))
     site = load_site(config)
     report.functions = len(site.functions)
     if not report.functions:
@@ -44,7 +50,47 @@ def check_project(config: Config) -> Report:
         if root is not None:
             report.warnings.extend(_doubtful_names(functions_file(root)))
             report.problems.extend(_problems_of_files(root, store, config.import_timeout))
+    _check_collections(config, report)
     return report
+
+
+def _check_collections(config: Config, report: Report) -> None:
+    """Look at ``data/collections.toml`` and ``backend/data.py``."""
+    schema, hooks = None, Hooks()
+    try:
+        schema = load_schema(config.root)
+    except ProjectError as error:
+        report.problems.append(str(error))
+    try:
+        hooks = Hooks.load(config.root, config.import_timeout)
+        file = backend_file(config.root, "data")
+    except ProjectError as error:
+        if str(error) not in report.problems:  # that of a file that cannot be imported is there
+            report.problems.append(str(error))
+        return
+    if file is not None:
+        report.warnings.extend(_doubtful_hooks(file))
+    if schema:
+        for prefix in sorted(hooks.prefixes - {prefix_of(name) for name in schema}):
+            report.warnings.append(
+                f"{PACKAGE}/data: {prefix}_... are hooks of a collection that {FILE} does not declare"
+            )
+
+
+def _doubtful_hooks(file: Path) -> Iterator[str]:
+    """Names that look like hooks and are none: a hook that is misspelt."""
+    bound, _ = bindings(ast.parse(file.read_bytes()))
+    by_lower = {hook.lower(): hook for hook in HOOKS}
+    for name in bound:
+        if split_name(name) is not None:
+            continue
+        match = re.fullmatch(r"(.+?)_((?:before|after)_?[A-Za-z]+)|(.+)_(.+)", name)
+        prefix, given = (match[1] or match[3], match[2] or match[4]) if match else ("", "")
+        near = difflib.get_close_matches(given.replace("_", "").lower(), by_lower, 1, cutoff=0.85)
+        if near:
+            yield f"{file.name}: {name} is no hook; did you mean {prefix}_{by_lower[near[0]]}?"
+        elif match and match[2]:
+            yield f"{file.name}: {name} is no hook; the hooks are {', '.join(HOOKS)}"
 
 
 def _problems_of_files(root: Path, store: SecretStore, timeout: float) -> Iterator[str]:

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from itertools import takewhile
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, get_type_hints
@@ -22,9 +19,11 @@ from .policy import Cors, nearest, parse_bytes, parse_seconds
 from .settings import (
     Rule,
     Setting,
+    masked_url,
     parse_base_path,
     parse_boolean,
     parse_choice,
+    parse_database_url,
     parse_host,
     parse_hosts,
     parse_path,
@@ -35,15 +34,10 @@ from .settings import (
     read_table,
     read_truth,
 )
+from .tomlfile import line_of, read_toml
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-_KEY = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([A-Za-z0-9_-]+))\s*(\.?)""")
-_PASSWORD = re.compile(r"(://[^/@\s:]*:)[^@/\s]*@")
 _PROJECT = "WIXHTTP_PROJECT"
+_EMBEDDED = "data/wixhttp.sqlite3"
 _COMMON_VARIABLES = {"HOST": "host", "PORT": "port", "WEB_CONCURRENCY": "workers"}
 
 
@@ -105,6 +99,14 @@ class Config:
         float, Rule(parse_seconds, "seconds for the import of the user's files; 0 is without end", read_number)
     ] = 30.0
     secrets_file: Annotated[Path, Rule(parse_path, "file of the secrets, mode 0600")] = Path("secrets.env")
+    database_url: Annotated[
+        str | None,
+        Rule(parse_database_url, "sqlite:///path, postgresql://..., memory://; none is data/wixhttp.sqlite3"),
+    ] = None
+    strict_collections: Annotated[
+        bool | None,
+        Rule(parse_boolean, "whether unknown collections are refused; none is yes in production only", read_truth),
+    ] = None
     log_format: Annotated[
         str, Rule(parse_choice("auto", "text", "json"), "auto, text or json; auto is text on a terminal")
     ] = "auto"
@@ -136,6 +138,21 @@ class Config:
     def async_concurrency(self) -> int:
         """Requests that ``async def`` handlers answer at once in one process."""
         return self.max_concurrency or 10_000
+
+    @property
+    def store_url(self) -> str:
+        """The URL of the store that keeps the collections: ``database_url``, or that of `embedded_database`."""
+        return self.database_url or f"sqlite:///{_EMBEDDED}"
+
+    @property
+    def embedded_database(self) -> Path:
+        """The file of the store where ``database_url`` is none."""
+        return self.root / _EMBEDDED
+
+    @property
+    def refuses_unknown_collections(self) -> bool:
+        """Whether a call on a collection that is not there fails (WDE0025): else its first write makes it."""
+        return self.mode == "production" if self.strict_collections is None else self.strict_collections
 
 
 def _settings() -> dict[str, Setting]:
@@ -214,8 +231,8 @@ _Layer = Iterator[tuple[str, Any, str]]
 
 
 def _from_file(folder: Path) -> _Layer:
-    own = _read_toml(folder / "wixhttp.toml")
-    shared = _read_toml(folder / "pyproject.toml")
+    own = read_toml(folder / "wixhttp.toml")
+    shared = read_toml(folder / "pyproject.toml")
     tool = shared[1].get("tool")
     table = tool.get("wixhttp") if isinstance(tool, dict) else None
     name, text = "wixhttp.toml", own[0]
@@ -227,9 +244,9 @@ def _from_file(folder: Path) -> _Layer:
     else:
         name, text, prefix = "pyproject.toml", shared[0], ("tool", "wixhttp")
         if not isinstance(table, dict):
-            raise ConfigError(f"{name}:{_line_of(text, prefix)}: tool.wixhttp is a table, not {table!r}")
+            raise ConfigError(f"{name}:{line_of(text, prefix)}: tool.wixhttp is a table, not {table!r}")
     for key, value in table.items():
-        where = f"{name}:{_line_of(text, (*prefix, key))}"
+        where = f"{name}:{line_of(text, (*prefix, key))}"
         if key not in SETTINGS:
             raise ConfigError(f"{where}: {key!r} is not a setting; {nearest(key, SETTINGS)}")
         try:
@@ -237,48 +254,7 @@ def _from_file(folder: Path) -> _Layer:
         except ValueError as error:
             # The message begins with the name of what is wrong, which may stand deeper: cors.origins.
             named = str(error).split(" ", 1)[0].split(".")
-            raise ConfigError(f"{name}:{_line_of(text, (*prefix, *named))}: {error}") from None
-
-
-def _read_toml(path: Path) -> tuple[str, dict[str, Any]]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        return "", {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path.name} cannot be read: {error}; make it a readable file in UTF-8") from None
-    try:
-        return text, tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        place = re.search(r"at line (\d+)", str(error))
-        line = place[1] if place else len(text.splitlines())
-        raise ConfigError(f"{path.name}:{line}: the file is not TOML: {error}") from None
-
-
-def _line_of(text: str, key: tuple[str, ...]) -> int:
-    """The line, from 1, that names ``key``, or else the most of its front. A scan, not a parse: good for a message."""
-    best, found = 1, 0
-    table: tuple[str, ...] = ()
-    for number, line in enumerate(text.split("\n"), 1):
-        header = re.match(r"\s*\[\[?", line)
-        names, end = _dotted(line, header.end() if header else 0)
-        if header:
-            table = full = names
-        else:
-            full = (*table, *names) if names and line[end : end + 1] == "=" else ()
-        common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(full, key, strict=False)))
-        if common > found:
-            best, found = number, common
-    return best
-
-
-def _dotted(line: str, position: int) -> tuple[tuple[str, ...], int]:
-    names: list[str] = []
-    dot: str | None = "."
-    while dot and (match := _KEY.match(line, position)):
-        names.append(match[1] or match[2] or match[3] or "")
-        dot, position = match[4], match.end()
-    return tuple(names), position
+            raise ConfigError(f"{name}:{line_of(text, (*prefix, *named))}: {error}") from None
 
 
 def _from_environment(environ: Mapping[str, str]) -> _Layer:
@@ -341,4 +317,4 @@ def _shown(value: object) -> str:
     if value is None:
         return "none"
     text = json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
-    return _PASSWORD.sub(r"\1***@", text)
+    return masked_url(text)

@@ -46,7 +46,9 @@ class Function:
         self.policy: Policy = policy_of(target)
         self.file, self.line = _place(target)
         self.summary = (inspect.getdoc(target) or "").partition("\n")[0] if not isinstance(target, type) else ""
-        self.call = _with_request(self.exported_name, target)
+        self.call: Callable[[Any], Any] = accepting(
+            self.exported_name, target, 1, "an HTTP function takes the request, or nothing"
+        )
 
 
 class FunctionTable:
@@ -167,28 +169,31 @@ def _is_async(target: Callable[..., Any]) -> bool:
     )
 
 
-def _with_request(name: str, target: Callable[..., Any]) -> Callable[[Any], Any]:
-    """A call that passes the request where the user's function takes one.
+def accepting(name: str, target: Callable[..., Any], count: int, rule: str) -> Callable[..., Any]:
+    """``target`` as a callable of ``count`` arguments, of which it is passed as many as it takes.
+
+    ``rule`` ends the message where it takes other ones.
 
     Raises:
-        ProjectError: it needs more than the request.
+        ProjectError: it needs more than ``count``, or some by keyword.
     """
     try:
-        parameters = _parameters(target)
+        parameters = _parameters(target, count)
     except (TypeError, ValueError):  # a callable written in C that does not say
         return target
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     needed = [p.name for p in positional if p.default is p.empty]
     keywords = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
-    if len(needed) > 1 or keywords:
+    if len(needed) > count or keywords:
         file, line = _place(target)
         raise ProjectError(
             f"{name} ({file}:{line}) needs {len(needed) + len(keywords)} arguments "
-            f"({', '.join(needed + keywords)}); an HTTP function takes the request, or nothing"
+            f"({', '.join(needed + keywords)}); {rule}"
         )
-    if positional or any(p.kind is p.VAR_POSITIONAL for p in parameters):
+    taken = len(positional)
+    if taken >= count or any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return target
-    return lambda request: target()
+    return lambda *arguments: target(*arguments[:taken])
 
 
 def _call_method(target: object) -> Any:
@@ -196,14 +201,14 @@ def _call_method(target: object) -> Any:
     return inspect.getattr_static(type(target), "__call__", None)
 
 
-def _parameters(target: Callable[..., Any]) -> list[inspect.Parameter]:
+def _parameters(target: Callable[..., Any], count: int) -> list[inspect.Parameter]:
     """What a call of ``target`` takes: a decorator's own parameters, or, where those are just ``*args``, what it wraps
-    takes, and of that at most the request: a decorator may add the rest."""
+    takes, and of that at most the first ``count``: a decorator may add the rest."""
     parameters = list(inspect.signature(target, follow_wrapped=False).parameters.values())
     inner = getattr(target, "__wrapped__", None)
     if inner is None or not parameters or parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:
         return parameters
-    return [p for p in _parameters(inner) if p.kind is not p.KEYWORD_ONLY][:1]
+    return [p for p in _parameters(inner, count) if p.kind is not p.KEYWORD_ONLY][:count]
 
 
 def _place(target: Callable[..., Any]) -> tuple[str, int]:

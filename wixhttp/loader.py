@@ -74,13 +74,24 @@ def functions_file(root: Path) -> Path:
     Raises:
         ProjectError: there is none, or there are both.
     """
-    module = root / PACKAGE / "http_functions.py"
-    package = root / PACKAGE / "http_functions" / "__init__.py"
+    file = backend_file(root, "http_functions")
+    if file is None:
+        missing = root / PACKAGE / "http_functions.py"
+        raise ProjectError(f"there is no {missing}; 'wixhttp init' makes a project, --project names its folder")
+    return file
+
+
+def backend_file(root: Path, name: str) -> Path | None:
+    """The file of a module below ``backend``: ``name.py``, or ``__init__.py`` of the package; ``None`` without one.
+
+    Raises:
+        ProjectError: there are both.
+    """
+    module = root / PACKAGE / f"{name}.py"
+    package = root / PACKAGE / name / "__init__.py"
     if module.is_file() and package.is_file():
         raise ProjectError(f"{module} and {package} are both there; keep one")
-    if module.is_file() or package.is_file():
-        return module if module.is_file() else package
-    raise ProjectError(f"there is no {module}; 'wixhttp init' makes a project, --project names its folder")
+    return next((file for file in (module, package) if file.is_file()), None)
 
 
 def _explain(file: Path, error: BaseException, timeout: float) -> str:

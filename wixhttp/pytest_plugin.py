@@ -1,4 +1,5 @@
-"""The fixtures for a user's tests, found by pytest by itself: ``client``, ``fake_request``, ``secrets``.
+"""The fixtures for a user's tests, found by pytest by itself: ``client``, ``fake_request``, ``secrets``,
+``wix_data``.
 
 The project is the folder of ``WIXHTTP_PROJECT``, else the nearest one, from where pytest was called upwards, with a
 ``backend`` folder. It is put on the import path, so that a test
@@ -17,7 +18,7 @@ import pytest
 
 if TYPE_CHECKING:
     from .request import Request
-    from .testing import TestClient
+    from .testing import FakeData, TestClient
 
 
 def _project(config: pytest.Config) -> Path:
@@ -58,3 +59,13 @@ def secrets() -> Iterator[dict[str, Any]]:
     values: dict[str, Any] = {}
     with override(SecretStore.from_mapping(values)):
         yield values
+
+
+@pytest.fixture
+def wix_data(pytestconfig: pytest.Config) -> Iterator[FakeData]:
+    """The only collections of the test, in memory: ``wix_data.seed("books", [{"title": "Emma"}])``, and what
+    `wixhttp.data` can do."""
+    from .testing import fake_data
+
+    with fake_data(_project(pytestconfig)) as data:
+        yield data

@@ -23,9 +23,11 @@ from gunicorn.errors import HaltServer
 from . import logs
 from .app import App
 from .config import Config, forwarded_allow_ips_are_set, sockets_are_inherited
+from .data.collections import open_collections, set_default
 from .direct import StreamBroken
 from .errors import ProjectError
 from .printing import capture_prints
+from .readiness import Readiness
 from .secrets import SecretStore, set_default_store
 from .site import load_site
 
@@ -115,6 +117,8 @@ class Server(base.Application):  # type: ignore[misc]  # gunicorn has no types f
         try:
             set_default_store(SecretStore(config.root, config.mode, config.secrets_file))
             with self._ended_by_signals():
+                collections = open_collections(config)
+                set_default(collections)
                 site = load_site(config)
         except ProjectError as error:
             self._tell(error)
@@ -126,7 +130,11 @@ class Server(base.Application):  # type: ignore[misc]  # gunicorn has no types f
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
         is_quiet = config.log_level not in ("debug", "info")
-        app = App(site, None if is_quiet else logs.AccessLog(self.writer, logs.is_json(config.log_format)))
+        access = None if is_quiet else logs.AccessLog(self.writer, logs.is_json(config.log_format))
+        is_used = bool(collections.schema) or config.database_url is not None
+        # A site without collections is not made a database by being asked for its health.
+        ready = Readiness(collections.store.ping, lambda: is_used or config.embedded_database.exists())
+        app = App(site, access, ready)
         logger.info("%d functions of %s are served", len(site.functions), config.root)
         if self.cfg.worker_class_str in WSGI_WORKERS:
             from .wsgi import WSGIApplication

@@ -18,6 +18,7 @@ else:
 Parser = Callable[[object, str], Any]
 
 _HOST_PATTERN = re.compile(r"(?:\*?\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
+_PASSWORD = re.compile(r"(://[^/@\s:]*:)\S*@|([?&](?:ssl)?password=)[^&\s\"]*")
 _BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
@@ -140,6 +141,30 @@ def parse_hosts(value: object, name: str) -> tuple[str, ...]:
         if not isinstance(each, str) or not _HOST_PATTERN.fullmatch(each.lower()):
             raise ValueError(f"{name} holds host names without scheme and port, not {each!r}; an empty list allows any")
     return tuple(each.lower() for each in value)
+
+
+def parse_database_url(value: object, name: str) -> str:
+    """The URL of a store of collections: of a SQLite file, of a PostgreSQL database, or for one in memory."""
+    if isinstance(value, str) and not re.search(r"[\s\x00]", value):
+        scheme, _, rest = value.partition("://")
+        if scheme in ("postgresql", "postgres") and rest.strip("/"):
+            return value
+        if value == "memory://" or (scheme == "sqlite" and rest.startswith("/") and rest.strip("/")):
+            return value
+    shown = masked_url(repr(value))
+    raise ValueError(
+        f"{name} is sqlite:///file below the project, sqlite:////absolute/file, postgresql://user:password@host/name "
+        f"or memory://, not {shown}"
+    )
+
+
+def masked_url(text: str) -> str:
+    """``text`` with ``***`` for the password of a URL in it.
+
+    >>> masked_url("postgresql://ada:p@ss@host/db?sslpassword=word&x=1")
+    'postgresql://ada:***@host/db?sslpassword=***&x=1'
+    """
+    return _PASSWORD.sub(lambda match: f"{match[1]}***@" if match[1] else f"{match[2]}***", text)
 
 
 class Rule(NamedTuple):

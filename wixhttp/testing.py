@@ -1,11 +1,14 @@
 """What a user's tests call: fake requests for single functions, and a client for the whole dispatcher. No sockets.
 
-    from wixhttp.testing import TestClient, fake_request
+    from wixhttp.testing import TestClient, fake_data, fake_request
 
     assert get_hello(fake_request("/_functions/hello/sub?q=1")).status == 200
     assert TestClient("backend").post("/_functions/orders", json={"id": 1}).json() == {"id": 1}
+    with fake_data() as wix_data:
+        wix_data.seed("books", [{"_id": "emma", "title": "Emma"}])
+        assert TestClient("backend").get("books/emma").ok
 
-The pytest plugin hands them out as the fixtures ``client``, ``fake_request`` and ``secrets``.
+The pytest plugin hands them out as the fixtures ``client``, ``fake_request``, ``secrets`` and ``wix_data``.
 """
 
 from __future__ import annotations
@@ -21,9 +24,11 @@ from urllib.parse import urlencode
 
 from .app import App, Call
 from .config import Config, load_config
+from .data import ambient
 from .direct import StreamBroken, answer
 from .encoding import Encoded
 from .errors import HTTPError
+from .fakedata import FakeData, fake_data, memory_collections
 from .head import UNKNOWN, Head, Headers, PlainHead
 from .jsontext import encode_json
 from .loader import functions_file
@@ -31,6 +36,8 @@ from .request import AsyncRequest, Request, set_body
 from .secrets import SecretStore, fallback
 from .site import load_site
 from .url import ascii_target, decode, split_target
+
+__all__ = ["Answer", "FakeData", "TestClient", "fake_async_request", "fake_data", "fake_request"]
 
 MOUNT = "/_functions"
 
@@ -209,6 +216,9 @@ class TestClient:
     handler raises through to the test; without it the answer is the 500 that a client would get. ``settings`` are
     settings of ``wixhttp.toml``: ``TestClient(".", max_body=10)``.
 
+    The project's database is never touched: calls on collections reach those of `fake_data`, where the test is in its
+    block, and else collections in memory that last as long as the client.
+
     Raises:
         ProjectError: the project cannot be loaded.
     """
@@ -220,6 +230,7 @@ class TestClient:
         self.app = project if isinstance(project, App) else App(load_site(project_config(project, **settings)))
         config = self.app.config
         self._secrets = SecretStore(config.root, config.mode, config.secrets_file)
+        self._collections = memory_collections(config)
 
     def request(
         self,
@@ -257,7 +268,7 @@ class TestClient:
                 raise HTTPError(400, "The body is not as long as its Content-Length.")
             return body
 
-        with fallback(self._secrets), self._own_errors():
+        with fallback(self._secrets), ambient.fallback(self._collections), self._own_errors():
             return Answer(answer(self.app, head, read, reraise=self.raise_exceptions), head.path)
 
     @contextlib.contextmanager

@@ -19,6 +19,7 @@ from typing import Any
 
 import psycopg
 from psycopg import errors
+from psycopg_pool import PoolTimeout
 
 from ..errors import StoreUnavailable, WixDataError
 from . import sql
@@ -192,13 +193,13 @@ class PostgresStore:
 
     # --- reading ---
 
-    def _ask(self, read: Callable[[Connection], Result], patience: float | None = None) -> Result:
+    def _ask(self, read: Callable[[Connection], Result]) -> Result:
         """What ``read`` gives; once more where the connection broke."""
         try:
             with self._connections.use() as connection:
                 return read(connection)
         except StoreUnavailable as error:
-            if not isinstance(error.__cause__, psycopg.OperationalError) or not _is_lost(error.__cause__):
+            if not _is_lost(error.__cause__):
                 raise
         except _AGAIN:
             pass
@@ -386,9 +387,11 @@ class PostgresStore:
         self._forget()
 
 
-def _is_lost(error: psycopg.OperationalError) -> bool:
+def _is_lost(error: object) -> bool:
     """Whether a connection broke, where another may be made."""
-    return error.sqlstate is None or error.sqlstate[:2] in ("08", "57")
+    if not isinstance(error, psycopg.OperationalError) or isinstance(error, PoolTimeout):
+        return False
+    return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
 
 
 def _is_race(error: psycopg.Error) -> bool:

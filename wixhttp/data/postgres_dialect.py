@@ -22,7 +22,8 @@ from .values import ARRAY, BOOLEAN, DATE, NONE, NULL, NUMBER, OBJECT, STRING, en
 
 LONGEST = 240  # bytes of a text in an index
 _LONG_NEEDLE = 200  # characters from which on a text is folded, where a pattern would be large
-_COMPARED = (NUMBER, STRING, BOOLEAN, DATE)
+# PostgreSQL keeps the expressions of an index in one row of 8 kB: how many bytes there are, and are taken at most.
+_ROOM, _FIELD, _SEGMENT = 7000, 1000, 480
 _SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _ALONE = "1 = 1", "1 = 0"
 
@@ -43,9 +44,12 @@ def digest(text: str, longest: int) -> str:
 
 def digest_of(text: str, longest: int) -> str:
     """The expression of `digest`."""
+    return f"CASE WHEN octet_length({text}) > {longest} THEN encode({_hash(text)}, 'hex') ELSE {text} END"
+
+
+def _hash(text: str) -> str:
     # `decode` is immutable, as an index needs it, where `convert_to` is not.
-    data = rf"decode(replace({text}, E'\\', E'\\\\'), 'escape')"
-    return f"CASE WHEN octet_length({text}) > {longest} THEN encode(sha256({data}), 'hex') ELSE {text} END"
+    return rf"sha256(decode(replace({text}, E'\\', E'\\\\'), 'escape'))"
 
 
 def field_key(path: Path, text: Bind, *, is_indexed: bool) -> sql.Key:
@@ -94,7 +98,7 @@ def _text(value: str, *, is_indexed: bool = False) -> str:
 def system_key(path: Path) -> sql.Key:
     """The key of a field that has a column of its own."""
     if len(path) > 1:
-        return sql.Key(str(NULL), ("0", "'' COLLATE \"C\""))
+        return sql.Key(str(NULL), ("0", "''::text COLLATE \"C\""))
     if path == ("_owner",):
         return sql.Key(f"CASE WHEN owner IS NULL THEN {NULL} ELSE {STRING} END", ("0", "coalesce(owner, '')"))
     rank, column = {"_id": (STRING, "id"), "_createdDate": (DATE, "created"), "_updatedDate": (DATE, "updated")}[
@@ -104,31 +108,49 @@ def system_key(path: Path) -> sql.Key:
 
 
 def index_statements(table: str, number: int, index: Index) -> list[str]:
-    """The statements that make an index, by the number that it has.
+    """The statements that make an index, by the number that it has; `check` asks for what they name.
 
-    Besides the one that all queries use: where it is unique, one that holds no id, and for a single field one of what
-    its arrays contain. The last is for fields at the top only: through an array of objects, a path has many forms.
+    Besides the one that queries use: where it is unique, one that holds no id, and for a single field one of what its
+    arrays contain. The last is for fields at the top only: through an array of objects, a path has many forms.
     """
-    columns, compared = [], []
+    columns = []
+    room = _ROOM
     for order in index.fields:
         is_system = order.path[0] in SYSTEM_FIELDS
+        room -= _FIELD + len(order.path) * _SEGMENT
+        if room < 0 and not is_system:
+            break  # the rest is sorted and looked at by the query
         key = system_key(order.path) if is_system else field_key(order.path, quoted, is_indexed=True)
         way = " DESC" if order.descending else ""
         columns += [f"({text}){way}" for text in (key.rank, *key.values) if not text.isdigit()]
-        # A long text has the rank of arrays, but a hash; only one at the top of the field's path has.
-        compared.append(f"({key.rank} IN {_COMPARED} OR ({key.rank} = {ARRAY} AND {key.values[1]} <> ''))")
-    made = [f"CREATE INDEX index_{number} ON {table} ({', '.join(columns)}, id)"]
+    made = [f"CREATE INDEX index_{number} ON {table} ({', '.join([*columns, 'id'])})"]
     if index.unique:
-        made.append(
-            f"CREATE UNIQUE INDEX unique_{number} ON {table} ({', '.join(columns)}) WHERE {' AND '.join(compared)}"
-        )
-    if len(index.fields) == 1 and len(index.fields[0].path) == 1 and index.fields[0].path[0] not in SYSTEM_FIELDS:
-        value = _member("doc", index.fields[0].path, quoted)
+        made.append(_unique_statement(table, number, index))
+    [path, *others] = index.paths
+    if not others and len(path) == 1 and path[0] not in SYSTEM_FIELDS:
+        value = _member("doc", path, quoted)
         made.append(
             f"CREATE INDEX many_{number} ON {table} USING gin ({value} jsonb_path_ops)"
             f" WHERE jsonb_typeof({value}) = 'array'"
         )
     return made
+
+
+def _unique_statement(table: str, number: int, index: Index) -> str:
+    """One hash of the texts of all fields: equal values have equal texts, and different ones no common text."""
+    texts, compared = [], []
+    for path in index.paths:
+        if path[0] in SYSTEM_FIELDS:
+            column = system_key(path).values[1]
+            texts.append(f"length({column})::text || ':' || {column}")
+            compared.append("owner IS NOT NULL" if path == ("_owner",) else _ALONE[len(path) > 1])
+        else:
+            value = _member("doc", path, quoted)
+            texts.append(f"{value}::text")
+            single = f"jsonb_typeof({value}) IN ('string', 'number', 'boolean')"
+            compared.append(f"({single} OR {value} ->> '$date' IS NOT NULL)")
+    joined = " || ',' || ".join(texts)
+    return f"CREATE UNIQUE INDEX unique_{number} ON {table} ({_hash(joined)}) WHERE {' AND '.join(compared)}"
 
 
 class PostgresDialect:

@@ -24,7 +24,6 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 PATIENCE = 5.0  # seconds for a connection
 MOST = 10  # connections of a process
 _TRY_AGAIN = 0.5  # seconds between two attempts to connect
-_IDLE = (TransactionStatus.IDLE,)
 
 # A server that is gone without a word is noticed after about ten seconds. What the URL says stands over it.
 _DEFAULTS = {
@@ -36,6 +35,9 @@ _DEFAULTS = {
     "fallback_application_name": "wixhttp",
     "client_encoding": "UTF8",
 }
+
+# Nothing is prepared: each statement is planned for its values, and may go through a pool of somebody else's.
+_OPTIONS = {"autocommit": True, "prepare_threshold": None, "cursor_factory": psycopg.RawCursor}
 
 # What else than a lost connection says that the database does not do its work: no right, no schema, a standby.
 _NOT_NOW = ("42501", "3F000", "25006")
@@ -60,6 +62,7 @@ class Connections:
         self._pid = os.getpid()
         self._pool: ConnectionPool[Connection] | None = None
         self._failed = ""  # what the last attempt to connect met
+        self.patience = PATIENCE
 
     def _open(self) -> ConnectionPool[Connection]:
         if self._pid != os.getpid():
@@ -73,7 +76,12 @@ class Connections:
                 self._pool = ConnectionPool(
                     self._conninfo,
                     connection_class=_Connection,
-                    kwargs={"autocommit": True, "prepare_threshold": None, "cursor_factory": psycopg.RawCursor, "store": self},
+                    kwargs={
+                        "autocommit": True,
+                        "prepare_threshold": None,
+                        "cursor_factory": psycopg.RawCursor,
+                        "store": self,
+                    },
                     configure=_configure,
                     min_size=0,
                     max_size=MOST,
@@ -88,16 +96,17 @@ class Connections:
         self._failed = str(error)
 
     @contextlib.contextmanager
-    def use(self, patience: float = PATIENCE) -> Iterator[Connection]:
+    def use(self, patience: float | None = None) -> Iterator[Connection]:
         """A connection in autocommit, which goes back with what was left open undone.
 
         Raises:
-            StoreUnavailable: there is none within ``patience`` seconds, or the database fails meanwhile.
+            StoreUnavailable: there is none within ``patience`` seconds, or the database fails meanwhile. Its cause is a
+                PoolTimeout in the first case.
             WixDataError: an item is too large for an index.
         """
         try:
             pool = self._open()
-            connection = self._take(pool, time.monotonic() + patience)
+            connection = self._take(pool, time.monotonic() + (patience or self.patience))
             try:
                 yield connection
             finally:
@@ -115,7 +124,7 @@ class Connections:
             left = deadline - time.monotonic()
             if left <= 0:
                 reason = self._failed or f"all {MOST} connections of this process are in use"
-                raise psycopg.OperationalError(reason)
+                raise PoolTimeout(reason)
             try:
                 connection = pool.getconn(min(left, _TRY_AGAIN))
             except PoolTimeout:
@@ -138,6 +147,8 @@ class Connections:
             return WixDataError(
                 "WDE0109", f"The indexed fields of an item and its _id are too long: {text}.", status=413
             )
+        if isinstance(error, errors.ProgramLimitExceeded):
+            return WixDataError("WDE0112", f"PostgreSQL has a limit that this meets: {text}.")
         state = getattr(error, "sqlstate", None)
         if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | PoolClosed) or state in _NOT_NOW:
             return StoreUnavailable(f"The database did not do it: {text}.")
@@ -171,21 +182,27 @@ def _configure(connection: Connection) -> None:
 
 
 def _is_alive(connection: Connection) -> bool:
-    """Whether the server has not closed a connection that nobody uses: a look at the socket, no question."""
+    """Whether the server has not closed a connection that nobody uses: a look at the socket, no question.
+
+    A server says nothing to who asks nothing, but that it ends.
+    """
     try:
         poll = select.poll()
         poll.register(connection.fileno(), select.POLLIN)
-        if poll.poll(0):
-            connection.pgconn.consume_input()  # a notice, or the end
-        return connection.info.transaction_status in _IDLE
+        return not poll.poll(0)
     except (psycopg.Error, OSError):
         return False
 
 
 def _clean(connection: Connection) -> None:
-    if connection.info.transaction_status in _IDLE or connection.closed:
+    """Undo what was left open; a connection in the middle of something is of no use."""
+    status = connection.info.transaction_status
+    if status == TransactionStatus.IDLE or connection.closed:
         return
     try:
-        connection.rollback()
+        if status == TransactionStatus.ACTIVE:
+            connection.close()
+        else:
+            connection.rollback()
     except psycopg.Error:
         connection.close()

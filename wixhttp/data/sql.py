@@ -139,13 +139,12 @@ def _behind(dialect: Dialect, keys: Sequence[Key], order: Sequence[Order], after
         mine = [text for texts in columns for text in texts]
         theirs = [text for texts in places for text in texts]
         return f"{_tuple([*mine, 'id'])} > {_tuple([*theirs, last])}"
-    # Directions differ, if only for the id. The first condition is one that a range of an index answers.
+    # Directions differ, if only for the id. What stands first is a range of an index, and the rest none.
     test = f"id > {last}"
     for mine, theirs, each in reversed(list(zip(columns, places, order, strict=True))):
-        sign = "<" if each.descending else ">"
-        test = f"({_tuple(mine)} {sign} {_tuple(theirs)} OR ({_tuple(mine)} = {_tuple(theirs)} AND {test}))"
-    sign = "<=" if order[0].descending else ">="
-    return f"{_tuple(columns[0])} {sign} {_tuple(places[0])} AND {test}"
+        sign = "<=" if each.descending else ">="
+        test = f"({_tuple(mine)} {sign} {_tuple(theirs)} AND ({_tuple(mine)} <> {_tuple(theirs)} OR {test}))"
+    return test
 
 
 def _tuple(texts: Sequence[str]) -> str:
