@@ -20,10 +20,11 @@ from wixhttp.data.hooks import Hooks
 from wixhttp.data.memory import MemoryStore
 from wixhttp.data.options import KNOWN
 from wixhttp.data.permissions import Identity
-from wixhttp.data.query import Order, Query
+from wixhttp.data.query import Query
 from wixhttp.data.results import AggregateResult
 from wixhttp.data.schema import CollectionSchema, Permissions
 from wixhttp.data.store import Index
+from wixhttp.data.tree import Order
 from wixhttp.errors import WixDataError
 
 EVERYONE = Permissions("ANYONE", "ANYONE", "ANYONE", "ANYONE")

@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 
 from tests.databases import postgres_url
 from wixhttp.data.evaluate import position
+from wixhttp.data.filters import format_filter, parse_filter
 from wixhttp.data.memory import MemoryStore
-from wixhttp.data.query import And, Compare, Filter, Not, Or, Order, Tree, format_filter, parse_filter
+from wixhttp.data.query import Filter
 from wixhttp.data.sqlite import SQLiteStore
 from wixhttp.data.store import Index, Row, Store, to_item
 from wixhttp.data.stores import open_store
+from wixhttp.data.tree import And, Compare, Not, Or, Order, Tree
 from wixhttp.data.values import encode, format_date, normalised
 
 EXAMPLES = int(os.environ.get("WIXHTTP_TEST_EXAMPLES", "150"))

@@ -16,9 +16,9 @@ import pytest
 
 from tests.test_cli import ENVIRON, WIXHTTP, Outcome, run
 from wixhttp.cli import main
-from wixhttp.data.query import EVERYTHING
 from wixhttp.data.sqlite import SQLiteStore
 from wixhttp.data.store import Row
+from wixhttp.data.tree import EVERYTHING
 
 COLLECTIONS = """
 [books]

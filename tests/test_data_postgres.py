@@ -27,8 +27,8 @@ from wixhttp.data import sql
 from wixhttp.data.evaluate import position
 from wixhttp.data.postgres import PostgresStore
 from wixhttp.data.postgres_dialect import PostgresDialect
-from wixhttp.data.query import EVERYTHING, And, Compare, Order, Tree
 from wixhttp.data.store import Index, Link, Row, Transaction, to_item
+from wixhttp.data.tree import EVERYTHING, And, Compare, Order, Tree
 from wixhttp.data.values import encode, fold, folding
 from wixhttp.errors import ConfigError, StoreUnavailable, WixDataError
 

@@ -21,10 +21,10 @@ import pytest
 from tests.data_processes import row
 from tests.databases import postgres_url
 from wixhttp.data.memory import MemoryStore
-from wixhttp.data.query import EVERYTHING, Compare, Order
 from wixhttp.data.sqlite import SQLiteStore
 from wixhttp.data.store import Index, Link, Row, Store, Transaction
 from wixhttp.data.stores import open_store
+from wixhttp.data.tree import EVERYTHING, Compare, Order
 from wixhttp.errors import StoreUnavailable, WixDataError
 
 ROOT = Path(__file__).parent.parent
@@ -383,7 +383,7 @@ from pathlib import Path
 from tests.data_processes import row
 from tests.databases import postgres_url
 from wixhttp.data.sqlite import SQLiteStore
-from wixhttp.data.query import EVERYTHING
+from wixhttp.data.tree import EVERYTHING
 from wixhttp.errors import StoreUnavailable
 folder = Path(sys.argv[1])
 store = SQLiteStore(folder / "site.sqlite3")

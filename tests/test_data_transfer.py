@@ -21,11 +21,11 @@ from wixhttp.data.exports import backup, export_file, export_folder, export_item
 from wixhttp.data.formats import BadItem, Format, read_items
 from wixhttp.data.imports import BATCH, Counts, Importer, Mode, TransferError
 from wixhttp.data.memory import MemoryStore
-from wixhttp.data.query import EVERYTHING, Order
 from wixhttp.data.schema import parse_schema
 from wixhttp.data.sqlite import SQLiteStore
 from wixhttp.data.store import Index, Link, Row, Store, to_item
 from wixhttp.data.stores import open_store
+from wixhttp.data.tree import EVERYTHING, Order
 from wixhttp.errors import WixDataError
 
 POSTGRES = os.environ.get("WIXHTTP_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")

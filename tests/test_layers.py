@@ -58,42 +58,44 @@ ALLOWED = {
     "sending": "app direct encoding loop runner threads",
     "asgi": "app config deadlines encoding errors head logs loop printing response runner sending site url",
     "secrets": "config dotenv errors logs",
+    "data.tree": "",
     "data.ambient": "",
     "data.writer": "",
     "data.postgres_pool": "errors",
     "data.values": "errors",
     "data.failures": "errors",
-    "data.query": "data.values errors",
+    "data.filters": "data.tree data.values errors",
+    "data.evaluate": "data.tree data.values",
+    "data.store": "data.tree data.values errors",
     "data.identifiers": "data.failures errors",
     "data.hooks": "errors functions loader loop",
+    "data.query": "data.filters data.tree data.values errors",
+    "data.modifications": "data.evaluate data.failures data.tree errors",
+    "data.sql": "data.evaluate data.store data.tree data.values",
+    "data.schema": "data.store data.tree errors policy tomlfile",
+    "data.memory": "data.evaluate data.store data.tree data.values errors",
+    "data.formats": "data.store data.values errors",
     "data.builds": "data.failures data.query",
     "data.results": "data.query errors",
-    "data.evaluate": "data.query data.values",
-    "data.store": "data.query data.values errors",
-    "data.options": "data.failures data.query errors",
-    "data.modifications": "data.evaluate data.failures data.query errors",
-    "data.sql": "data.evaluate data.query data.store data.values",
-    "data.schema": "data.query data.store errors policy tomlfile",
-    "data.memory": "data.evaluate data.query data.store data.values errors",
-    "data.formats": "data.store data.values errors",
-    "data.postgres_dialect": "data.evaluate data.query data.sql data.store data.values",
-    "data.sqlite_dialect": "data.evaluate data.query data.sql data.store data.values",
+    "data.options": "data.failures data.filters data.query data.tree errors",
+    "data.postgres_dialect": "data.evaluate data.sql data.store data.tree data.values",
+    "data.sqlite_dialect": "data.evaluate data.sql data.store data.tree data.values",
     "data.permissions": "data.schema errors",
     "data.relations": "data.schema data.store",
-    "data.exports": "data.formats data.query data.schema data.store data.values",
-    "data.postgres_changes": "data.postgres_dialect data.postgres_pool data.query data.store data.values",
-    "data.sqlite": "data.query data.sql data.sqlite_dialect data.store data.values data.writer errors",
+    "data.exports": "data.filters data.formats data.schema data.store data.tree data.values",
+    "data.postgres_changes": "data.postgres_dialect data.postgres_pool data.store data.tree data.values",
+    "data.sqlite": "data.sql data.sqlite_dialect data.store data.tree data.values data.writer errors",
     "data.actor": (
-        "data.failures data.hooks data.options data.permissions data.query data.relations data.schema data.store errors"
+        "data.failures data.hooks data.options data.permissions data.relations data.schema data.store data.tree errors"
     ),
-    "data.imports": "data.exports data.formats data.query data.store data.values errors",
+    "data.imports": "data.exports data.formats data.store data.tree data.values errors",
     "data.postgres": (
-        "data.postgres_changes data.postgres_dialect data.postgres_pool data.query data.sql data.store errors"
+        "data.postgres_changes data.postgres_dialect data.postgres_pool data.sql data.store data.tree errors"
     ),
     "data.operation": "data.actor data.ambient data.failures data.hooks data.options",
     "data.stores": "data.memory data.postgres data.sqlite data.store errors",
     "data.aggregates": (
-        "data.actor data.builds data.evaluate data.operation data.options data.query data.results data.store"
+        "data.actor data.builds data.evaluate data.operation data.options data.query data.results data.store data.tree"
     ),
     "data.references": (
         "data.actor data.failures data.identifiers data.operation data.options data.query data.relations "
@@ -101,7 +103,7 @@ ALLOWED = {
     ),
     "data.reads": (
         "data.actor data.builds data.evaluate data.identifiers data.operation data.options data.query "
-        "data.references data.results data.store"
+        "data.references data.results data.store data.tree"
     ),
     "data.drafts": (
         "data.actor data.failures data.identifiers data.options data.references data.relations data.store "
@@ -109,11 +111,11 @@ ALLOWED = {
     ),
     "data.writes": (
         "data.actor data.drafts data.evaluate data.failures data.identifiers data.operation data.options "
-        "data.query data.reads data.store errors"
+        "data.reads data.store data.tree errors"
     ),
     "data.patches": (
         "data.actor data.drafts data.failures data.identifiers data.modifications data.operation data.options "
-        "data.query data.store data.values data.writes errors"
+        "data.store data.tree data.values data.writes errors"
     ),
     "data.bulk": (
         "data.actor data.drafts data.failures data.identifiers data.operation data.options data.patches data.reads "
@@ -142,8 +144,8 @@ ALLOWED = {
     "checks": "config data.collections data.hooks data.schema errors functions loader secrets site",
     "calls": "app config data.ambient data.collections encoding logs loop secrets site testing",
     "data_commands": (
-        "config data.evaluate data.exports data.formats data.imports data.query data.schema data.store data.stores "
-        "errors logs"
+        "config data.evaluate data.exports data.filters data.formats data.imports data.schema data.store "
+        "data.stores data.tree errors logs"
     ),
     "server": "app asgi config data.collections direct errors logs printing readiness secrets site wsgi",
     "worker": "",

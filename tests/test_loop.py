@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+from textwrap import dedent
 
 import pytest
 
@@ -30,3 +33,25 @@ def test_a_callback_that_would_end_the_process_ends_nothing(
     assert background.run(running, 20) == (loop, None)
     assert [record.levelname for record in caplog.records] == ["CRITICAL"]
     background.stop()
+
+
+def test_greenlets_that_need_the_loop_at_once_do_not_stop_each_other() -> None:
+    # As in a gevent worker: the module was imported before the patches.
+    program = """
+        from wixhttp.loop import BackgroundLoop
+
+        background = BackgroundLoop()
+        import gevent.monkey
+
+        gevent.monkey.patch_all()
+
+        async def answer():
+            return 1
+
+        greenlets = [gevent.spawn(background.run, answer) for _ in range(8)]
+        gevent.joinall(greenlets)
+        print([each.value for each in greenlets] == [(1, None)] * 8)
+    """
+    command = [sys.executable, "-W", "ignore", "-c", dedent(program)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    assert done.stdout == "True\n", done.stderr

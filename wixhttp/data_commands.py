@@ -14,9 +14,9 @@ from .errors import ProjectError, WixDataError, WixHTTPError
 
 if TYPE_CHECKING:
     from .data.imports import Importer
-    from .data.query import Order, Tree
     from .data.schema import CollectionSchema
     from .data.store import Index, Store
+    from .data.tree import Order, Tree
 
 _MOST_PROBLEMS = 20  # that are printed
 _FORMATS = click.Choice(["jsonl", "csv"])
@@ -80,7 +80,7 @@ def _progress(label: str, length: int, shown: Callable[[], object] | None = None
 @click.pass_context
 def collections(context: click.Context, as_json: bool) -> None:
     """List the collections: how many items, which indexes, and whether data/collections.toml declares them."""
-    from .data.query import EVERYTHING
+    from .data.tree import EVERYTHING
 
     with _opened(context) as (store, schema):
         there = store.collections()
@@ -126,7 +126,7 @@ def export(context: click.Context, names: tuple[str, ...], output: str | None, f
     wixhttp data export -o dump && wixhttp data --database-url postgresql://... import dump
     """
     from .data.exports import export_file, export_folder, export_items, links_of
-    from .data.query import EVERYTHING
+    from .data.tree import EVERYTHING
 
     names = tuple(dict.fromkeys(names))
     if output is None and len(names) == 1:
@@ -280,8 +280,8 @@ def index(
     context: click.Context, collection: str, fields: tuple[str, ...], unique: bool, drop: bool, is_list: bool
 ) -> None:
     """Make an index of fields, -FIELD for descending: wixhttp data index books author -year"""
-    from .data.query import EVERYTHING
     from .data.store import Index, no_collection
+    from .data.tree import EVERYTHING
 
     order = _order(fields)
     if bool(fields) == is_list or (is_list and (unique or drop)):
@@ -312,7 +312,7 @@ def index(
 
 
 def _order(fields: tuple[str, ...]) -> tuple[Order, ...]:
-    from .data.query import Order, parse_path
+    from .data.tree import Order, parse_path
 
     order = []
     for name in fields:
@@ -370,7 +370,8 @@ def query(
 def _tree(text: str | None) -> Tree:
     import json
 
-    from .data.query import EVERYTHING, parse_filter
+    from .data.filters import parse_filter
+    from .data.tree import EVERYTHING
 
     if text is None:
         return EVERYTHING

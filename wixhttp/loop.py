@@ -79,23 +79,26 @@ class BackgroundLoop:
             return None, RuntimeError("the handler was cancelled")
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
-        loop = self._loop
-        if loop is None or self._pid != os.getpid():
-            with self._lock:
-                loop = self._loop
-                if loop is None or self._pid != os.getpid():
-                    loop = self._start()
-        return loop
-
-    def _start(self) -> asyncio.AbstractEventLoop:
         import asyncio
 
-        loop = asyncio.new_event_loop()
-        started = threading.Event()
+        loop = self._loop
+        if loop is None or self._pid != os.getpid():
+            # Nothing waits under the lock: it may be older than gevent's patches, and would stop all greenlets. Who
+            # comes second gets a loop that does not run yet, and keeps what it is given until it does.
+            with self._lock:
+                loop, is_new = self._loop, False
+                if loop is None or self._pid != os.getpid():
+                    self._loop, self._pid, is_new = asyncio.new_event_loop(), os.getpid(), True
+                    loop = self._loop
+            if is_new:
+                self._start(loop)
+        return loop
+
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        import asyncio
 
         def serve() -> None:
             asyncio.set_event_loop(loop)
-            loop.call_soon(started.set)
             while True:
                 try:
                     return loop.run_forever()
@@ -103,10 +106,7 @@ class BackgroundLoop:
                     logger.critical("a callback of the event loop raised %r", error, exc_info=error)
 
         threading.Thread(target=serve, name="wixhttp-loop", daemon=True).start()
-        started.wait()
-        self._loop, self._pid = loop, os.getpid()
         atexit.register(self.stop)
-        return loop
 
     def stop(self) -> None:
         """Wait for what runs on the loop, for ``grace`` seconds, and end it."""

@@ -13,10 +13,10 @@ from .failures import not_permitted
 from .hooks import Hooks
 from .options import Options
 from .permissions import Identity, scope
-from .query import EVERYTHING, NOTHING, Compare, Tree
 from .relations import Relation, link_targets, relations_of
 from .schema import CollectionSchema, Permissions
 from .store import Row, Store, Transaction
+from .tree import EVERYTHING, NOTHING, Compare, Tree
 
 logger = logging.getLogger("wixhttp")
 

@@ -7,9 +7,10 @@ from .actor import Actor
 from .builds import check_built
 from .operation import Operation
 from .options import Options
-from .query import DEFAULT_LIMIT, Aggregate, both
+from .query import DEFAULT_LIMIT, Aggregate
 from .results import AggregateResult
 from .store import to_item
+from .tree import both
 
 
 def aggregate(actor: Actor, aggregation: Aggregate, options: Options) -> AggregateResult:

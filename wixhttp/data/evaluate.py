@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .query import And, Compare, Operation, Or, Order, Path, Tree
+from .tree import And, Compare, Operation, Or, Order, Path, Tree
 from .values import BOOLEAN, DATE, NONE, NULL, NUMBER, STRING, encode, fold, format_date, type_rank
 
 Item = dict[str, Any]

@@ -20,10 +20,11 @@ from urllib.parse import quote
 
 import orjson
 
+from .filters import format_order
 from .formats import Format, Item, format_of, to_line, write_csv
-from .query import EVERYTHING, format_order
 from .schema import CollectionSchema
 from .store import Index, Link, Store, to_item
+from .tree import EVERYTHING
 from .values import decode
 
 CONTENTS = "collections.json"

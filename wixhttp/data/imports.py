@@ -19,8 +19,8 @@ import orjson
 from ..errors import WixHTTPError
 from .exports import CONTENTS, LINKS, Advance, Schema, ignore
 from .formats import BadItem, Format, Item, entries, format_of
-from .query import Order, parse_path
 from .store import Index, Link, Outcome, Row, Store, Transaction, to_row
+from .tree import Order, parse_path
 from .values import MAX_ITEM
 
 BATCH = 1000  # items of a write

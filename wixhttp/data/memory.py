@@ -8,8 +8,8 @@ from typing import Any
 
 from ..errors import WixDataError
 from .evaluate import meets_array, select, sort_key
-from .query import Order, Tree
 from .store import Index, Link, Outcome, Result, Row, Transaction, no_collection, to_item
+from .tree import Order, Tree
 from .values import BOOLEAN, DATE, NUMBER, STRING
 
 _COMPARED = (NUMBER, STRING, BOOLEAN, DATE)

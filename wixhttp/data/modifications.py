@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import WixDataError
 from .evaluate import equal, whole
 from .failures import brief
-from .query import Path
+from .tree import Path
 
 ACTIONS = {
     "SET_FIELD": "setFieldOptions",

@@ -13,7 +13,9 @@ from typing import Any
 
 from ..errors import WixDataError
 from .failures import brief
-from .query import EVERYTHING, MAX_LIMIT, Filter, Include, Path, Tree, parse_filter, parse_path
+from .filters import parse_filter
+from .query import MAX_LIMIT, Filter, Include
+from .tree import EVERYTHING, Path, Tree, parse_path
 
 
 @dataclass(frozen=True)

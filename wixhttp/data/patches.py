@@ -14,8 +14,8 @@ from .identifiers import checked_id, is_id
 from .modifications import ACTIONS, Modification, is_number, modify
 from .operation import Operation
 from .options import Options
-from .query import parse_path
 from .store import Row, Transaction, to_item
+from .tree import parse_path
 from .values import normalised
 from .writes import ATTEMPTS, permit, put
 

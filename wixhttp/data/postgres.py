@@ -26,8 +26,8 @@ from . import sql
 from .postgres_changes import REFERENCED, REFERRING, Changes, Table, digests, row_of, rows_by_id
 from .postgres_dialect import PostgresDialect, index_statements
 from .postgres_pool import Connection, Connections
-from .query import Order, Tree
 from .store import Index, Link, Result, Row, Transaction, no_collection
+from .tree import Order, Tree
 
 _ATTEMPTS = 10  # at a write that the database asks to be done again
 _LOOK_AGAIN = 1.0  # seconds after which indexes that others made are seen

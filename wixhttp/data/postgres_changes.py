@@ -10,8 +10,8 @@ from psycopg import errors
 
 from .postgres_dialect import digest, digest_of
 from .postgres_pool import Connection
-from .query import Path
 from .store import Index, Link, Outcome, Row
+from .tree import Path
 from .values import canonical
 
 LONGEST_ID = 63  # bytes of an id that the indexes of links hold as it is: a hash has one more

@@ -16,8 +16,8 @@ from typing import Any
 from . import sql
 from .evaluate import Key as Position
 from .evaluate import key_of, whole
-from .query import Compare, Order, Path
 from .store import SYSTEM_FIELDS, Index
+from .tree import Compare, Order, Path
 from .values import ARRAY, BOOLEAN, DATE, NONE, NULL, NUMBER, OBJECT, STRING, encode, fold, folding, type_rank, variants
 
 LONGEST = 240  # bytes of a text in an index

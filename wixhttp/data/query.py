@@ -1,122 +1,36 @@
-"""What is asked of a collection: a tree of comparisons, the builders that make it, and its JSON form.
+"""The builders that users chain: filters, sorts, queries, aggregations. Every call gives a new one.
 
-    Compare(operator, path, value)     one field; And, Or, Not join them
-    Filter, Sort, Query                what users chain; every call gives a new one
-    parse_filter, format_filter        {"year": {"$gte": 2024}} and back
-
-A tree is immutable and its operands are normalised values. Errors of a builder are kept until the query runs.
+Errors of a builder are kept until what it builds runs.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any, TypeVar, Union
+from typing import Any, TypeVar
 
 from ..errors import WixDataError
-from .values import BOOLEAN, DATE, NUMBER, STRING, format_date, normalised, type_rank
+from .filters import parse_filter
+from .tree import (
+    EVERYTHING,
+    MAX_OPERANDS,
+    Compare,
+    Not,
+    Operation,
+    Order,
+    Path,
+    Tree,
+    all_of,
+    both,
+    either,
+    parse_path,
+    type_name,
+)
+from .values import BOOLEAN, DATE, NUMBER, STRING, normalised, type_rank
 
-MAX_DEPTH = 50  # levels of a filter
-MAX_OPERANDS = 10_000  # of hasSome, hasAll, in
-MAX_SEGMENTS = 20  # of a field's path
 MAX_LIMIT = 1000
 DEFAULT_LIMIT = 50
-
-_BAD_NAME = re.compile("[\x00\ud800-\udfff]")
-
-Path = tuple[str, ...]
-
-
-# --- the tree --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Compare:
-    """One comparison. ``operator`` is a name of `OPERATORS`, ``value`` its operand: a list of values for ``in``."""
-
-    operator: str
-    path: Path
-    value: Any
-
-
-@dataclass(frozen=True)
-class And:
-    """All of ``parts``; without any, everything."""
-
-    parts: tuple[Tree, ...]
-
-
-@dataclass(frozen=True)
-class Or:
-    """Some of ``parts``; without any, nothing."""
-
-    parts: tuple[Tree, ...]
-
-
-@dataclass(frozen=True)
-class Not:
-    """What ``part`` does not select."""
-
-    part: Tree
-
-
-Tree = Union[Compare, And, Or, Not]  # noqa: UP007  # the parts name it before it is there
-
-OPERATORS = ("eq", "gt", "gte", "lt", "lte", "contains", "startsWith", "endsWith", "in", "exists")
-EVERYTHING = And(())
-NOTHING = Or(())
-
-
-def both(left: Tree, right: Tree) -> Tree:
-    """What both select."""
-    if left == EVERYTHING:
-        return right
-    if right == EVERYTHING:
-        return left
-    return And((*(left.parts if isinstance(left, And) else (left,)), right))
-
-
-def either(left: Tree, right: Tree) -> Tree:
-    """What one of them selects, or both do."""
-    if EVERYTHING in (left, right):
-        return EVERYTHING
-    return Or((*(left.parts if isinstance(left, Or) and left.parts else (left,)), right))
-
-
-def parse_path(name: object) -> Path:
-    """The segments of a field's dotted name.
-
-    Raises:
-        ValueError: it is not text (WDE0048), or no name of a field (WDE0093).
-    """
-    if not isinstance(name, str):
-        raise ValueError(f"WDE0048: The field parameter must be a String. [{_type_name(name)}]")
-    path = tuple(name.split("."))
-    if (
-        not all(path)
-        or len(path) > MAX_SEGMENTS
-        or any(part.startswith("$") for part in path)
-        or _BAD_NAME.search(name)
-    ):
-        raise ValueError(
-            f"WDE0093: {name[:100]!r} is no name of a field: up to {MAX_SEGMENTS} names joined by dots, none empty, "
-            "none with '$' first."
-        )
-    return path
-
-
-@dataclass(frozen=True)
-class Order:
-    """A key of a sort."""
-
-    path: Path
-    descending: bool = False
-
-
-# --- the builders ----------------------------------------------------------------------------------------------------
 
 _Self = TypeVar("_Self", bound="Filter")
 
@@ -161,7 +75,7 @@ class Filter:
         if not made.errors:
             made = made._compare("between", "lt", field, end, (STRING, NUMBER, DATE))
         if not made.errors and _rank(start) != _rank(end):
-            kinds = f"[{_type_name(start)}] and [{_type_name(end)}]"
+            kinds = f"[{type_name(start)}] and [{type_name(end)}]"
             return self._failed(f"WDE0046: Invalid .between parameters: both must be of one type, not {kinds}.")
         return self._added(made.tree, made.errors)
 
@@ -185,7 +99,7 @@ class Filter:
 
     def hasAll(self: _Self, field: str, *values: Any) -> _Self:
         """The field is an array with all of ``values``; of none, nothing."""
-        return self._many("hasAll", field, values, (STRING, NUMBER, DATE), _all_of)
+        return self._many("hasAll", field, values, (STRING, NUMBER, DATE), all_of)
 
     def in_(self: _Self, field: str, *values: Any) -> _Self:
         """The field equals one of ``values``, of any type. They may be one list."""
@@ -203,7 +117,7 @@ class Filter:
     def exists(self: _Self, field: str, exists: bool = True) -> _Self:
         """The field is there, be it with null; with ``False``: it is absent."""
         if not isinstance(exists, bool):
-            return self._failed(f"WDE0093: Invalid .exists parameter [{_type_name(exists)}]. It must be a Boolean.")
+            return self._failed(f"WDE0093: Invalid .exists parameter [{type_name(exists)}]. It must be a Boolean.")
         return self._compare("exists", "exists", field, exists)
 
     def and_(self: _Self, *others: Filter) -> _Self:
@@ -263,7 +177,7 @@ class Filter:
                     made = made._failed(str(error))
                     continue
             if not isinstance(other, Filter):
-                made = made._failed(f"WDE0049: .{method} takes filters, not [{_type_name(other)}].")
+                made = made._failed(f"WDE0049: .{method} takes filters, not [{type_name(other)}].")
                 continue
             name, own = getattr(other, "collection", None), getattr(self, "collection", None)
             if name is not None and own is not None and name != own:
@@ -281,10 +195,6 @@ class Filter:
         return replace(self, errors=(*self.errors, error))
 
 
-def _all_of(path: Path, values: list[Any]) -> Tree:
-    return And(tuple(Compare("eq", path, each) for each in values)) if values else NOTHING
-
-
 def _renamed(errors: tuple[str, ...], old: str, new: str) -> tuple[str, ...]:
     return tuple(error.replace(f".{old} ", f".{new} ") for error in errors)
 
@@ -296,7 +206,7 @@ def _operand(method: str, value: Any, types: tuple[int, ...] | None) -> Any:
     code = "WDE0044" if types == (STRING,) else "WDE0047" if method in ("hasSome", "hasAll") else "WDE0045"
     names = [name for rank, name in _TYPE_NAMES.items() if rank in types]
     wanted = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
-    raise ValueError(f"{code}: Invalid .{method} parameter [{_type_name(value)}]. It must be of type {wanted}.")
+    raise ValueError(f"{code}: Invalid .{method} parameter [{type_name(value)}]. It must be of type {wanted}.")
 
 
 _TYPE_NAMES = {STRING: "String", NUMBER: "Number", DATE: "Date", BOOLEAN: "Boolean"}
@@ -304,20 +214,6 @@ _TYPE_NAMES = {STRING: "String", NUMBER: "Number", DATE: "Date", BOOLEAN: "Boole
 
 def _rank(value: Any) -> int:
     return type_rank(normalised(value))
-
-
-def _type_name(value: Any) -> str:
-    if value is None:
-        return "Null"
-    if isinstance(value, bool):
-        return "Boolean"
-    if isinstance(value, int | float):
-        return "Number"
-    if isinstance(value, str):
-        return "String"
-    if isinstance(value, datetime):
-        return "Date"
-    return "Array" if isinstance(value, list | tuple) else "Object" if isinstance(value, dict) else type(value).__name__
 
 
 _Sorted = TypeVar("_Sorted", bound="Sort")
@@ -376,7 +272,7 @@ _Paged = TypeVar("_Paged", bound=Page)
 
 def _number_error(method: str, number: object, *, least: int) -> str:
     if isinstance(number, bool) or not isinstance(number, int | float):
-        return f"WDE0032: .{method} parameter must be a number. [{_type_name(number)}]"
+        return f"WDE0032: .{method} parameter must be a number. [{type_name(number)}]"
     if math.isnan(number) or number < least:
         code, kind = ("WDE0033", "a positive number") if least else ("WDE0034", "a number that is not negative")
         return f"{code}: .{method} parameter must be {kind}. [{number}]"
@@ -457,15 +353,6 @@ class Query(Filter, Page):
 
 
 @dataclass(frozen=True)
-class Operation:
-    """One result of an aggregation: ``kind`` is sum, avg, min, max or count."""
-
-    kind: str
-    path: Path
-    alias: str
-
-
-@dataclass(frozen=True)
 class Aggregate(Page):
     """An aggregation of one collection, as ``wix_data.aggregate`` makes it. Nothing runs before `run`."""
 
@@ -531,7 +418,7 @@ class Aggregate(Page):
             except WixDataError as error:
                 condition, errors = Filter(), (str(error),)
         if not isinstance(condition, Filter):
-            return self._failed(f"WDE0011: .{method} takes a filter, not [{_type_name(condition)}].")
+            return self._failed(f"WDE0011: .{method} takes a filter, not [{type_name(condition)}].")
         members: dict[str, Any] = {member: condition.tree, "errors": (*self.errors, *condition.errors, *errors)}
         return replace(self, **members)
 
@@ -551,150 +438,3 @@ class Aggregate(Page):
 
     def _failed(self, error: str) -> Aggregate:
         return replace(self, errors=(*self.errors, error))
-
-
-# --- the JSON form ---------------------------------------------------------------------------------------------------
-
-
-def parse_filter(value: object) -> Tree:
-    """The tree of a filter in Wix's query language: ``{"year": {"$gte": 2024}, "$or": [{...}, {...}]}``.
-
-    Raises:
-        WixDataError: it is no object (WDE0016), an operator is unknown or its operand wrong (WDE0093), or it is nested
-            too deep (WDE0169).
-    """
-    return _parse(value, 0)
-
-
-def _parse(value: object, depth: int) -> Tree:
-    if not isinstance(value, Mapping):
-        raise WixDataError("WDE0016", f"A filter must be an object, not [{_type_name(value)}].")
-    if depth > MAX_DEPTH:
-        raise WixDataError("WDE0169", f"The filter is nested more than {MAX_DEPTH} levels deep.")
-    tree: Tree = EVERYTHING
-    for name, operand in value.items():
-        tree = both(tree, _parse_member(name, operand, depth))
-    return tree
-
-
-def _parse_member(name: object, operand: Any, depth: int) -> Tree:
-    if isinstance(name, str) and name.startswith("$"):
-        parts = operand if isinstance(operand, list | tuple) else [operand]
-        if name == "$not":
-            return Not(_join(And, [_parse(part, depth + 1) for part in parts]))
-        if name in ("$and", "$or", "$nor") and isinstance(operand, list | tuple):
-            trees = [_parse(part, depth + 1) for part in parts]
-            return _join(And, trees) if name == "$and" else _join(Or, trees) if name == "$or" else Not(_join(Or, trees))
-        raise WixDataError(
-            "WDE0093", f"{name!r} is no operator between filters; they are $and, $or, $nor with a list, and $not."
-        )
-    try:
-        path = parse_path(name)
-    except ValueError as error:
-        code, _, text = str(error).partition(": ")
-        raise WixDataError(code, text) from None
-    return _parse_field(path, operand, depth)
-
-
-def _join(kind: type[And] | type[Or], trees: list[Tree]) -> Tree:
-    return trees[0] if len(trees) == 1 else kind(tuple(trees))
-
-
-def _parse_field(path: Path, operand: Any, depth: int) -> Tree:
-    is_operators = isinstance(operand, Mapping) and any(isinstance(key, str) and key.startswith("$") for key in operand)
-    if not is_operators or (len(operand) == 1 and "$date" in operand):
-        return Compare("eq", path, _value(operand, path))
-    if depth > MAX_DEPTH:
-        raise WixDataError("WDE0169", f"The filter is nested more than {MAX_DEPTH} levels deep.")
-    return _join(And, [_parse_operator(path, name, each, depth) for name, each in operand.items()])
-
-
-def _parse_operator(path: Path, name: str, operand: Any, depth: int) -> Tree:
-    if name == "$not":
-        return Not(_parse_field(path, operand, depth + 1))
-    if name in ("$isEmpty", "$exists"):
-        if not isinstance(operand, bool):
-            raise _bad_operand(name, path, operand, "true or false")
-        if name == "$exists":
-            return Compare("exists", path, operand)
-        empty = Compare("eq", path, None)
-        return empty if operand else Not(empty)
-    if name in ("$in", "$nin", "$hasSome", "$hasAll"):
-        return _parse_list(path, name, operand)
-    value = _value(operand, path)
-    if name in ("$eq", "$ne"):
-        equal = Compare("eq", path, value)
-        return equal if name == "$eq" else Not(equal)
-    if name in ("$gt", "$gte", "$lt", "$lte"):
-        if type_rank(value) not in (STRING, NUMBER, DATE, BOOLEAN):
-            raise _bad_operand(name, path, operand, "a string, a number, a boolean or a date", "WDE0045")
-        return Compare(name[1:], path, value)
-    if name in ("$contains", "$startsWith", "$endsWith"):
-        if not isinstance(value, str):
-            raise _bad_operand(name, path, operand, "a string", "WDE0044")
-        return Compare(name[1:], path, value)
-    known = "$eq $ne $gt $gte $lt $lte $in $nin $hasSome $hasAll $contains $startsWith $endsWith $exists $isEmpty $not"
-    raise WixDataError(
-        "WDE0093", f"{name!r} of {'.'.join(path)!r} is no operator; they are {', '.join(known.split())}."
-    )
-
-
-def _parse_list(path: Path, name: str, operand: Any) -> Tree:
-    if not isinstance(operand, list | tuple):
-        raise _bad_operand(name, path, operand, "a list")
-    if len(operand) > MAX_OPERANDS:
-        raise _bad_operand(name, path, f"{len(operand)} values", f"{MAX_OPERANDS} values at most")
-    values = [_value(each, path) for each in operand]
-    if name.startswith("$has"):
-        for value in values:
-            if type_rank(value) not in (STRING, NUMBER, DATE):
-                raise _bad_operand(name, path, value, "a list of strings, numbers or dates", "WDE0047")
-    if name == "$hasAll":
-        return _all_of(path, values)
-    some = Compare("in", path, values)
-    return Not(some) if name == "$nin" else some
-
-
-def _value(operand: Any, path: Path) -> Any:
-    return normalised(operand, f"the operand of {'.'.join(path)!r}")
-
-
-def _bad_operand(name: str, path: Path, operand: Any, wanted: str, code: str = "WDE0093") -> WixDataError:
-    shown = repr(operand)
-    shown = shown if len(shown) <= 80 else shown[:77] + "..."
-    return WixDataError(code, f"The operand of {name!r} of {'.'.join(path)!r} is {wanted}, not {shown}.")
-
-
-def format_filter(tree: Tree) -> dict[str, Any]:
-    """A tree in Wix's query language, dates as ``{"$date": text}``; `parse_filter` makes the same selection of it."""
-    if isinstance(tree, Compare):
-        value = _wire(tree.value)
-        name = ".".join(tree.path)
-        return (
-            {name: value}
-            if tree.operator == "eq" and not isinstance(value, dict)
-            else {name: {f"${tree.operator}": value}}
-        )
-    if isinstance(tree, Not):
-        part = tree.part
-        if isinstance(part, Compare) and part.operator == "eq":
-            return {".".join(part.path): {"$ne": _wire(part.value)}}
-        return {"$not": format_filter(part)}
-    if isinstance(tree, And) and not tree.parts:
-        return {}
-    return {"$and" if isinstance(tree, And) else "$or": [format_filter(part) for part in tree.parts]}
-
-
-def format_order(order: Iterable[Order]) -> list[dict[str, str]]:
-    """A sort in Wix's form: ``[{"fieldName": "year", "order": "DESC"}]``."""
-    return [{"fieldName": ".".join(each.path), "order": "DESC" if each.descending else "ASC"} for each in order]
-
-
-def _wire(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return {"$date": format_date(value)}
-    if isinstance(value, dict):
-        return {key: _wire(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_wire(each) for each in value]
-    return value

@@ -12,10 +12,11 @@ from .builds import check_built
 from .identifiers import checked_id, is_id
 from .operation import Operation
 from .options import Options
-from .query import DEFAULT_LIMIT, Path, Query, both
+from .query import DEFAULT_LIMIT, Query
 from .references import include
 from .results import QueryResult
 from .store import Row, to_item
+from .tree import Path, both
 
 
 def get(actor: Actor, collection: str, item_id: str, options: Options) -> dict[str, Any] | None:

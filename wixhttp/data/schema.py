@@ -31,8 +31,8 @@ from typing import Any
 from ..errors import ConfigError
 from ..policy import nearest
 from ..tomlfile import line_of, parse_toml, read_toml
-from .query import Order, parse_path
 from .store import SYSTEM_FIELDS, Index, Link
+from .tree import Order, parse_path
 
 FILE = "data/collections.toml"
 LEVELS = ("ANYONE", "SITE_MEMBER", "SITE_MEMBER_AUTHOR", "CMS_EDITOR", "PRIVILEGED", "ADMIN")

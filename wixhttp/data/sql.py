@@ -17,8 +17,8 @@ from typing import Any, NamedTuple, Protocol
 
 from .evaluate import Key as Position
 from .evaluate import key_of
-from .query import And, Compare, Not, Order, Path, Tree
 from .store import SYSTEM_FIELDS, Index
+from .tree import And, Compare, Not, Order, Path, Tree
 from .values import ARRAY, NULL, OBJECT, STRING, encode, type_rank
 
 SLOW = 10_000  # items that a query may look at without a word in the log

@@ -23,9 +23,9 @@ import apsw
 
 from ..errors import StoreUnavailable, WixDataError
 from . import sql
-from .query import Order, Path, Tree
 from .sqlite_dialect import SQLiteDialect, Table, add_functions, make_index, parse_fields
 from .store import Index, Link, Outcome, Result, Row, Transaction, no_collection
+from .tree import Order, Path, Tree
 from .values import encode
 from .writer import GroupCommit, Job
 

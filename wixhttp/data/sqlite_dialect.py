@@ -14,8 +14,8 @@ import apsw
 from . import sql
 from .evaluate import Key as Position
 from .evaluate import matches, sort_key
-from .query import Compare, Order, Path
 from .store import SYSTEM_FIELDS, Index
+from .tree import Compare, Order, Path
 from .values import ARRAY, BOOLEAN, DATE, NULL, NUMBER, OBJECT, STRING, decode, encode, fold
 
 

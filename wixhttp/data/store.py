@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from ..errors import WixDataError
-from .query import Order, Path, Tree
+from .tree import Order, Path, Tree
 from .values import decode, encode, format_date, stored_date
 
 SYSTEM_FIELDS = ("_id", "_createdDate", "_updatedDate", "_owner")

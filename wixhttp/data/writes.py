@@ -16,9 +16,9 @@ from .failures import condition_not_met, duplicated, item_exists, no_item, not_p
 from .identifiers import checked_id, is_id
 from .operation import Operation
 from .options import Options
-from .query import EVERYTHING
 from .reads import stored_row
 from .store import SYSTEM_FIELDS, Row, Transaction, to_item
+from .tree import EVERYTHING
 
 ATTEMPTS = 100
 """How often a write begins anew because the item was changed by others meanwhile."""
