@@ -1,6 +1,7 @@
 """The HTTP functions of the sample site: ``get_books`` answers ``GET /_functions/books``.
 
-What the functions remember stands in memory: each worker process remembers its own, and forgets it at its end.
+What they remember stands in collections: ``data/collections.toml`` declares them, ``data/sample`` is what they begin
+with, and ``backend/data.py`` has a hook.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import csv
 import html
 import io
 from collections.abc import Iterator
+from urllib.parse import quote
 
-from backend import books, orders
-from backend.people import find_people
+from backend import orders
 from backend.signatures import is_from_github, is_from_slack, is_from_stripe, is_key
 from wixhttp import (
     AsyncRequest,
@@ -28,6 +29,8 @@ from wixhttp import (
     response,
     serverError,
 )
+from wixhttp import data as wix_data
+from wixhttp.errors import StoreUnavailable, WixDataError
 from wixhttp.secrets import getSecret
 
 # --- the examples of Velo's reference --------------------------------------------------------------------------------
@@ -37,51 +40,73 @@ def get_find_me(request: Request) -> Response:
     """Look somebody up by first and last name: /_functions/find_me/Ada/Lovelace"""
     # The URL: https://www.example.com/_functions/find_me/Ada/Lovelace
     options = {"headers": {"Content-Type": "application/json"}}
+    first, last = request.path[0], request.path[1]
     try:
-        items = find_people(request.path[0], request.path[1])
-    except Exception as error:  # noqa: BLE001 - Velo's .catch((error) => ...)
+        results = wix_data.query("people").eq("firstName", first).eq("lastName", last).find()
+    except WixDataError as error:  # Velo's .catch((error) => ...)
         return serverError({**options, "body": {"error": error}})
     # if there are people of that name, they are the answer
-    if len(items) > 0:
-        return ok({**options, "body": {"items": items}})
-    return notFound({**options, "body": {"error": f"'{request.path[0]} {request.path[1]}' was not found"}})
+    if len(results.items) > 0:
+        return ok({**options, "body": {"items": results.items}})
+    return notFound({**options, "body": {"error": f"'{first} {last}' was not found"}})
 
 
 def get_books(request: Request) -> Response:
-    """One book by its id in the path, else all, of one author with ?author="""
+    """One book by its id in the path, else all by title, of one author with ?author="""
     if request.path[0] is None:
-        return ok({"body": {"items": books.find(request.query["author"])}})
-    book = books.get(request.path[0])
-    return notFound({"body": {"error": f"there is no book {request.path[0]}"}}) if book is None else ok(body=book)
+        query = wix_data.query("books").ascending("title").limit(1000)
+        if request.query["author"] is not None:
+            query = query.eq("author", request.query["author"])
+        return ok({"body": {"items": query.find().items}})
+    book = wix_data.get("books", request.path[0])
+    return _no_book(request) if book is None else ok(body=book)
 
 
 def post_books(request: Request) -> Response:
     """Add the book that the body holds as JSON; 201 with where it is now."""
     item = request.body.json()
-    if not isinstance(item, dict) or not item.get("title"):
-        return badRequest({"body": {"error": "a book is an object with a title"}})
-    inserted = books.insert(item)
-    location = f"{request.baseUrl}/{request.functionName}/{inserted['id']}"
+    try:
+        inserted = wix_data.insert("books", item)
+    except (ValueError, WixDataError) as error:  # the hook in backend/data.py raises ValueError
+        return _refused(error)
+    location = f"{request.baseUrl}/{request.functionName}/{quote(inserted['_id'], safe='')}"
     return created({"headers": {"Location": location}, "body": {"inserted": inserted}})
 
 
 def put_books(request: Request) -> Response:
     """Put the book in the body in the place of the one in the path."""
     item = request.body.json()
-    if not isinstance(item, dict) or not item.get("title"):
-        return badRequest({"body": {"error": "a book is an object with a title"}})
-    updated = books.update(request.path[0], item)
-    if updated is None:
-        return notFound({"body": {"error": f"there is no book {request.path[0]}"}})
+    if not isinstance(item, dict):
+        return badRequest({"body": {"error": "a book is an object"}})
+    try:
+        updated = wix_data.update("books", {**item, "_id": request.path[0]})
+    except (ValueError, WixDataError) as error:
+        return _refused(error)
     return ok({"body": {"updated": updated}})
 
 
 def delete_books(request: Request) -> Response:
     """Remove the book in the path. A DELETE has no body: one that has is 400 before this is called."""
-    removed = books.remove(request.path[0])
-    if removed is None:
-        return notFound({"body": {"error": f"there is no book {request.path[0]}"}})
-    return ok({"body": {"removed": removed}})
+    removed = wix_data.remove("books", request.path[0] or "")
+    return _no_book(request) if removed is None else ok({"body": {"removed": removed}})
+
+
+def get_authors(request: Request) -> Response:
+    """How many books each author has, and of when the first is."""
+    grouped = wix_data.aggregate("books").group("author").count("books").min("year", "first").ascending("author").run()
+    items = [{"author": each["author"], "books": each["books"], "first": each["first"]} for each in grouped.items]
+    return ok({"body": {"items": items}})
+
+
+def _no_book(request: Request) -> Response:
+    return notFound({"body": {"error": f"there is no book {request.path[0]}"}})
+
+
+def _refused(error: ValueError | WixDataError) -> Response:
+    """The answer to what a hook or the collection refuses, with the status that Wix gives it."""
+    if isinstance(error, StoreUnavailable):
+        raise error  # not the visitor's fault: 503, and the log says why
+    return response({"status": getattr(error, "status", 400), "body": {"error": error}})
 
 
 def use_any(request: Request) -> Response:
@@ -172,9 +197,13 @@ def get_page(request: Request) -> Response:
 def get_books_csv(request: Request) -> Response:
     """All books as a file to download."""
     table = io.StringIO()
-    writer = csv.DictWriter(table, ["id", "title", "author", "year"], extrasaction="ignore")
+    writer = csv.DictWriter(table, ["_id", "title", "author", "year"], extrasaction="ignore")
     writer.writeheader()
-    writer.writerows(books.find())
+    page = wix_data.query("books").ascending("title").limit(1000).find()
+    writer.writerows(page.items)
+    while page.hasNext():
+        page = page.next()
+        writer.writerows(page.items)
     headers = {"Content-Type": "text/csv; charset=utf-8", "Content-Disposition": 'attachment; filename="books.csv"'}
     return ok({"headers": headers, "body": table.getvalue()})
 
@@ -222,44 +251,47 @@ async def post_slack(request: AsyncRequest) -> Response:
 # --- Zapier ----------------------------------------------------------------------------------------------------------
 
 
-def get_orders(request: Request) -> Response:
+async def get_orders(request: AsyncRequest) -> Response:
     """Zapier's polling trigger: the newest orders first, each with an id by which Zapier knows those it has seen."""
     if not _has_key(request):
         return _no_key()
-    return ok({"body": orders.newest_first()})
+    return ok({"body": await orders.newest_first()})
 
 
-def post_orders(request: Request) -> Response:
+async def post_orders(request: AsyncRequest) -> Response:
     """Zapier's action: create the order that the body holds as JSON."""
     if not _has_key(request):
         return _no_key()
-    order = request.body.json()
-    quantity = order.get("quantity", 1) if isinstance(order, dict) else None
-    if not isinstance(quantity, int) or not isinstance(order.get("item"), str):
-        return badRequest({"body": {"error": "an order is an object with an item and a whole quantity"}})
-    return created({"body": orders.place(order["item"], quantity)})
+    order = await request.body.json()
+    item, quantity = (order.get("item"), order.get("quantity", 1)) if isinstance(order, dict) else (None, None)
+    if not isinstance(item, str) or not isinstance(quantity, int) or not 1 <= quantity <= 10_000:
+        return badRequest({"body": {"error": "an order is an object with an item, and a quantity of 1 to 10000"}})
+    try:
+        return created({"body": await orders.place(item, quantity)})
+    except WixDataError as error:
+        return _refused(error)
 
 
-def post_order_hooks(request: Request) -> Response:
+async def post_order_hooks(request: AsyncRequest) -> Response:
     """Zapier's REST hook: subscribe the URL in hookUrl to new orders; the id is for unsubscribing."""
     if not _has_key(request):
         return _no_key()
-    asked = request.body.json()
+    asked = await request.body.json()
     url = asked.get("hookUrl") if isinstance(asked, dict) else None
     if not isinstance(url, str) or not url.startswith("https://hooks.zapier.com/"):
         return badRequest({"body": {"error": "hookUrl is a URL of hooks.zapier.com"}})
-    return created({"body": {"id": orders.subscribe(url)}})
+    return created({"body": {"id": await orders.subscribe(url)}})
 
 
-def delete_order_hooks(request: Request) -> Response:
+async def delete_order_hooks(request: AsyncRequest) -> Response:
     """Zapier's REST hook: unsubscribe the id in the path."""
     if not _has_key(request):
         return _no_key()
-    orders.unsubscribe(request.path[0])
+    await orders.unsubscribe(request.path[0])
     return response({"status": 204})
 
 
-def _has_key(request: Request) -> bool:
+def _has_key(request: AsyncRequest) -> bool:
     return is_key(getSecret("ZAPIER_KEY"), request.headers["X-Api-Key"])
 
 

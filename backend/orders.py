@@ -1,48 +1,55 @@
-"""The orders of the sample, and who wants to hear of new ones, in memory."""
+"""The orders of the sample, and who wants to hear of new ones.
+
+Both collections are private, whoever calls: the functions here look at the key first, then pass ``suppressAuth``.
+"""
 
 from __future__ import annotations
 
-import itertools
-from datetime import datetime, timezone
 from typing import Any
+
+from wixhttp.data import aio as wix_data
 
 Order = dict[str, Any]
 
-_numbers = itertools.count(3)
-_orders: list[Order] = [
-    {"id": 1, "item": "tea", "quantity": 2, "created": datetime(2025, 1, 7, 9, 30, tzinfo=timezone.utc)},
-    {"id": 2, "item": "cups", "quantity": 6, "created": datetime(2025, 1, 8, 16, 5, tzinfo=timezone.utc)},
-]
-_hook_numbers = itertools.count(1)
-_hooks: dict[str, str] = {}
+OURS = {"suppressAuth": True}
 
 
-def newest_first(limit: int = 100) -> list[Order]:
-    """The last orders, the newest first."""
-    return _orders[: -limit - 1 : -1]
+async def newest_first() -> list[Order]:
+    """The last hundred orders, the newest first."""
+    result = await wix_data.query("orders").descending("_createdDate").limit(100).find(OURS)
+    return [_shown(order) for order in result.items]
 
 
-def place(item: str, quantity: int) -> Order:
+async def place(item: str, quantity: int) -> Order:
     """Add an order, and tell all who subscribed."""
-    order = {"id": next(_numbers), "item": item, "quantity": quantity, "created": datetime.now(timezone.utc)}
-    _orders.append(order)
-    notify(order)
+    order = _shown(await wix_data.insert("orders", {"item": item, "quantity": quantity}, OURS))
+    await notify(order)
     return order
 
 
-def subscribe(url: str) -> str:
+async def subscribe(url: str) -> str:
     """Remember a URL that wants every new order; gives the id to unsubscribe with."""
-    number = str(next(_hook_numbers))
-    _hooks[number] = url
-    return number
+    hook: dict[str, str] = await wix_data.insert("orderHooks", {"url": url}, OURS)
+    return hook["_id"]
 
 
-def unsubscribe(number: str | None) -> None:
+async def unsubscribe(hook_id: str | None) -> None:
     """Forget a URL. One that is not known is forgotten already."""
-    _hooks.pop(number or "", None)
+    await wix_data.remove("orderHooks", hook_id or "", OURS)
 
 
-def notify(order: Order) -> None:
+async def notify(order: Order) -> None:
     """Where every subscriber would be sent the order, by POST as JSON. The sample only says so in the log."""
-    for number, url in list(_hooks.items()):
-        print(f"hook {number}: order {order['id']} would be sent to {url}")
+    page = await wix_data.query("orderHooks").limit(1000).find(OURS)
+    for hook in page.items:
+        print(f"hook {hook['_id']}: order {order['id']} would be sent to {hook['url']}")
+
+
+def _shown(order: Order) -> Order:
+    """An order as Zapier wants it: it knows an item by ``id``."""
+    return {
+        "id": order["_id"],
+        "item": order["item"],
+        "quantity": order["quantity"],
+        "created": order["_createdDate"],
+    }

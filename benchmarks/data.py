@@ -33,9 +33,9 @@ import report
 from wixhttp.data import items
 from wixhttp.data.ambient import override
 from wixhttp.data.collections import Collections
-from wixhttp.data.query import Order
 from wixhttp.data.store import Index, Row, Store
 from wixhttp.data.stores import open_store
+from wixhttp.data.tree import Order
 
 DISTRIBUTIONS = ["wixhttp", "apsw", "psycopg", "orjson", "tinydb"]
 URL = os.environ.get("WIXHTTP_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")

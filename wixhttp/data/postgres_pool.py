@@ -36,8 +36,8 @@ _DEFAULTS = {
     "client_encoding": "UTF8",
 }
 
-# Nothing is prepared: each statement is planned for its values, and may go through a pool of somebody else's.
-_OPTIONS = {"autocommit": True, "prepare_threshold": None, "cursor_factory": psycopg.RawCursor}
+# What is asked often is prepared: to plan these statements takes longer than to run them.
+_OPTIONS = {"autocommit": True, "prepare_threshold": 5, "cursor_factory": psycopg.RawCursor}
 
 # What else than a lost connection says that the database does not do its work: no right, no schema, a standby.
 _NOT_NOW = ("42501", "3F000", "25006")
@@ -76,12 +76,7 @@ class Connections:
                 self._pool = ConnectionPool(
                     self._conninfo,
                     connection_class=_Connection,
-                    kwargs={
-                        "autocommit": True,
-                        "prepare_threshold": None,
-                        "cursor_factory": psycopg.RawCursor,
-                        "store": self,
-                    },
+                    kwargs={**_OPTIONS, "store": self},
                     configure=_configure,
                     min_size=0,
                     max_size=MOST,
