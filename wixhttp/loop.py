@@ -60,6 +60,7 @@ class BackgroundLoop:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
+        self._thread = 0
 
     def run(self, start: Callable[[], Any], timeout: float = 0) -> Outcome:
         """The outcome of ``start()`` on the loop.
@@ -98,6 +99,7 @@ class BackgroundLoop:
         import asyncio
 
         def serve() -> None:
+            self._thread = threading.get_ident()
             asyncio.set_event_loop(loop)
             while True:
                 try:
@@ -107,6 +109,19 @@ class BackgroundLoop:
 
         threading.Thread(target=serve, name="wixhttp-loop", daemon=True).start()
         atexit.register(self.stop)
+
+    def would_stand_still(self) -> bool:
+        """Whether an event loop, this one or another, would stand still while the calling thread waits.
+
+        Under gevent threads are greenlets of one thread, where a loop seems to run in all of them.
+        """
+        import asyncio
+
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        return running is not self._loop or threading.get_ident() == self._thread
 
     def stop(self) -> None:
         """Wait for what runs on the loop, for ``grace`` seconds, and end it."""

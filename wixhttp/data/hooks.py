@@ -11,7 +11,6 @@ A hook is called ``<collection>_<hook>``; what cannot stand in the name of a fun
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -129,7 +128,7 @@ class Hooks:
         value = function(*arguments)
         if not inspect.isawaitable(value):
             return value
-        if _is_loop_thread():
+        if background.would_stand_still():
             # The loop that waits may be the very one that the hook needs.
             if inspect.iscoroutine(value):
                 value.close()
@@ -168,11 +167,3 @@ def prefix_of(collection: str) -> str:
     'Stores_Products'
     """
     return _UNNAMEABLE.sub("_", collection)
-
-
-def _is_loop_thread() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
