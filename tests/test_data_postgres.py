@@ -64,7 +64,7 @@ def ids(store: PostgresStore, tree: Tree = EVERYTHING, *order: Order, **options:
 def plan(store: PostgresStore, tree: Tree, *order: Order, **options: Any) -> str:
     table = store._tables["c"]
     dialect = PostgresDialect(table.name, table.indexed)
-    statement = sql.find_rows(dialect, table.indexes.values(), tree, order, limit=10, **options)
+    statement = sql.find_in_arms(dialect, table.indexes.values(), tree, order, 10, **options)
     with store._connections.use() as connection:
         return "\n".join(line for (line,) in connection.execute(f"EXPLAIN {statement}", dialect.bound))
 

@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import psycopg
@@ -33,6 +34,7 @@ _ATTEMPTS = 10  # at a write that the database asks to be done again
 _LOOK_AGAIN = 1.0  # seconds after which indexes that others made are seen
 _MOST_ADVICE = 100  # different lines about indexes: the fields of queries may come from anybody
 _PING = 2.0  # seconds
+_MERGED = 1000  # items that a page may leave out and be merged here all the same
 _SCANNED = 100  # rows of a scan that are in memory at once
 
 _TABLES = f"""
@@ -237,8 +239,15 @@ class PostgresStore:
         def read(connection: Connection, table: Table) -> list[Row]:
             self._advise(collection, table, tree, order)
             dialect = PostgresDialect(table.name, table.indexed)
-            statement = sql.find_rows(dialect, table.indexes.values(), tree, order, skip=skip, limit=limit, after=after)
-            return [row_of(record) for record in connection.execute(statement, dialect.bound)]
+            indexes = table.indexes.values()
+            if limit is None or skip > _MERGED:
+                statement = sql.find_rows(dialect, indexes, tree, order, skip=skip, limit=limit, after=after)
+                return [row_of(record) for record in connection.execute(statement, dialect.bound)]
+            statement = sql.find_in_arms(dialect, indexes, tree, order, skip + limit, after)
+            arms: dict[int, list[Row]] = {}
+            for record in connection.execute(statement, dialect.bound):
+                arms.setdefault(record[5], []).append(row_of(record))
+            return list(islice(sql.merged(arms.values(), order), skip, skip + limit))
 
         return self._read(collection, read)
 

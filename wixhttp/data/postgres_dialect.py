@@ -157,7 +157,6 @@ class PostgresDialect:
     """See `sql.Dialect`. ``indexed`` are the fields that indexes of the table name."""
 
     row = "id, doc, created, updated, owner"
-    cuts_arms = True
 
     def __init__(self, table: str, indexed: Collection[Path] = ()) -> None:
         self.table = table

@@ -12,12 +12,14 @@ were declared, are named in it, in the way that the database chooses.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+import heapq
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from .evaluate import Key as Position
-from .evaluate import key_of
-from .store import SYSTEM_FIELDS, Index
+from .evaluate import compare_positions, key_of, position
+from .store import SYSTEM_FIELDS, Index, Row, to_item
 from .tree import And, Compare, Not, Order, Path, Tree
 from .values import ARRAY, NULL, OBJECT, STRING, encode, type_rank
 
@@ -41,8 +43,6 @@ class Dialect(Protocol):
     """The table, as text of the statement."""
     row: str
     """The columns of a `store.Row`, as text of the statement."""
-    cuts_arms: bool
-    """Whether each arm is ordered and limited by itself: the database does not merge arms in the order of indexes."""
 
     def bind(self, value: Any) -> str:
         """The placeholder of a value."""
@@ -84,17 +84,12 @@ def find_rows(
 ) -> str:
     """The statement for `store.Store.find`."""
     arms = _arms(dialect, indexes, tree, order)
-    parts, keys = [], []
+    parts: list[str] = []
+    keys: list[Key] = []
     for arm in arms:
-        keys = [arm.sort_key(each) for each in order]
-        where = arm.where(tree)
-        if after is not None:
-            where = f"({where}) AND ({_behind(dialect, keys, order, after)})"
+        keys, where = _range(dialect, arm, tree, order, after)
         named = "".join(f", {text} AS k{place}" for place, text in enumerate(_flat(keys))) if len(arms) > 1 else ""
-        part = f"SELECT {dialect.row}{named} FROM {dialect.table} WHERE {where}"
-        if len(arms) > 1 and limit is not None and dialect.cuts_arms:
-            part = f"({part} ORDER BY {_columns(keys, order)} LIMIT {dialect.bind(limit + skip)})"
-        parts.append(part)
+        parts.append(f"SELECT {dialect.row}{named} FROM {dialect.table} WHERE {where}")
     if len(arms) > 1:  # a compound is ordered by its columns
         names = iter(f"k{place}" for place in range(len(_flat(keys))))
         keys = [Key(next(names), tuple(next(names) for _ in key.values)) for key in keys]
@@ -102,6 +97,47 @@ def find_rows(
     if limit is not None:
         statement += f" LIMIT {dialect.bind(limit)}"
     return statement + f" OFFSET {dialect.bind(skip)}" if skip else statement
+
+
+def find_in_arms(
+    dialect: Dialect,
+    indexes: Iterable[Index],
+    tree: Tree,
+    order: Sequence[Order],
+    limit: int,
+    after: tuple[Any, ...] | None = None,
+) -> str:
+    """The statement whose rows, at most ``limit`` of each arm, have the arm's number behind them, to be `merged`.
+
+    For a database that does not merge arms in the order of their indexes by itself.
+    """
+    parts = []
+    for place, arm in enumerate(_arms(dialect, indexes, tree, order)):
+        keys, where = _range(dialect, arm, tree, order, after)
+        # A number in the text: with a placeholder, no plan that is kept would be as good as one made anew each time.
+        ending = f"ORDER BY {_columns(keys, order)} LIMIT {int(limit)}"
+        parts.append(f"(SELECT {dialect.row}, {place} AS arm FROM {dialect.table} WHERE {where} {ending})")
+    return " UNION ALL ".join(parts)
+
+
+def merged(arms: Collection[Sequence[Row]], order: Sequence[Order]) -> Iterable[Row]:
+    """The rows of arms that are each in order, in order."""
+    if len(arms) == 1:
+        return next(iter(arms))
+
+    def compare(left: tuple[Any, ...], right: tuple[Any, ...]) -> int:
+        return compare_positions(left, right, order)
+
+    return heapq.merge(*arms, key=lambda row: functools.cmp_to_key(compare)(position(to_item(row), order)))
+
+
+def _range(
+    dialect: Dialect, arm: _Arm, tree: Tree, order: Sequence[Order], after: tuple[Any, ...] | None
+) -> tuple[list[Key], str]:
+    """What the rows of an arm are ordered by, and which of them come after a position."""
+    keys = [arm.sort_key(each) for each in order]
+    where = arm.where(tree)
+    return keys, where if after is None else f"({where}) AND ({_behind(dialect, keys, order, after)})"
 
 
 def _columns(keys: Sequence[Key], order: Sequence[Order]) -> str:
@@ -128,8 +164,8 @@ def _flat(keys: Iterable[Key]) -> list[str]:
 def _behind(dialect: Dialect, keys: Sequence[Key], order: Sequence[Order], after: tuple[Any, ...]) -> str:
     """Whether a row comes after a position."""
     columns, places = [], []
-    for key, position in zip(keys, after[:-1], strict=True):
-        theirs = [str(int(position[0])), *dialect.bind_key(position)]
+    for key, place in zip(keys, after[:-1], strict=True):
+        theirs = [str(int(place[0])), *dialect.bind_key(place)]
         pairs = list(zip(_flat([key]), theirs, strict=True))
         pairs = [(mine, other) for mine, other in pairs if mine != other] or pairs  # such as the rank of a system field
         columns.append([mine for mine, _ in pairs])

@@ -89,7 +89,6 @@ class SQLiteDialect:
     """See `sql.Dialect`."""
 
     row = "id, json(doc), created, updated, owner"
-    cuts_arms = False
 
     def __init__(self, table: Table) -> None:
         self.table = table.name
