@@ -24,7 +24,7 @@ from wixhttp.data.memory import MemoryStore
 from wixhttp.data.sqlite import SQLiteStore
 from wixhttp.data.store import Index, Link, Row, Store, Transaction
 from wixhttp.data.stores import open_store
-from wixhttp.data.tree import EVERYTHING, Compare, Order
+from wixhttp.data.tree import EVERYTHING, And, Compare, Not, Or, Order, Tree
 from wixhttp.errors import StoreUnavailable, WixDataError
 
 ROOT = Path(__file__).parent.parent
@@ -239,6 +239,45 @@ def test_threads_that_write_at_once(store: Store) -> None:
         thread.join()
     assert store.count("books", EVERYTHING) == 401
     assert store.find("books", Compare("eq", ("n",), 400)) != []
+
+
+def test_long_queries(store: Store) -> None:
+    put(store, "books", row("a", '{"tags":["1","2"],"x899":1}'), row("b", '{"tags":[]}'), row("c"))
+    many = [f"{number}" for number in range(10_000)]
+    leaves = tuple(Compare("eq", (f"x{number}",), 1) for number in range(1000))
+    for tree, found in (
+        (Compare("in", ("tags",), many), ["a"]),
+        (Compare("in", ("tags",), [[each] for each in many[:900]]), []),
+        (Or(leaves), ["a"]),
+        (And(tuple(Compare("exists", (f"y{number}",), False) for number in range(1000))), ["a", "b", "c"]),
+    ):
+        assert [each.id for each in store.find("books", tree)] == found
+        assert store.count("books", tree) == len(found)
+    orders = [Order((f"z{number}",), bool(number % 2)) for number in range(50)]
+    assert ids(store, order=orders, after=((1, 0),) * 50 + ("a",)) == ["b", "c"]
+
+
+def test_queries_that_are_too_long(store: Store) -> None:
+    deep: Tree = Compare("eq", ("a",), 1)
+    for _ in range(5000):
+        deep = Not(deep)
+    for tree, order, code in (
+        (Or((Compare("eq", ("a",), 1),) * 1001), (), "WDE0093"),
+        (Compare("in", ("a",), [[number] for number in range(1001)]), (), "WDE0093"),
+        (EVERYTHING, (Order(("a",)),) * 51, "WDE0093"),
+        (deep, (), "WDE0169"),
+    ):
+        with pytest.raises(WixDataError) as caught:
+            store.find("books", tree, order)
+        assert caught.value.code == code
+
+
+def test_truncate_removes_links_to_items_that_never_were(store: Store) -> None:
+    store.create("genres")
+    store.declare_links({GENRES: "genres"})
+    store.write(lambda changes: changes.add_links(GENRES, [("b", "ghost")]))
+    store.write(lambda changes: changes.truncate("genres"))
+    assert store.links(GENRES) == []
 
 
 # --- SQLite, in a file -----------------------------------------------------------------------------------------------
@@ -543,3 +582,42 @@ def test_advice_is_logged_once(sqlite: SQLiteStore, caplog: pytest.LogCaptureFix
     messages = [record.message for record in caplog.records]
     assert len(messages) == 1
     assert "wixhttp data index c a.b year" in messages[0]
+
+
+@pytest.mark.parametrize("is_next", [True, False])
+def test_a_writer_that_a_signal_takes_away_leaves_the_others(sqlite: SQLiteStore, is_next: bool) -> None:
+    class Interrupted(BaseException):
+        pass
+
+    begun, may_end = threading.Event(), threading.Event()
+
+    def slow(changes: Transaction) -> None:
+        begun.set()
+        assert may_end.wait(30)
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    put(sqlite, "c", row("first"))
+    leader = threading.Thread(target=lambda: sqlite.write(slow))
+    leader.start()
+    assert begun.wait(30)
+    before = threading.Thread(target=lambda: put(sqlite, "c", row("before")))
+    if not is_next:
+        before.start()
+        while not sqlite._group._waiting:
+            time.sleep(0.001)
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(Interrupted):
+            put(sqlite, "c", row("interrupted"))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    may_end.set()
+    leader.join()
+    if not is_next:
+        before.join()
+    assert put(sqlite, "c", row("after")) == ["done"]
+    assert "interrupted" not in ids(sqlite, "c")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal, TypeVar
 
 from ..errors import WixDataError
-from .failures import not_permitted
+from .failures import brief, not_permitted
 from .hooks import Hooks
 from .options import Options
 from .permissions import Identity, scope
@@ -60,10 +60,10 @@ class Actor:
         made.identity = identity
         return made
 
-    def deeper(self: _Self) -> _Self:
-        """What a hook reaches that runs around what this one does."""
+    def at_depth(self: _Self, depth: int) -> _Self:
+        """What a hook reaches that runs with so many hooks around it, itself among them."""
         made = copy.copy(self)
-        made.depth = self.depth + 1
+        made.depth = depth
         return made
 
     def prepare(self: _Self, collection: str | None = None) -> _Self:
@@ -169,7 +169,17 @@ class Actor:
 
     def relation(self, collection: str, field: object) -> Relation | None:
         """The reference field of that name."""
-        return self.relations.get(collection, {}).get(field) if isinstance(field, str) else None
+        return self.relations.get(collection, {}).get(str.__str__(field)) if isinstance(field, str) else None
+
+    def check_compared(self, collection: str, *trees: Tree) -> None:
+        """See to it that no condition compares a field that is not kept in the items.
+
+        Raises:
+            WixDataError: WDE0093, it is a multi-reference field.
+        """
+        many = {name for name, each in self.relations.get(collection, {}).items() if each.link is not None}
+        for name in many.intersection(*[]) if not many else many & {path[0] for each in trees for path in paths_of(each)}:
+            raise not_compared(collection, name)
 
 
 def collection_name(name: object) -> str:
@@ -179,12 +189,11 @@ def collection_name(name: object) -> str:
         WixDataError: it is no text (WDE0001), or no collection can have it (WDE0025).
     """
     if not isinstance(name, str):
-        raise WixDataError("WDE0001", f"Collection name must be a string. It is {name!r}.")
+        raise WixDataError("WDE0001", f"Collection name must be a string. It is {brief(name)}.")
     if not _NAME.fullmatch(name):
-        shown = name if len(name) <= 140 else name[:137] + "..."
         raise WixDataError(
             "WDE0025",
-            f"The {shown!r} collection does not exist: a name is 1 to 128 of the characters A-Z a-z 0-9 _ @ / -.",
+            f"The {brief(name)} collection does not exist: a name is 1 to 128 of the characters A-Z a-z 0-9 _ @ / -.",
             status=404,
         )
-    return str(name)
+    return str.__str__(name)  # what a member of an Enum holds, whose str() is its name

@@ -24,6 +24,7 @@ def _aggregated(operation: Operation, asked: Aggregate) -> AggregateResult:
     actor, collection = operation.actor, operation.collection
     tree = actor.readable(collection, operation.options)
     if asked.first is not None:
+        actor.check_compared(collection, asked.first)
         tree = both(asked.first, tree)
     results = actor.reading(
         collection,

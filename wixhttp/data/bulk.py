@@ -12,8 +12,8 @@ from typing import Any, Literal
 from ..errors import StoreUnavailable, WixDataError
 from .actor import Actor
 from .drafts import Draft, draft
-from .failures import BulkError, HookRecursion, brief, duplicated
-from .identifiers import is_id
+from .failures import BulkError, HookRecursion, brief, duplicated, shown
+from .identifiers import checked_id, is_id
 from .operation import Operation
 from .options import Options
 from .patches import Patch, check_patch, patch_one
@@ -85,7 +85,7 @@ def _check_items(function: str, items: Any, *, needs_ids: bool) -> None:
         if not hasattr(item, "keys"):
             raise WixDataError("WDE0005", f"Item {index} of {function} is no dict, but {brief(item)}.")
         if "_id" in item and not isinstance(item["_id"], str):
-            raise WixDataError("WDE0005", f"The _id of item {index} of {function} is no string, but {item['_id']!r}.")
+            raise WixDataError("WDE0005", f"The _id of item {index} of {function} is no string, but {brief(item['_id'])}.")
         if needs_ids and "_id" not in item:
             raise WixDataError(
                 "WDE0007", f"Invalid update. Updated object must have a string _id property. [item {index}]"
@@ -130,7 +130,7 @@ def _permit_all(row: Row) -> None:
 def _busy(collection: str, item_id: str) -> WixDataError:
     return WixDataError(
         "WDE0178",
-        f"Item [{item_id}] of {collection} was added and removed by others {ATTEMPTS} times meanwhile; try again.",
+        f"Item [{shown(item_id)}] of {collection} was added and removed by others {ATTEMPTS} times meanwhile; try again.",
         status=409,
     )
 
@@ -289,23 +289,24 @@ def _after(operation: Operation, job: _Job) -> None:
 def remove_many(actor: Actor, collection: str, ids: Any, options: Options) -> BulkResult:
     """Remove items by their ids."""
     operation = Operation(actor, collection, options)
-    _check_ids("bulkRemove", ids, MAX_ITEMS)
+    checked = _checked_ids("bulkRemove", ids, MAX_ITEMS)
     tally = _Tally(operation, [], [], [])
-    return operation.run(lambda: _removed(operation, ids, tally))
+    return operation.run(lambda: _removed(operation, checked, tally))
 
 
-def _check_ids(function: str, ids: Any, most: int) -> None:
+def _checked_ids(function: str, ids: Any, most: int) -> list[str]:
     if not isinstance(ids, list | tuple) or not ids or not all(isinstance(each, str) for each in ids):
         raise WixDataError("WDE0068", f"{function} takes a list of 1 to {most} ids, all strings, not {brief(ids)}.")
     if len(ids) > most:
         raise WixDataError("WDE0069", f"{function} takes {most} ids at most, not {len(ids)}; split the list.")
+    return [checked_id(each) for each in ids]
 
 
 def _removed(operation: Operation, ids: Sequence[str], tally: _Tally) -> BulkResult:
     actor, collection = operation.actor, operation.collection
     reach = actor.reach(collection, "remove", operation.options)
     permits = permit(operation, "remove")
-    ready = _removable(operation, ids, tally)
+    ready = _removable(operation, ids, tally, reach, permits)
 
     def work(tx: Transaction) -> tuple[list[Row], list[tuple[int, WixDataError]]]:
         failed: list[tuple[int, WixDataError]] = []
@@ -335,12 +336,14 @@ def _removed(operation: Operation, ids: Sequence[str], tally: _Tally) -> BulkRes
     return velo_result(made, is_removal=True) if operation.options.is_velo else made
 
 
-def _removable(operation: Operation, ids: Sequence[str], tally: _Tally) -> dict[str, int]:
+def _removable(
+    operation: Operation, ids: Sequence[str], tally: _Tally, reach: Literal["all", "own"], permits: Callable[[Row], None]
+) -> dict[str, int]:
     """The ids to remove, each with its first place in the list."""
     ready: dict[str, int] = {}
     for index, item_id in enumerate(ids):
         try:
-            target = _before_remove(operation, item_id)
+            target = _before_remove(operation, item_id, reach, permits)
         except Exception as error:
             tally.fail(error, index, item_id)
             continue
@@ -351,32 +354,35 @@ def _removable(operation: Operation, ids: Sequence[str], tally: _Tally) -> dict[
     return ready
 
 
-def _before_remove(operation: Operation, item_id: str) -> str | None:
-    """The id to remove, or ``None`` where there is nothing to remove."""
+def _before_remove(
+    operation: Operation, item_id: str, reach: Literal["all", "own"], permits: Callable[[Row], None]
+) -> str | None:
+    """The id to remove, or ``None`` where there is nothing to remove. Raises what ``permits`` and the hook raise."""
     if not is_id(item_id):
         return None
     if not operation.has("beforeRemove"):
         return item_id
     current = stored_row(operation.actor, operation.collection, item_id)
-    if current is None:
+    if current is None or (reach == "own" and not operation.actor.owns(current)):
         return None
-    made: str = operation.before("beforeRemove", item_id, str, lambda: to_item(current))
+    permits(current)
+    made = checked_id(operation.before("beforeRemove", item_id, str, lambda: to_item(current)))
     return made if is_id(made) else None
 
 
 def patch_many(actor: Actor, asked: Patch, options: Options) -> BulkResult:
     """Make the same changes in several items."""
     operation = Operation(actor, asked.collection, options)
-    _check_ids("bulkPatch", asked.target, MAX_PATCHED)
+    ids = _checked_ids("bulkPatch", asked.target, MAX_PATCHED)
     check_patch(asked)
     tally = _Tally(operation, [], [], [])
-    return operation.run(lambda: _patched(operation, asked, tally))
+    return operation.run(lambda: _patched(operation, asked, ids, tally))
 
 
-def _patched(operation: Operation, asked: Patch, tally: _Tally) -> BulkResult:
+def _patched(operation: Operation, asked: Patch, ids: Sequence[str], tally: _Tally) -> BulkResult:
     permit(operation, "update")
-    targets = {item_id: index for index, item_id in reversed(list(enumerate(asked.target)))}
-    tally.skipped = len(asked.target) - len(targets)
+    targets = {item_id: index for index, item_id in reversed(list(enumerate(ids)))}
+    tally.skipped = len(ids) - len(targets)
     for item_id, index in sorted(targets.items(), key=lambda pair: pair[1]):
         try:
             patch_one(operation, asked, item_id)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import WixDataError
 from .actor import Actor
-from .failures import brief
+from .failures import brief, shown
 from .identifiers import new_id, reference_ids, written_id
 from .options import Options
 from .references import set_links
@@ -104,7 +104,7 @@ def _given_owner(actor: Actor, collection: str, given: Mapping[str, Any], option
         return ()
     owner = given["_owner"]
     if owner is not None and not isinstance(owner, str):
-        raise WixDataError("WDE0075", f"_owner is {owner!r} ({type(owner).__name__}): it is the id of a user or None.")
+        raise WixDataError("WDE0075", f"_owner is {brief(owner)} ({type(owner).__name__}): it is the id of a user or None.")
     return (owner,)
 
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .tree import And, Compare, Operation, Or, Order, Path, Tree
+from .tree import And, Compare, Operation, Or, Order, Path, Tree, check_extent
 from .values import BOOLEAN, DATE, NONE, NULL, NUMBER, STRING, encode, fold, format_date, type_rank
 
 Item = dict[str, Any]
@@ -60,7 +60,7 @@ def candidates(item: Any, path: Path) -> Iterator[Any]:
 def matches(tree: Tree, item: Any) -> bool:
     """Whether a tree selects an item."""
     if isinstance(tree, Compare):
-        return _COMPARE[tree.operator](item, tree.path, tree.value)
+        return _in(item, tree) if tree.operator == "in" else _COMPARE[tree.operator](item, tree.path, tree.value)
     if isinstance(tree, And):
         return all(matches(part, item) for part in tree.parts)
     if isinstance(tree, Or):
@@ -82,8 +82,13 @@ def equal(left: Any, right: Any) -> bool:
     return encode(left) == encode(right) if isinstance(left, dict | list) else bool(left == right)
 
 
-def _in(item: Any, path: Path, operands: list[Any]) -> bool:
-    return any(_eq(item, path, operand) for operand in operands)
+def _in(item: Any, compare: Compare) -> bool:
+    found = False
+    for each in candidates(item, compare.path):
+        found = True
+        if (type_rank(each), encode(each)) in compare.keys:
+            return True
+    return not found and (NULL, "null") in compare.keys
 
 
 def _exists(item: Any, path: Path, operand: bool) -> bool:
@@ -108,7 +113,6 @@ def _text(test: Callable[[str, str], bool]) -> Callable[[Any, Path, Any], bool]:
 
 _COMPARE: Mapping[str, Callable[[Any, Path, Any], bool]] = {
     "eq": _eq,
-    "in": _in,
     "exists": _exists,
     "gt": _ordered(lambda value, operand: value > operand),
     "gte": _ordered(lambda value, operand: value >= operand),
@@ -164,6 +168,7 @@ def select(
     items: Iterable[Item], tree: Tree, order: Sequence[Order] = (), after: tuple[Any, ...] | None = None
 ) -> list[Item]:
     """The items that a tree selects, in order; ``after`` is the position of the item that they follow."""
+    check_extent(tree, order)
 
     def compare(left: tuple[Any, ...], right: tuple[Any, ...]) -> int:
         return compare_positions(left, right, order)

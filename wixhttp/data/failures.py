@@ -62,25 +62,32 @@ class HookRecursion(WixDataError):
 
 def brief(value: object) -> str:
     """How a value is shown in a message."""
-    shown = repr(value)
-    return shown if len(shown) <= 80 else shown[:77] + "..."
+    if type(value) is str:
+        value = value[:80]  # its repr is longer still, so the end tells
+    made = repr(value)
+    return made if len(made) <= 80 else made[:77] + "..."
+
+
+def shown(text: str) -> str:
+    """How an id stands in a message: as it is, or as `brief` where that is long or cannot be printed."""
+    return text if len(text) <= 80 and text.isprintable() else brief(text)
 
 
 def no_item(collection: str, item_id: str) -> WixDataError:
     """The error for an item that is not there."""
-    return WixDataError("WDE0073", f"Item [{item_id}] does not exist in collection [{collection}].", status=404)
+    return WixDataError("WDE0073", f"Item [{shown(item_id)}] does not exist in collection [{collection}].", status=404)
 
 
 def item_exists(item_id: str) -> WixDataError:
     """The error for an item that is there already."""
-    return WixDataError("WDE0074", f"An item with _id [{item_id}] already exists.", status=409)
+    return WixDataError("WDE0074", f"An item with _id [{shown(item_id)}] already exists.", status=409)
 
 
 def duplicated(collection: str, item_id: str) -> WixDataError:
     """The error for an item that collides in a unique index."""
     return WixDataError(
         "WDE0123",
-        f"Duplicated: item [{item_id}] has the same values as another one in a unique index of {collection}.",
+        f"Duplicated: item [{shown(item_id)}] has the same values as another one in a unique index of {collection}.",
         status=409,
     )
 
@@ -95,5 +102,5 @@ def not_permitted(action: str, collection: str) -> WixDataError:
 def condition_not_met(collection: str, item_id: str) -> WixDataError:
     """The error for a write whose ``condition`` the stored item does not meet."""
     return WixDataError(
-        "WDE0178", f"Item [{item_id}] of {collection} does not meet the condition; it is not changed.", status=409
+        "WDE0178", f"Item [{shown(item_id)}] of {collection} does not meet the condition; it is not changed.", status=409
     )

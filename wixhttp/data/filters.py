@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import WixDataError
 from .tree import (
-    EVERYTHING,
+    MAX_COMPARISONS,
     MAX_OPERANDS,
     And,
     Compare,
@@ -18,7 +18,6 @@ from .tree import (
     Path,
     Tree,
     all_of,
-    both,
     parse_path,
     type_name,
 )
@@ -42,10 +41,9 @@ def _parse(value: object, depth: int) -> Tree:
         raise WixDataError("WDE0016", f"A filter must be an object, not [{type_name(value)}].")
     if depth > MAX_DEPTH:
         raise WixDataError("WDE0169", f"The filter is nested more than {MAX_DEPTH} levels deep.")
-    tree: Tree = EVERYTHING
-    for name, operand in value.items():
-        tree = both(tree, _parse_member(name, operand, depth))
-    return tree
+    if len(value) > MAX_COMPARISONS:
+        raise WixDataError("WDE0093", f"A filter has {MAX_COMPARISONS} comparisons at most, not {len(value)}.")
+    return _join(And, [_parse_member(name, operand, depth) for name, operand in value.items()])
 
 
 def _parse_member(name: object, operand: Any, depth: int) -> Tree:

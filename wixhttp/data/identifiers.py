@@ -25,10 +25,15 @@ def is_id(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= MAX_ID and not _UNWRITABLE.search(value)
 
 
-def checked_id(value: object) -> None:
-    """Raises WixDataError WDE0002 where ``value`` is no text."""
+def checked_id(value: object) -> str:
+    """An id as plain text.
+
+    Raises:
+        WixDataError: WDE0002, it is no text.
+    """
     if not isinstance(value, str):
         raise WixDataError("WDE0002", f"ItemId must be a string. It is {brief(value)}.")
+    return str.__str__(value)  # what a member of an Enum holds, whose str() is its name
 
 
 def written_id(item: Mapping[str, Any], action: str) -> str | None:
@@ -50,7 +55,7 @@ def written_id(item: Mapping[str, Any], action: str) -> str | None:
             "WDE0007",
             f"Invalid {action}. An _id has {MAX_ID} characters at most, no NUL and no lone surrogate. [{brief(value)}]",
         )
-    return str(value)
+    return str.__str__(value)
 
 
 def reference_ids(value: object, code: str) -> list[str]:
@@ -64,5 +69,5 @@ def reference_ids(value: object, code: str) -> list[str]:
         item_id = each.get("_id") if isinstance(each, Mapping) else each
         if not isinstance(item_id, str) or not is_id(item_id):
             raise WixDataError(code, f"A reference is an item with an _id, or an _id, not {brief(each)}.")
-        found[str(item_id)] = None
+        found[str.__str__(item_id)] = None
     return list(found)

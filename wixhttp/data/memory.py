@@ -188,8 +188,11 @@ class _Changes:
         return gone
 
     def truncate(self, collection: str) -> None:
-        self._unlink(collection, set(self._store._table(collection)))
+        self._store._table(collection)
         self._store._rows[collection] = {}
+        for link in self._store._links:
+            if collection in (link.collection, self._store._targets.get(link)):
+                self._store._links[link] = {}
 
     def _unlink(self, collection: str, ids: set[str]) -> None:
         for link, pairs in self._store._links.items():

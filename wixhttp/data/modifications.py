@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 
 from ..errors import WixDataError
 from .evaluate import equal, whole
-from .failures import brief
+from .failures import brief, shown
 from .tree import Path
 
 ACTIONS = {
@@ -89,6 +90,11 @@ def _holder(item: dict[str, Any], path: Path, *, create: bool) -> _Place | None:
     return _Place(holder, path)
 
 
+def _own(value: Any) -> Any:
+    """A value for one item: what is changed in the item later must not change the modification, which is made again."""
+    return copy.deepcopy(value)
+
+
 def _increment(place: _Place, each: Modification) -> None:
     value = place.get()
     if value is None:
@@ -104,9 +110,9 @@ def _increment(place: _Place, each: Modification) -> None:
 def _append(place: _Place, each: Modification) -> None:
     value = place.get()
     if value is None:
-        place.set([each.value])
+        place.set([_own(each.value)])
     elif isinstance(value, list):
-        value.append(each.value)
+        value.append(_own(each.value))
     else:
         raise _cannot(each.path, value, "appendToArray adds to an array; set it with setField")
 
@@ -124,7 +130,7 @@ def _remove_from(place: _Place, each: Modification) -> None:
 
 
 _CHANGES: Mapping[str, Callable[[_Place, Modification], None]] = {
-    "SET_FIELD": lambda place, each: place.set(each.value),
+    "SET_FIELD": lambda place, each: place.set(_own(each.value)),
     "INCREMENT_FIELD": _increment,
     "APPEND_TO_ARRAY": _append,
     "REMOVE_FROM_ARRAY": _remove_from,
@@ -139,5 +145,5 @@ def is_number(value: Any) -> bool:
 
 def _cannot(path: Path, value: Any, rule: str) -> WixDataError:
     return WixDataError(
-        "WDE0075", f"{'.'.join(path)} cannot be changed: {brief(value)} ({type(value).__name__}): {rule}."
+        "WDE0075", f"{shown('.'.join(path))} cannot be changed: {brief(value)} ({type(value).__name__}): {rule}."
     )

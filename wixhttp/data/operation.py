@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from .actor import Actor, collection_name
-from .ambient import override
+from .ambient import acting, override
 from .failures import HookRecursion
 from .hooks import HookContext
 from .options import Options
@@ -78,8 +78,10 @@ class Operation:
         return None if hooks is None or self.options.suppresses_hooks else hooks.find(self.collection, name)
 
     def _call(self, function: Callable[..., Any], value: Any, current_item: Any) -> Any:
-        actor = self.actor
-        if actor.depth >= MAX_HOOK_DEPTH or actor.hooks is None:
+        actor, around = self.actor, acting()
+        # A page or a `Collections` made outside of a hook may be what the hook uses.
+        depth = actor.depth if around is None else max(actor.depth, around.depth)
+        if depth >= MAX_HOOK_DEPTH or actor.hooks is None:
             raise HookRecursion(
                 "WDE0078",
                 f"Hooks of {self.collection} call each other more than {MAX_HOOK_DEPTH} deep; "
@@ -93,5 +95,5 @@ class Operation:
             userRole=identity.role,
             currentItem=current_item() if callable(current_item) else current_item,
         )
-        with override(actor.deeper()):
+        with override(actor.at_depth(depth + 1)):
             return actor.hooks.call(function, value, context)

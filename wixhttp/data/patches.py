@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import WixDataError
 from .actor import Actor
 from .drafts import draft, multiple_references
-from .failures import BuildError, brief, no_item
+from .failures import BuildError, brief, no_item, shown
 from .identifiers import checked_id, is_id
 from .modifications import ACTIONS, Modification, is_number, modify
 from .operation import Operation
@@ -87,7 +87,7 @@ class Patch:
     def _with(self, action: str, name: Any, value: Any = None) -> Patch:
         try:
             path = parse_path(name)
-            value = normalised(value, f"the value for {name!r}")
+            value = normalised(value, f"the value for {brief(name)}")
         except ValueError as error:
             return self._failed(str(error))
         except WixDataError as error:
@@ -95,7 +95,7 @@ class Patch:
         if path[0] in ("_id", "_createdDate", "_updatedDate"):
             return self._failed(f"WDE0080: {path[0]} is not changed by a patch.")
         if action == "INCREMENT_FIELD" and not is_number(value):
-            return self._failed(f"WDE0080: incrementField of {name!r} adds a number, not {brief(value)}.")
+            return self._failed(f"WDE0080: incrementField of {brief(name)} adds a number, not {brief(value)}.")
         return replace(self, modifications=(*self.modifications, Modification(action, path, value)))
 
     def _failed(self, error: str) -> Patch:
@@ -117,9 +117,9 @@ def check_patch(asked: Patch) -> None:
 def patch(actor: Actor, asked: Patch, options: Options) -> dict[str, Any]:
     """The patched item."""
     operation = Operation(actor, asked.collection, options)
-    checked_id(asked.target)
+    item_id = checked_id(asked.target)
     check_patch(asked)
-    return operation.run(lambda: patch_one(operation, asked, asked.target))
+    return operation.run(lambda: patch_one(operation, asked, item_id))
 
 
 def patch_one(operation: Operation, asked: Patch, item_id: str) -> dict[str, Any]:
@@ -186,6 +186,6 @@ def _patch_hooked(operation: Operation, asked: Patch, item_id: str, permits: Cal
         if row is not None:
             return seen, row
     raise WixDataError(
-        "WDE0178", f"Item [{item_id}] of {collection} was changed by others {ATTEMPTS} times meanwhile; try again.",
+        "WDE0178", f"Item [{shown(item_id)}] of {collection} was changed by others {ATTEMPTS} times meanwhile; try again.",
         status=409,
     )  # fmt: skip

@@ -5,7 +5,6 @@ Errors of a builder are kept until what it builds runs.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -31,6 +30,7 @@ from .values import BOOLEAN, DATE, NUMBER, STRING, normalised, type_rank
 
 MAX_LIMIT = 1000
 DEFAULT_LIMIT = 50
+MAX_NUMBER = 2**53 - 1  # the greatest whole number of JavaScript
 
 _Self = TypeVar("_Self", bound="Filter")
 
@@ -273,11 +273,13 @@ _Paged = TypeVar("_Paged", bound=Page)
 def _number_error(method: str, number: object, *, least: int) -> str:
     if isinstance(number, bool) or not isinstance(number, int | float):
         return f"WDE0032: .{method} parameter must be a number. [{type_name(number)}]"
-    if math.isnan(number) or number < least:
+    if not number >= least:  # NaN is not
         code, kind = ("WDE0033", "a positive number") if least else ("WDE0034", "a number that is not negative")
-        return f"{code}: .{method} parameter must be {kind}. [{number}]"
-    if number != number // 1 or math.isinf(number):
+        return f"{code}: .{method} parameter must be {kind}."
+    if isinstance(number, float) and not number.is_integer():
         return f"WDE0035: .{method} parameter must be an integer. [{number}]"
+    if number > MAX_NUMBER:
+        return f"WDE0036: .{method} parameter must be {MAX_NUMBER} at most."
     return ""
 
 

@@ -16,20 +16,20 @@ from .query import DEFAULT_LIMIT, Query
 from .references import include
 from .results import QueryResult
 from .store import Row, to_item
-from .tree import Path, both
+from .tree import Compare, Path, both
 
 
 def get(actor: Actor, collection: str, item_id: str, options: Options) -> dict[str, Any] | None:
     """The item, or ``None``."""
     operation = Operation(actor, collection, options)
-    checked_id(item_id)
-    return operation.run(lambda: _got(operation, item_id))
+    plain_id = checked_id(item_id)
+    return operation.run(lambda: _got(operation, plain_id))
 
 
 def _got(operation: Operation, item_id: str) -> dict[str, Any] | None:
     actor, collection, options = operation.actor, operation.collection, operation.options
     reach = actor.reach(collection, "read", options)
-    item_id = operation.before("beforeGet", item_id, str)
+    item_id = checked_id(operation.before("beforeGet", item_id, str))
     ids = [item_id] if is_id(item_id) else []
     row = actor.reading(collection, lambda: actor.store.get(collection, ids)).get(item_id)
     if row is None or (reach == "own" and not actor.owns(row)):
@@ -70,6 +70,7 @@ def _found(operation: Operation, place: _Place) -> QueryResult:
     actor, collection, options = operation.actor, operation.collection, operation.options
     tree = actor.readable(collection, options)
     query = _hooked(operation, "beforeQuery", place.query)
+    actor.check_compared(collection, query.tree)
     tree = both(query.tree, tree)
     limit = query.size or DEFAULT_LIMIT
     after = place.query.after
@@ -151,8 +152,9 @@ def count(actor: Actor, query: Query, options: Options) -> int:
 def _counted(operation: Operation, query: Query) -> int:
     actor, collection = operation.actor, operation.collection
     allowed = actor.readable(collection, operation.options)
-    tree = both(_hooked(operation, "beforeCount", query).tree, allowed)
-    tree = both(tree, operation.options.filter)
+    asked = both(_hooked(operation, "beforeCount", query).tree, operation.options.filter)
+    actor.check_compared(collection, asked)
+    tree = both(asked, allowed)
     number = actor.reading(collection, lambda: actor.store.count(collection, tree))
     return operation.after("afterCount", number, int)
 
@@ -174,7 +176,9 @@ def _distinct(operation: Operation, query: Query, path: Path, skip: int) -> Quer
     actor, collection, options = operation.actor, operation.collection, operation.options
     allowed = actor.readable(collection, options)
     hooked = _hooked(operation, "beforeQuery", query)
-    tree = both(both(hooked.tree, allowed), options.filter)
+    asked = both(hooked.tree, options.filter)
+    actor.check_compared(collection, asked, Compare("exists", path, True))
+    tree = both(asked, allowed)
     descending = options.descending or any(each.descending for each in hooked.order if each.path == path)
     values = actor.reading(
         collection,
@@ -184,8 +188,8 @@ def _distinct(operation: Operation, query: Query, path: Path, skip: int) -> Quer
     size = limit or DEFAULT_LIMIT
 
     def turned(start: int) -> QueryResult:
-        asked = replace(query, size=size)
-        return operation.run(lambda: _distinct(operation, asked, path, start))
+        sized = replace(query, size=size)
+        return operation.run(lambda: _distinct(operation, sized, path, start))
 
     result = QueryResult(
         values[skip : skip + size],

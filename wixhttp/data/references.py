@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import WixDataError
 from .actor import Actor
-from .failures import no_item, not_permitted
+from .failures import brief, no_item, not_permitted, shown
 from .identifiers import reference_ids
 from .operation import Operation
 from .options import Options
@@ -28,7 +28,7 @@ def relation_of(actor: Actor, collection: str, field: object, *, many: bool = Fa
         kind = "multi-reference" if many else "reference"
         raise WixDataError(
             "WDE0020",
-            f"{field!r} is no {kind} field of {collection}; declare it in data/collections.toml, under references.",
+            f"{brief(field)} is no {kind} field of {collection}; declare it in data/collections.toml, under references.",
         )
     return relation
 
@@ -129,7 +129,7 @@ def insert_reference(
     def add(tx: Transaction, relation: Relation, link: Link, one: str, ids: list[str]) -> None:
         for each, is_new in zip(ids, tx.add_links(link, relation.pairs(one, ids)), strict=True):
             if not is_new:
-                raise WixDataError("WDE0029", f"[{one}] references [{each}] in {field!r} already.", status=409)
+                raise WixDataError("WDE0029", f"[{shown(one)}] references [{shown(each)}] in {field!r} already.", status=409)
 
     _change(actor, collection, field, referring, referenced, options, add)
 
@@ -142,7 +142,7 @@ def remove_reference(
     def remove(tx: Transaction, relation: Relation, link: Link, one: str, ids: list[str]) -> None:
         for each, was_there in zip(ids, tx.remove_links(link, relation.pairs(one, ids)), strict=True):
             if not was_there:
-                raise WixDataError("WDE0153", f"[{one}] does not reference [{each}] in {field!r}.", status=404)
+                raise WixDataError("WDE0153", f"[{shown(one)}] does not reference [{shown(each)}] in {field!r}.", status=404)
 
     _change(actor, collection, field, referring, referenced, options, remove)
 
@@ -186,7 +186,7 @@ def _change(
 def _only(referring: Any) -> str:
     ids = reference_ids(referring, "WDE0019")
     if len(ids) != 1:
-        raise WixDataError("WDE0019", f"What refers is one item or its _id, not {referring!r}.")
+        raise WixDataError("WDE0019", f"What refers is one item or its _id, not {brief(referring)}.")
     return ids[0]
 
 
@@ -198,7 +198,7 @@ def is_referenced(actor: Actor, collection: str, field: str, referring: Any, ref
     operation = Operation(actor, collection, options)
     one, others = _only(referring), reference_ids(referenced, "WDE0019")
     if len(others) != 1:
-        raise WixDataError("WDE0019", f"What is referred to is one item or its _id, not {referenced!r}.")
+        raise WixDataError("WDE0019", f"What is referred to is one item or its _id, not {brief(referenced)}.")
 
     def read() -> bool:
         relation = relation_of(actor, collection, field)

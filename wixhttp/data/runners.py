@@ -1,12 +1,12 @@
 """What runs the builders of a face: it asks who acts when the builder is run, not when it is made.
 
-Only elevated rights are those of the moment in which the builder was made: ``elevate(wix_data.query)("books").find()``.
+Only elevated rights are kept from the moment in which the builder was made: ``elevate(wix_data.query)("books").find()``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import ambient
@@ -21,7 +21,7 @@ class Runner:
     """Runs queries, aggregations and patches with the defaults of a face."""
 
     is_velo: bool
-    elevated: Collections | None = None
+    is_elevated: bool = False
 
     def find(self, query: Query, options: Any = None, **keywords: Any) -> Any:
         """See `Query.find`."""
@@ -48,13 +48,16 @@ class Runner:
         return self._current().patch(asked, parse_options("patch", options, keywords, is_velo=False))
 
     def _current(self) -> Collections:
-        return self.elevated or current()
+        collections = current()
+        if not self.is_elevated or collections.identity.is_elevated:
+            return collections
+        return collections.acting_as(replace(collections.identity, is_elevated=True))
 
 
 def runner(*, is_velo: bool) -> Runner:
     """What runs a builder that is made now."""
     acting = ambient.acting()
-    return Runner(is_velo, acting if acting is not None and acting.identity.is_elevated else None)
+    return Runner(is_velo, acting is not None and acting.identity.is_elevated)
 
 
 Given = Mapping[str, Any] | None

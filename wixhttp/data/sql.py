@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Protocol
 from .evaluate import Key as Position
 from .evaluate import compare_positions, key_of, position
 from .store import SYSTEM_FIELDS, Index, Row, to_item
-from .tree import And, Compare, Not, Order, Path, Tree
+from .tree import And, Compare, Not, Order, Path, Tree, check_extent
 from .values import ARRAY, NULL, OBJECT, STRING, encode, type_rank
 
 SLOW = 10_000  # items that a query may look at without a word in the log
@@ -207,7 +207,8 @@ class _Arm:
         settled = {part.path for part in _conjunction(tree) if isinstance(part, Compare) and _settles(part)}
         limits += [f"{self.dialect.key(path).rank} <> {ARRAY}" for path in self._own if path not in settled]
         parts = [self.condition(part) for part in _conjunction(tree)]
-        return " AND ".join([*limits, *parts]) or "1 = 1"
+        tests = [*limits, *parts]
+        return _joined(tests, "AND") if tests else "1 = 1"
 
     def condition(self, tree: Tree) -> str:
         """A tree as an expression that is true or false, never NULL."""
@@ -217,8 +218,7 @@ class _Arm:
             return f"NOT ({self.condition(tree.part)})"
         if not tree.parts:
             return "1 = 1" if isinstance(tree, And) else "1 = 0"
-        word = " AND " if isinstance(tree, And) else " OR "
-        return f"({word.join(self.condition(part) for part in tree.parts)})"
+        return _joined([self.condition(part) for part in tree.parts], "AND" if isinstance(tree, And) else "OR")
 
     def _comparison(self, compare: Compare) -> str:
         if compare.path == self.many:
@@ -263,7 +263,7 @@ class _Arm:
                 tests += [self._single(Compare("eq", compare.path, value)) for value in values.values()]
             else:
                 tests.append(f"({key.rank} = {rank} AND {self.dialect.is_one_of(key, list(values.values()))})")
-        return f"({' OR '.join(tests)})" if tests else "1 = 0"
+        return _joined(tests, "OR") if tests else "1 = 0"
 
     def sort_key(self, order: Order) -> Key:
         """What the rows of this arm are sorted by."""
@@ -276,6 +276,14 @@ class _Arm:
         pairs = zip(_flat([many]), _flat([key]), strict=True)
         rank, *values = (f"CASE WHEN {key.rank} = {ARRAY} THEN {theirs} ELSE {mine} END" for theirs, mine in pairs)
         return Key(rank, tuple(values))
+
+
+def _joined(tests: Sequence[str], word: str) -> str:
+    """Tests joined by ``word`` in parentheses that are a balanced tree: databases bound its depth."""
+    if len(tests) <= 8:
+        return f"({f' {word} '.join(tests)})"
+    middle = len(tests) // 2
+    return f"({_joined(tests[:middle], word)} {word} {_joined(tests[middle:], word)})"
 
 
 def _conjunction(tree: Tree) -> Sequence[Tree]:
@@ -291,6 +299,7 @@ def _settles(compare: Compare) -> bool:
 
 
 def _arms(dialect: Dialect, indexes: Iterable[Index], tree: Tree, order: Sequence[Order]) -> list[_Arm]:
+    check_extent(tree, order)
     paths = [path for path in _best(indexes, tree, order) if path[0] not in SYSTEM_FIELDS]
     arms = [_Arm(dialect, paths)]
     arms += [_Arm(dialect, paths[:place], path) for place, path in enumerate(paths)]

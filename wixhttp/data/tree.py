@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Union
 
+from ..errors import WixDataError
+from .values import ARRAY, OBJECT, encode, type_rank
+
 MAX_OPERANDS = 10_000  # of hasSome, hasAll, in
+MAX_COMPARISONS = 1000  # of a query
+MAX_DEPTH = 100  # levels of a query
+MAX_ORDERS = 50  # fields that a query is sorted by
 MAX_SEGMENTS = 20  # of a field's path
 
 _BAD_NAME = re.compile("[\x00\ud800-\udfff]")
@@ -17,11 +24,19 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Compare:
-    """One comparison. ``operator`` is a name of `OPERATORS`, ``value`` its operand: a list of values for ``in``."""
+    """One comparison. ``operator`` is a name of `OPERATORS`, ``value`` its operand: a list of values for ``in``.
+
+    ``keys`` are the ranks and texts of such a list's values.
+    """
 
     operator: str
     path: Path
     value: Any
+    keys: frozenset[tuple[int, str]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        operands = self.value if self.operator == "in" else ()
+        object.__setattr__(self, "keys", frozenset((type_rank(each), encode(each)) for each in operands))
 
 
 @dataclass(frozen=True)
@@ -125,3 +140,26 @@ def type_name(value: Any) -> str:
     if isinstance(value, datetime):
         return "Date"
     return "Array" if isinstance(value, list | tuple) else "Object" if isinstance(value, dict) else type(value).__name__
+
+
+def check_extent(tree: Tree, order: Sequence[Order] = ()) -> None:
+    """Raises WixDataError where a query is more than a database can be asked: WDE0169 too deep, WDE0093 too long."""
+    if len(order) > MAX_ORDERS:
+        raise WixDataError("WDE0093", f"A query is sorted by {MAX_ORDERS} fields at most, not {len(order)}.")
+    level: list[Tree] = [tree]
+    comparisons = 0
+    for _ in range(MAX_DEPTH):
+        following: list[Tree] = []
+        for part in level:
+            if isinstance(part, Compare):
+                comparisons += 1 + sum(rank in (OBJECT, ARRAY) for rank, _ in part.keys)
+            elif isinstance(part, Not):
+                following.append(part.part)
+            else:
+                following += part.parts
+        if comparisons > MAX_COMPARISONS:
+            raise WixDataError("WDE0093", f"A query has {MAX_COMPARISONS} comparisons at most; this one has more.")
+        if not following:
+            return
+        level = following
+    raise WixDataError("WDE0169", f"The filter is nested more than {MAX_DEPTH} levels deep.")

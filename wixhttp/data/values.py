@@ -141,8 +141,10 @@ def normalised(value: Any, where: str = "", depth: int = 0) -> Any:  # noqa: C90
         return _normalised_members(value, where, depth)
     if kind is list or kind is tuple:
         return [normalised(each, f"{where}[{index}]", depth + 1) for index, each in enumerate(value)]
-    for base in (str, int, float):
-        if isinstance(value, base):  # a subclass, such as Secret or an IntEnum
+    if isinstance(value, str):  # a subclass, such as Secret; of an Enum, str() would give the name
+        return normalised(str.__str__(value), where, depth)
+    for base in (int, float):
+        if isinstance(value, base):
             return normalised(base(value), where, depth)
     if isinstance(value, datetime):
         return normalised(datetime.fromisoformat(value.isoformat()), where, depth)
@@ -170,11 +172,14 @@ def _normalised_members(value: dict[Any, Any], where: str, depth: int) -> Any:
         if _UNWRITABLE.search(key):
             raise _refused(where, key, "the name of a field holds no NUL and no lone surrogate")
     dot = f"{where}." if where else ""
-    return {str(key): normalised(value[key], dot + key, depth + 1) for key in sorted(value)}
+    return {str.__str__(key): normalised(value[key], dot + key, depth + 1) for key in sorted(value)}
 
 
 def _refused(where: str, value: Any, rule: str) -> WixDataError:
-    shown = repr(value)
+    try:
+        shown = repr(value)
+    except ValueError:  # a whole number with more digits than Python prints
+        shown = "a whole number"
     shown = shown if len(shown) <= 80 else shown[:77] + "..."
     return WixDataError("WDE0075", f"{where or 'the value'} is {shown} ({type(value).__name__}): {rule}.")
 

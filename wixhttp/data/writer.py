@@ -14,13 +14,14 @@ _MOST = 256  # writes in one commit
 class Job(Generic[T]):
     """One write: ``work`` is given what writes, ``result`` or ``error`` is what came of it."""
 
-    __slots__ = ("error", "is_done", "result", "turn", "work")
+    __slots__ = ("error", "is_done", "leads", "result", "turn", "work")
 
     def __init__(self, work: Callable[[Any], T]) -> None:
         self.work = work
         self.result: T | None = None
         self.error: BaseException | None = None
         self.is_done = False
+        self.leads = False  # it is the one to commit for all
         self.turn = threading.Lock()  # held until the job is done, or is the one to commit for all
         self.turn.acquire()
 
@@ -43,11 +44,17 @@ class GroupCommit:
         job = Job(work)
         with self._mutex:
             self._waiting.append(job)
-            is_first, self._is_busy = not self._is_busy, True
-        if not is_first:
-            job.turn.acquire()
-        if not job.is_done:
-            self._lead()
+            job.leads, self._is_busy = not self._is_busy, True
+        try:
+            if not job.leads:
+                job.turn.acquire()
+            if not job.is_done:
+                self._lead()
+        finally:
+            if job.leads:
+                self._hand_over(job)
+            elif not job.is_done:
+                self._abandon(job)  # a signal's handler raised while it waited
         if job.error is not None:
             raise job.error
         return job.result  # type: ignore[return-value]  # it is done
@@ -71,7 +78,21 @@ class GroupCommit:
                 job.error = job.error or failure
                 job.is_done = True
                 job.turn.release()
-            with self._mutex:
-                self._is_busy = bool(self._waiting)
-                if self._waiting:
-                    self._waiting[0].turn.release()
+
+    def _hand_over(self, job: Job[Any]) -> None:
+        """Let the next job that waits commit for all."""
+        with self._mutex:
+            job.leads = False
+            if job in self._waiting:  # it never came to it
+                self._waiting.remove(job)
+            self._is_busy = bool(self._waiting)
+            if self._waiting:
+                self._waiting[0].leads = True
+                self._waiting[0].turn.release()
+
+    def _abandon(self, job: Job[Any]) -> None:
+        with self._mutex:
+            if job in self._waiting and not job.leads:
+                self._waiting.remove(job)
+        if job.leads:  # meanwhile
+            self._hand_over(job)

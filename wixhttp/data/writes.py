@@ -27,8 +27,7 @@ ATTEMPTS = 100
 def insert(actor: Actor, collection: str, item: Any, options: Options) -> dict[str, Any]:
     """Add an item; in the Velo face, ``item`` gets the system fields."""
     operation = Operation(actor, collection, options)
-    made = draft(actor, collection, item, "insert", options)
-    return operation.run(lambda: _insert(operation, made, item))
+    return operation.run(lambda: _insert(operation, draft(actor, collection, item, "insert", options), item))
 
 
 def _insert(operation: Operation, made: Draft, given: Any) -> dict[str, Any]:
@@ -63,10 +62,14 @@ def hooked(operation: Operation, name: str, made: Draft, action: str, current_it
 def update(actor: Actor, collection: str, item: Any, options: Options) -> dict[str, Any]:
     """Put an item in the place of the one with its ``_id``."""
     operation = Operation(actor, collection, options)
-    made = draft(actor, collection, item, "update", options)
-    if made.item_id is None:
-        raise WixDataError("WDE0007", "Invalid update. Updated object must have a string _id property.")
-    return operation.run(lambda: _update(operation, made))
+
+    def checked() -> dict[str, Any]:
+        made = draft(actor, collection, item, "update", options)
+        if made.item_id is None:
+            raise WixDataError("WDE0007", "Invalid update. Updated object must have a string _id property.")
+        return _update(operation, made)
+
+    return operation.run(checked)
 
 
 def _update(operation: Operation, made: Draft) -> dict[str, Any]:
@@ -108,6 +111,7 @@ def permit(operation: Operation, action: Any) -> Callable[[Row], None]:
     actor, collection = operation.actor, operation.collection
     reach = actor.reach(collection, action, operation.options)
     condition = operation.options.condition
+    actor.check_compared(collection, condition)
 
     def check(row: Row) -> None:
         if reach == "own" and not actor.owns(row):
@@ -125,8 +129,7 @@ def save(actor: Actor, collection: str, item: Any, options: Options) -> dict[str
     def drafted() -> Draft:
         return draft(actor, collection, item, "save", options)
 
-    made = drafted()
-    return operation.run(lambda: _save(operation, made, drafted, item))
+    return operation.run(lambda: _save(operation, drafted(), drafted, item))
 
 
 def _save(operation: Operation, made: Draft, again: Callable[[], Draft], given: Any) -> dict[str, Any]:
@@ -149,8 +152,8 @@ def _save(operation: Operation, made: Draft, again: Callable[[], Draft], given: 
 def remove(actor: Actor, collection: str, item_id: str, options: Options) -> dict[str, Any] | None:
     """Take an item out; it, or ``None`` where there was none."""
     operation = Operation(actor, collection, options)
-    checked_id(item_id)
-    return operation.run(lambda: _remove(operation, item_id))
+    plain_id = checked_id(item_id)
+    return operation.run(lambda: _remove(operation, plain_id))
 
 
 def _remove(operation: Operation, item_id: str) -> dict[str, Any] | None:
@@ -161,7 +164,7 @@ def _remove(operation: Operation, item_id: str) -> dict[str, Any] | None:
         if current is None:
             return None
         permits(current)
-        item_id = operation.before("beforeRemove", item_id, str, lambda: to_item(current))
+        item_id = checked_id(operation.before("beforeRemove", item_id, str, lambda: to_item(current)))
 
     def work(tx: Transaction) -> Row | None:
         stored = tx.get(collection, [item_id] if is_id(item_id) else []).get(item_id)

@@ -1,0 +1,100 @@
+"""What an item can hold, and the one text that it is written down as."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from enum import Enum, IntEnum
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wixhttp.data.values import canonical, decode, encode, fold, format_date, normalised, parse_date, variants
+from wixhttp.errors import WixDataError
+from wixhttp.secrets import Secret
+
+
+class Color(str, Enum):
+    RED = "red"
+
+
+class Number(IntEnum):
+    ONE = 1
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        ({"b": 1, "a": (1.0, -0.0, 0.5)}, '{"a":[1,0,0.5],"b":1}'),
+        ([math.nan, math.inf, None, True], "[null,null,null,true]"),
+        ({Color.RED: Color.RED, "n": Number.ONE, "s": Secret("x")}, '{"n":1,"red":"red","s":"x"}'),
+        (datetime(2024, 5, 1, 12, 30, 15, 123_999), '{"$date":"2024-05-01T12:30:15.123Z"}'),
+        (datetime(2024, 5, 1, tzinfo=timezone(timedelta(hours=2))), '{"$date":"2024-04-30T22:00:00.000Z"}'),
+        ({"$date": "2024-05-01T12:00:00+02:00"}, '{"$date":"2024-05-01T10:00:00.000Z"}'),
+        ([2**63 - 1, -(2**63), 2.0**62, 1e300], "[9223372036854775807,-9223372036854775808,4611686018427387904,1e300]"),
+    ],
+)
+def test_what_is_held(value: Any, stored: str) -> None:
+    made = normalised(value)
+    assert json.loads(encode(made)) == json.loads(stored)
+    assert encode(made) == encode(decode(encode(made)))
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "place"),
+    [
+        ({"a": [1, {"b": {1, 2}}]}, "WDE0075", "a[1].b is {1, 2} (set)"),
+        ({"a": 2**63}, "WDE0075", "64 bits"),
+        ({"a": 10**5000}, "WDE0075", "a is a whole number (int)"),
+        ({"a": "x\x00"}, "WDE0075", "a is "),
+        ({"a": "\ud800"}, "WDE0075", "a is "),
+        ({"a\x00": 1}, "WDE0075", "name of a field"),
+        ({1: 2}, "WDE0075", "keys are text"),
+        ({"a": {"$b": 1}}, "WDE0134", "a.$b"),
+        ({"a": {"$date": "yesterday"}}, "WDE0075", "yesterday"),
+        ({"a": Decimal(1)}, "WDE0075", "Decimal"),
+        ({"a": date(2024, 1, 1)}, "WDE0075", "datetime.date"),
+        ({"a": b"x"}, "WDE0075", "bytes"),
+        ({"a": datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=2)))}, "WDE0075", "years 1 to 9999"),
+    ],
+)
+def test_what_is_refused(value: Any, code: str, place: str) -> None:
+    with pytest.raises(WixDataError) as caught:
+        normalised(value)
+    assert caught.value.code == code
+    assert place in caught.value.message
+    caught.value.message.encode()
+
+
+def test_what_contains_itself_is_too_deep() -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(WixDataError, match="WDE0168"):
+        normalised(endless)
+
+
+@given(st.characters())
+def test_a_character_is_folded_by_itself(character: str) -> None:
+    lower = character.lower()
+    assert fold(character) == (lower if len(lower) == 1 else "i")
+    assert fold(f"{character}x") == fold(character) + "x"
+    assert character in variants(fold(character))
+    assert all(fold(each) == fold(character) for each in variants(fold(character)))
+
+
+@given(st.datetimes(), st.integers(-12 * 60, 12 * 60))
+def test_dates_come_back(value: datetime, minutes: int) -> None:
+    utc = value.replace(tzinfo=timezone.utc)
+    kept = utc.replace(microsecond=utc.microsecond // 1000 * 1000)
+    assert parse_date(format_date(value)) == parse_date(format_date(utc)) == kept
+    if 2 < value.year < 9998:
+        assert parse_date(format_date(utc.astimezone(timezone(timedelta(minutes=minutes))))) == kept
+
+
+def test_canonical_is_what_encode_writes() -> None:
+    written = '{"b": {"$date": "2024-05-01T12:00:00.000Z"}, "a": [10000000000000000000, 1.50]}'  # as PostgreSQL does
+    assert canonical(written) == encode({"a": [1e19, 1.5], "b": parse_date("2024-05-01T12:00:00.000Z")})
