@@ -24,6 +24,7 @@ from wixhttp.data.query import Query
 from wixhttp.data.results import AggregateResult
 from wixhttp.data.schema import CollectionSchema, Permissions
 from wixhttp.data.store import Index
+from wixhttp.data.threaded import THREADS
 from wixhttp.data.tree import Order
 from wixhttp.errors import WixDataError
 
@@ -336,6 +337,21 @@ def test_aggregation() -> None:
     assert wix_data.aggregate("open").max("n").run(suppressAuth=True).items == [{"nMax": None}]
 
 
+def test_results_of_an_aggregation_are_found_by_their_dotted_names() -> None:
+    wix_data.bulkInsert("books", [{"n": {"k": number % 3}, "m": {"j": number % 2}} for number in range(9)])
+    asked = wix_data.aggregate("books").group("n.k").sum("n.k").count()
+    assert [each["n.k"] for each in asked.descending("n.k").run().items] == [2, 1, 0]
+    assert [each["n.k"] for each in asked.descending("n.kSum").run().items] == [2, 1, 0]
+    over = wix_data.filter().gt("n.kSum", 0)
+    assert [each["n.kSum"] for each in asked.having(over).run().items] == [3, 6]
+    assert [each["n.k"] for each in asked.having(wix_data.filter().not_(over)).run().items] == [0]
+    assert [each["n.k"] for each in asked.having({"$or": [{"n.k": 2}, {"n.kSum": 0}]}).run().items] == [0, 2]
+    several = wix_data.aggregate("books").group("n.k", "m.j").having({"_id.m.j": 1}).descending("_id.n.k").run()
+    assert [each["_id"] for each in several.items] == [{"n.k": number, "m.j": 1} for number in (2, 1, 0)]
+    whole = wix_data.aggregate("books").group("n").descending("n.k").run()
+    assert [each["n"] for each in whole.items] == [{"k": 2}, {"k": 1}, {"k": 0}]
+
+
 # --- permissions -----------------------------------------------------------------------------------------------------
 
 
@@ -526,6 +542,74 @@ def test_hooks_without_end_are_stopped(name: str) -> None:
     with override(made(hooks)):
         error = fails("WDE0078", lambda: wix_data.insert("books", {}))
         assert "suppressHooks" in error.message
+
+
+def test_a_query_made_outside_of_the_hook_that_runs_it_is_stopped_too() -> None:
+    query = elevate(wix_data.query)("books")
+    with override(made({"books_beforeQuery": lambda given: query.find()})):
+        assert "suppressHooks" in fails("WDE0078", query.find).message
+    pages: list[Any] = []
+
+    def turn(given: Query) -> None:
+        for page in pages:
+            page.next()
+
+    with override(made({"books_beforeQuery": turn})):
+        wix_data.bulkInsert("books", [{}, {}])
+        pages.append(wix_data.query("books").limit(1).find())
+        fails("WDE0078", pages[0].next)
+
+
+def test_an_elevated_query_keeps_its_rights_and_nothing_else() -> None:
+    seen: list[Any] = []
+    query = elevate(wix_data.query)("vault")
+    with override(made({"vault_beforeQuery": lambda given, context: seen.append(context.userId)}).acting_as(MEMBER)):
+        wix_data.insert("vault", {"_id": "there"}, suppressAuth=True)
+        assert [item["_id"] for item in query.find().items] == ["there"]
+        fails("WDE0027", wix_data.query("vault").find)
+    assert seen == ["ada"]
+
+
+def test_hooks_that_share_an_elevated_query_do_not_wait_for_each_other() -> None:
+    arrived, all_arrived = 0, asyncio.Event()
+
+    async def before_insert(item: Any) -> Any:
+        await shared.count()
+        return item
+
+    async def before_count(given: Any) -> Any:
+        nonlocal arrived
+        arrived += 1
+        if arrived == THREADS:
+            all_arrived.set()
+        await all_arrived.wait()  # each holds a thread of those that count
+        await aio.get("pens", "1")
+        return given
+
+    async def many() -> None:
+        inserts = [aio.insert("books", {}) for _ in range(THREADS * 2)]
+        await asyncio.wait_for(asyncio.gather(*inserts), 20)
+
+    with override(made({"books_beforeInsert": before_insert, "cups_beforeCount": before_count})):
+        wix_data.bulkInsert("pens", [{"_id": "1"}])
+        wix_data.insert("cups", {})
+        shared = elevate(aio.query)("cups")
+        asyncio.run(many())
+        assert wix_data.query("books").count() == THREADS * 2
+
+
+@pytest.mark.parametrize("name", ["insert", "update", "save"])
+def test_on_failure_is_told_of_items_that_are_wrong(name: str) -> None:
+    told: list[str] = []
+    write = getattr(wix_data, name)
+    with override(made({"books_onFailure": lambda error: told.append(error.code)})):
+        fails("WDE0004", lambda: write("books", 5))
+        fails("WDE0007", lambda: write("books", {"_id": 5}))
+        fails("WDE0075", lambda: write("books", {"_id": "1", "a": object()}))
+        fails("WDE0007", lambda: wix_data.update("books", {"a": 1}))
+    assert told == ["WDE0004", "WDE0007", "WDE0075", "WDE0007"]
+    with override(made({"books_onFailure": lambda error: {"instead": True}})):
+        assert write("books", 5) == {"instead": True}
 
 
 def test_the_items_face_and_async_hooks_see_the_same_collections() -> None:

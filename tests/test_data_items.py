@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from wixhttp.data import items
 from wixhttp.data.collections import Collections, current, override
 from wixhttp.data.hooks import Hooks
 from wixhttp.data.memory import MemoryStore
+from wixhttp.data.permissions import Identity
+from wixhttp.data.schema import CollectionSchema, Permissions, Reference
 from wixhttp.errors import WixDataError
 
 LEFT_OUT = (
@@ -213,3 +216,88 @@ def test_a_save_takes_the_other_branch_where_the_world_changed(was_there: bool) 
             stored = items.get("books", "1") or {}
             assert (stored["mine"], "other" in stored) == (1, False)
         assert ran == (["update", "insert"] if was_there else ["insert", "update"])
+
+
+def test_what_a_patch_puts_into_an_item_is_not_the_patch_itself() -> None:
+    items.bulkInsert("books", [{"_id": "1"}, {"_id": "2"}])
+    for asked in (
+        items.patch("books", "1").setField("o", {"n": []}).appendToArray("o.n", 1),
+        items.patch("books", "1").removeField("o").appendToArray("o", {"n": [1]}).appendToArray("o.0.n", 2),
+        items.patch("books", "1").setField("o", []).appendToArray("o", {"n": []}).appendToArray("o.0.n", 2),
+    ):
+        first = asked.run()["o"]
+        assert asked.run()["o"] == first
+    items.bulkPatch("books", ["1", "2"]).setField("o", {"n": []}).appendToArray("o.n", 1).run()
+    assert [each["o"] for each in items.query("books").find().items] == [{"n": [1]}] * 2
+
+
+def test_a_hook_that_changes_a_patched_item_does_not_change_the_patch() -> None:
+    def count(item: dict[str, Any]) -> None:
+        item["seen"]["n"].append(1)
+        if item["again"]:
+            items.patch("books", "1").setField("again", False).run(suppressHooks=True)
+
+    with override(Collections(MemoryStore(), hooks=Hooks.of({"books_beforeUpdate": count}))):
+        items.insert("books", {"_id": "1", "again": True})
+        assert items.patch("books", "1").setField("seen", {"n": []}).run()["seen"] == {"n": [1]}
+
+
+def test_bulk_remove_shows_hooks_only_what_may_be_removed() -> None:
+    seen: list[Any] = []
+    schema = {"notes": CollectionSchema("notes", permissions=Permissions(*["SITE_MEMBER_AUTHOR"] * 4))}
+    hooks = Hooks.of({"notes_beforeRemove": lambda item_id, context: seen.append(context.currentItem["_id"])})
+    collections = Collections(MemoryStore(), schema, hooks=hooks)
+    for item_id, user in (("1", "ada"), ("2", "bob"), ("3", "bob")):
+        with override(collections.acting_as(Identity(user, "siteMember"))):
+            items.insert("notes", {"_id": item_id, "free": item_id == "3"})
+    with override(collections.acting_as(Identity("bob", "siteMember"))):
+        result = items.bulkRemove("notes", ["1", "2", "3"], condition={"free": True})
+    assert ([error.code for error in result.errors], result.skipped, result.removedItemIds) == (["WDE0178"], 1, ["3"])
+    assert seen == ["3"]
+
+
+class Name(str, Enum):
+    BOOKS = "books"
+    ONE = "1"
+    AUTHOR = "author"
+
+
+def test_members_of_an_enum_are_the_text_that_they_hold() -> None:
+    schema = {"books": CollectionSchema("books", references={"author": Reference("author", "people", False, None)})}
+    with override(Collections(MemoryStore(), schema)):
+        assert items.insert(Name.BOOKS, {"_id": Name.ONE, "author": "1"})["_id"] == "1"
+        assert items.query("books").eq("_id", "1").count() == 1
+        assert (items.get(Name.BOOKS, Name.ONE) or {})["_id"] == "1"
+        assert items.isReferenced("books", Name.AUTHOR, Name.ONE, Name.ONE)
+        assert items.patch("books", Name.ONE).setField("n", 1).run()["n"] == 1
+        assert items.bulkPatch("books", [Name.ONE]).setField("n", 2).run().updatedItemIds == ["1"]
+        assert (items.remove("books", Name.ONE) or {})["n"] == 2
+        items.insert("books", {"_id": "1"})
+        assert items.bulkRemove("books", [Name.ONE]).removedItemIds == ["1"]
+
+
+@pytest.mark.parametrize(
+    "item_id", ["x" * 5_000_000, "\ud800", "a\nb" + "c" * 300, "ok"], ids=["long", "surrogate", "lines", "good"]
+)
+def test_messages_show_an_id_short_and_printable(item_id: str) -> None:
+    items.insert("books", {"_id": "1"})
+    calls: list[Callable[[], Any]] = [
+        lambda: items.patch("books", item_id).setField("n", 1).run(),
+        lambda: items.update("books", {"_id": item_id}),
+        lambda: items.get(item_id + "!", "1"),
+        lambda: items.insertReference("books", item_id, "1", "2"),
+        lambda: items.insertReference("books", "n", {"no": item_id}, "2"),
+    ]
+    for call in calls:
+        with pytest.raises(WixDataError) as caught:
+            call()
+        message = str(caught.value)
+        assert len(message) < 400
+        assert message.isprintable()
+    assert item_id != "ok" or "[ok]" in _message(calls[0])
+
+
+def _message(call: Callable[[], Any]) -> str:
+    with pytest.raises(WixDataError) as caught:
+        call()
+    return str(caught.value)

@@ -159,3 +159,36 @@ def test_what_may_not_be_read_is_not_included() -> None:
         assert ids(wix_data.queryReferenced("books", "b1", "notes")) == ["n2"]
         results = items.queryReferencedItems("books", "b1", "notes")["results"]
         assert results[0]["unresolvedReference"] == {"referencedItemId": "n1", "unauthorized": True}
+
+
+@pytest.mark.parametrize(("collection", "field"), [("books", "genres"), ("genres", "books"), ("books", "genres._id")])
+def test_conditions_on_references_to_many_items_say_what_to_use(collection: str, field: str) -> None:
+    query = wix_data.query(collection)
+    compared = wix_data.filter().eq("n", 1).or_(wix_data.filter().hasSome(field, ["g1"]))
+    calls: list[Callable[[], Any]] = [
+        query.eq(field, "g1").find,
+        query.not_(wix_data.filter().isEmpty(field)).find,
+        query.and_(compared).count,
+        lambda: query.ne(field, "g1").distinct("n"),
+        lambda: query.distinct(field),
+        lambda: items.count(collection, filter={field: "g1"}),
+        lambda: items.distinct(collection, "n", filter={field: "g1"}),
+        wix_data.aggregate(collection).filter(compared).count().run,
+        lambda: items.remove(collection, "none", condition={field: "g1"}),
+    ]
+    for call in calls:
+        with pytest.raises(WixDataError, match="queryReferenced") as caught:
+            call()
+        assert caught.value.code == "WDE0093"
+
+
+def test_a_hook_may_not_compare_references_to_many_items_either() -> None:
+    hooks = Hooks.of({"books_beforeQuery": lambda query: query.eq("genres", "g1")})
+    with override(Collections(MemoryStore(), SCHEMA, hooks=hooks)):
+        fails("WDE0093", wix_data.query("books").find)
+        fails("WDE0093", lambda: wix_data.query("books").distinct("author"))
+
+
+def test_references_to_one_item_are_compared() -> None:
+    assert wix_data.query("books").eq("author", "p1").count() == 1
+    assert wix_data.query("books").distinct("author").items == ["none", "p1"]

@@ -10,7 +10,7 @@ from enum import Enum, IntEnum
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wixhttp.data.values import canonical, decode, encode, fold, format_date, normalised, parse_date, variants
@@ -32,7 +32,7 @@ class Number(IntEnum):
         ({"b": 1, "a": (1.0, -0.0, 0.5)}, '{"a":[1,0,0.5],"b":1}'),
         ([math.nan, math.inf, None, True], "[null,null,null,true]"),
         ({Color.RED: Color.RED, "n": Number.ONE, "s": Secret("x")}, '{"n":1,"red":"red","s":"x"}'),
-        (datetime(2024, 5, 1, 12, 30, 15, 123_999), '{"$date":"2024-05-01T12:30:15.123Z"}'),
+        (datetime(2024, 5, 1, 12, 30, 15, 123_999), '{"$date":"2024-05-01T12:30:15.123Z"}'),  # noqa: DTZ001  # naive is UTC
         (datetime(2024, 5, 1, tzinfo=timezone(timedelta(hours=2))), '{"$date":"2024-04-30T22:00:00.000Z"}'),
         ({"$date": "2024-05-01T12:00:00+02:00"}, '{"$date":"2024-05-01T10:00:00.000Z"}'),
         ([2**63 - 1, -(2**63), 2.0**62, 1e300], "[9223372036854775807,-9223372036854775808,4611686018427387904,1e300]"),
@@ -77,6 +77,7 @@ def test_what_contains_itself_is_too_deep() -> None:
         normalised(endless)
 
 
+@settings(deadline=None)  # the first one builds the tables
 @given(st.characters())
 def test_a_character_is_folded_by_itself(character: str) -> None:
     lower = character.lower()
@@ -86,6 +87,7 @@ def test_a_character_is_folded_by_itself(character: str) -> None:
     assert all(fold(each) == fold(character) for each in variants(fold(character)))
 
 
+@settings(deadline=None)
 @given(st.datetimes(), st.integers(-12 * 60, 12 * 60))
 def test_dates_come_back(value: datetime, minutes: int) -> None:
     utc = value.replace(tzinfo=timezone.utc)

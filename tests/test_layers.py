@@ -58,17 +58,17 @@ ALLOWED = {
     "sending": "app direct encoding loop runner threads",
     "asgi": "app config deadlines encoding errors head logs loop printing response runner sending site url",
     "secrets": "config dotenv errors logs",
-    "data.tree": "",
     "data.ambient": "",
     "data.writer": "",
     "data.postgres_pool": "errors",
     "data.values": "errors",
     "data.failures": "errors",
+    "data.tree": "data.values errors",
+    "data.identifiers": "data.failures errors",
+    "data.hooks": "errors functions loader loop",
     "data.filters": "data.tree data.values errors",
     "data.evaluate": "data.tree data.values",
     "data.store": "data.tree data.values errors",
-    "data.identifiers": "data.failures errors",
-    "data.hooks": "errors functions loader loop",
     "data.query": "data.filters data.tree data.values errors",
     "data.modifications": "data.evaluate data.failures data.tree errors",
     "data.sql": "data.evaluate data.store data.tree data.values",
@@ -86,7 +86,8 @@ ALLOWED = {
     "data.postgres_changes": "data.postgres_dialect data.postgres_pool data.store data.tree data.values",
     "data.sqlite": "data.sql data.sqlite_dialect data.store data.tree data.values data.writer errors",
     "data.actor": (
-        "data.failures data.hooks data.options data.permissions data.relations data.schema data.store data.tree errors"
+        "data.failures data.hooks data.options data.permissions data.relations data.schema data.store data.tree "
+        "errors"
     ),
     "data.imports": "data.exports data.formats data.store data.tree data.values errors",
     "data.postgres": (
@@ -95,7 +96,8 @@ ALLOWED = {
     "data.operation": "data.actor data.ambient data.failures data.hooks data.options",
     "data.stores": "data.memory data.postgres data.sqlite data.store errors",
     "data.aggregates": (
-        "data.actor data.builds data.evaluate data.operation data.options data.query data.results data.store data.tree"
+        "data.actor data.builds data.evaluate data.operation data.options data.query data.results data.store "
+        "data.tree"
     ),
     "data.references": (
         "data.actor data.failures data.identifiers data.operation data.options data.query data.relations "

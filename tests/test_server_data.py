@@ -96,6 +96,7 @@ def test_async_hooks_of_calls_that_block(site: Path, worker_class: str) -> None:
                 assert answer.ok, answer.text
         numbers = [item["number"] for item in requests.get(f"{url}/books", timeout=PATIENCE).json()]
         assert sorted(numbers) == list(range(6))
+        assert server.stop() == 0
 
 
 def test_asking_for_health_makes_no_database(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal, TypeVar
 
 from ..errors import WixDataError
@@ -16,7 +16,7 @@ from .permissions import Identity, scope
 from .relations import Relation, link_targets, relations_of
 from .schema import CollectionSchema, Permissions
 from .store import Row, Store, Transaction
-from .tree import EVERYTHING, NOTHING, Compare, Tree
+from .tree import EVERYTHING, NOTHING, Compare, Not, Path, Tree
 
 logger = logging.getLogger("wixhttp")
 
@@ -178,8 +178,25 @@ class Actor:
             WixDataError: WDE0093, it is a multi-reference field.
         """
         many = {name for name, each in self.relations.get(collection, {}).items() if each.link is not None}
-        for name in many.intersection(*[]) if not many else many & {path[0] for each in trees for path in paths_of(each)}:
-            raise not_compared(collection, name)
+        for path in _compared_paths(trees) if many else ():
+            if path[0] in many:
+                raise WixDataError(
+                    "WDE0093",
+                    f"{path[0]!r} of {collection} is a multi-reference field, whose references are not in the items; "
+                    "use queryReferenced or isReferenced.",
+                )
+
+
+def _compared_paths(trees: Iterable[Tree]) -> Iterator[Path]:
+    left = list(trees)  # not by recursion: how deep the trees are is not known yet
+    while left:
+        part = left.pop()
+        if isinstance(part, Compare):
+            yield part.path
+        elif isinstance(part, Not):
+            left.append(part.part)
+        else:
+            left.extend(part.parts)
 
 
 def collection_name(name: object) -> str:

@@ -85,7 +85,8 @@ def _check_items(function: str, items: Any, *, needs_ids: bool) -> None:
         if not hasattr(item, "keys"):
             raise WixDataError("WDE0005", f"Item {index} of {function} is no dict, but {brief(item)}.")
         if "_id" in item and not isinstance(item["_id"], str):
-            raise WixDataError("WDE0005", f"The _id of item {index} of {function} is no string, but {brief(item['_id'])}.")
+            found = brief(item["_id"])
+            raise WixDataError("WDE0005", f"The _id of item {index} of {function} is no string, but {found}.")
         if needs_ids and "_id" not in item:
             raise WixDataError(
                 "WDE0007", f"Invalid update. Updated object must have a string _id property. [item {index}]"
@@ -130,7 +131,8 @@ def _permit_all(row: Row) -> None:
 def _busy(collection: str, item_id: str) -> WixDataError:
     return WixDataError(
         "WDE0178",
-        f"Item [{shown(item_id)}] of {collection} was added and removed by others {ATTEMPTS} times meanwhile; try again.",
+        f"Item [{shown(item_id)}] of {collection} was added and removed by others {ATTEMPTS} times meanwhile; "
+        "try again.",
         status=409,
     )
 
@@ -337,7 +339,11 @@ def _removed(operation: Operation, ids: Sequence[str], tally: _Tally) -> BulkRes
 
 
 def _removable(
-    operation: Operation, ids: Sequence[str], tally: _Tally, reach: Literal["all", "own"], permits: Callable[[Row], None]
+    operation: Operation,
+    ids: Sequence[str],
+    tally: _Tally,
+    reach: Literal["all", "own"],
+    permits: Callable[[Row], None],
 ) -> dict[str, int]:
     """The ids to remove, each with its first place in the list."""
     ready: dict[str, int] = {}

@@ -104,7 +104,8 @@ def _given_owner(actor: Actor, collection: str, given: Mapping[str, Any], option
         return ()
     owner = given["_owner"]
     if owner is not None and not isinstance(owner, str):
-        raise WixDataError("WDE0075", f"_owner is {brief(owner)} ({type(owner).__name__}): it is the id of a user or None.")
+        found = f"{brief(owner)} ({type(owner).__name__})"
+        raise WixDataError("WDE0075", f"_owner is {found}: it is the id of a user or None.")
     return (owner,)
 
 
@@ -118,7 +119,8 @@ def checked_size(collection: str, item_id: str | None, text: str) -> int:
     if size > MAX_ITEM:
         raise WixDataError(
             "WDE0009",
-            f"Item [{item_id}] of {collection} is too large: {size} bytes, and {MAX_ITEM} are the most; split it.",
+            f"Item [{shown(item_id or '')}] of {collection} is too large: {size} bytes, and {MAX_ITEM} are the most; "
+            "split it.",
             status=413,
         )
     return size

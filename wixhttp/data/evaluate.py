@@ -9,9 +9,10 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from .tree import And, Compare, Operation, Or, Order, Path, Tree, check_extent
+from .tree import And, Compare, Not, Operation, Or, Order, Path, Tree, check_extent
 from .values import BOOLEAN, DATE, NONE, NULL, NUMBER, STRING, encode, fold, format_date, type_rank
 
 Item = dict[str, Any]
@@ -307,11 +308,37 @@ def aggregate(
         groups[""] = ([], Group(operations))
     ranked = sorted(groups.values(), key=lambda pair: [_total_key(value) for value in pair[0]])
     results = [_result(grouping or (), values, group) for values, group in ranked]
+    names = _named_places(grouping or (), operations)
     if having is not None:
-        results = [result for result in results if matches(having, result)]
+        check_extent(having)
+        named = _named_tree(having, names)
+        results = [result for result in results if matches(named, result)]
     for each in reversed(order):
-        results.sort(key=functools.partial(sort_key, order=each), reverse=each.descending)
+        key = replace(each, path=_named_path(each.path, names))
+        results.sort(key=functools.partial(sort_key, order=key), reverse=each.descending)
     return results
+
+
+def _named_places(grouping: Sequence[str], operations: Sequence[Operation]) -> Mapping[str, Path]:
+    """Where what has a name stands in a result: ``"price.netSum"`` is one key, and so is a dotted one in ``_id``."""
+    places: dict[str, Path] = {f"_id.{name}": ("_id", name) for name in grouping} if len(grouping) > 1 else {}
+    return places | {name: (name,) for name in (*grouping, *(each.alias for each in operations))}
+
+
+def _named_tree(tree: Tree, names: Mapping[str, Path]) -> Tree:
+    if isinstance(tree, Compare):
+        return replace(tree, path=_named_path(tree.path, names))
+    if isinstance(tree, Not):
+        return Not(_named_tree(tree.part, names))
+    return replace(tree, parts=tuple(_named_tree(part, names) for part in tree.parts))
+
+
+def _named_path(path: Path, names: Mapping[str, Path]) -> Path:
+    for end in range(len(path), 0, -1):
+        place = names.get(".".join(path[:end]))
+        if place is not None:
+            return (*place, *path[end:])
+    return path
 
 
 def _group_value(item: Item, name: str) -> Any:

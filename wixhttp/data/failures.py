@@ -102,5 +102,7 @@ def not_permitted(action: str, collection: str) -> WixDataError:
 def condition_not_met(collection: str, item_id: str) -> WixDataError:
     """The error for a write whose ``condition`` the stored item does not meet."""
     return WixDataError(
-        "WDE0178", f"Item [{shown(item_id)}] of {collection} does not meet the condition; it is not changed.", status=409
+        "WDE0178",
+        f"Item [{shown(item_id)}] of {collection} does not meet the condition; it is not changed.",
+        status=409,
     )

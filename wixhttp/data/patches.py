@@ -186,6 +186,7 @@ def _patch_hooked(operation: Operation, asked: Patch, item_id: str, permits: Cal
         if row is not None:
             return seen, row
     raise WixDataError(
-        "WDE0178", f"Item [{shown(item_id)}] of {collection} was changed by others {ATTEMPTS} times meanwhile; try again.",
+        "WDE0178",
+        f"Item [{shown(item_id)}] of {collection} was changed by others {ATTEMPTS} times meanwhile; try again.",
         status=409,
-    )  # fmt: skip
+    )

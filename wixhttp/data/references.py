@@ -28,7 +28,8 @@ def relation_of(actor: Actor, collection: str, field: object, *, many: bool = Fa
         kind = "multi-reference" if many else "reference"
         raise WixDataError(
             "WDE0020",
-            f"{brief(field)} is no {kind} field of {collection}; declare it in data/collections.toml, under references.",
+            f"{brief(field)} is no {kind} field of {collection}; "
+            "declare it in data/collections.toml, under references.",
         )
     return relation
 
@@ -129,7 +130,8 @@ def insert_reference(
     def add(tx: Transaction, relation: Relation, link: Link, one: str, ids: list[str]) -> None:
         for each, is_new in zip(ids, tx.add_links(link, relation.pairs(one, ids)), strict=True):
             if not is_new:
-                raise WixDataError("WDE0029", f"[{shown(one)}] references [{shown(each)}] in {field!r} already.", status=409)
+                found = f"[{shown(one)}] references [{shown(each)}]"
+                raise WixDataError("WDE0029", f"{found} in {field!r} already.", status=409)
 
     _change(actor, collection, field, referring, referenced, options, add)
 
@@ -142,7 +144,8 @@ def remove_reference(
     def remove(tx: Transaction, relation: Relation, link: Link, one: str, ids: list[str]) -> None:
         for each, was_there in zip(ids, tx.remove_links(link, relation.pairs(one, ids)), strict=True):
             if not was_there:
-                raise WixDataError("WDE0153", f"[{shown(one)}] does not reference [{shown(each)}] in {field!r}.", status=404)
+                missing = f"[{shown(one)}] does not reference [{shown(each)}]"
+                raise WixDataError("WDE0153", f"{missing} in {field!r}.", status=404)
 
     _change(actor, collection, field, referring, referenced, options, remove)
 

@@ -1,6 +1,6 @@
 """What runs the builders of a face: it asks who acts when the builder is run, not when it is made.
 
-Only elevated rights are kept from the moment in which the builder was made: ``elevate(wix_data.query)("books").find()``.
+Only elevated rights are kept from when the builder was made: ``elevate(wix_data.query)("books").find()``.
 """
 
 from __future__ import annotations
