@@ -30,7 +30,7 @@ from wixhttp import (
     serverError,
 )
 from wixhttp import data as wix_data
-from wixhttp.errors import StoreUnavailable, WixDataError
+from wixhttp.errors import WixDataError
 from wixhttp.secrets import getSecret
 
 # --- the examples of Velo's reference --------------------------------------------------------------------------------
@@ -104,8 +104,6 @@ def _no_book(request: Request) -> Response:
 
 def _refused(error: ValueError | WixDataError) -> Response:
     """The answer to what a hook or the collection refuses, with the status that Wix gives it."""
-    if isinstance(error, StoreUnavailable):
-        raise error  # not the visitor's fault: 503, and the log says why
     return response({"status": getattr(error, "status", 400), "body": {"error": error}})
 
 

@@ -154,6 +154,7 @@ def test_indexes_are_made_listed_and_dropped(site: Path) -> None:
     assert data(site, "index", "books", "--list").out == "year\n-height, title\ntitle unique\n"
     assert "WDE0123" in data(site, "index", "books", "year", "--unique", code=1).err
     data(site, "index", "books", "-height", "title", "--drop")
+    assert data(site, "index", "people", "name").out == "made the index on name of people\n", "declared, not made yet"
     assert "there is no index on -height" in data(site, "index", "books", "-height", "--drop", code=1).err
 
 

@@ -13,6 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wixhttp.data.evaluate import matches
+from wixhttp.data.filters import parse_filter
+from wixhttp.data.query import Filter
 from wixhttp.data.values import canonical, decode, encode, fold, format_date, normalised, parse_date, variants
 from wixhttp.errors import WixDataError
 from wixhttp.secrets import Secret
@@ -100,3 +103,33 @@ def test_dates_come_back(value: datetime, minutes: int) -> None:
 def test_canonical_is_what_encode_writes() -> None:
     written = '{"b": {"$date": "2024-05-01T12:00:00.000Z"}, "a": [10000000000000000000, 1.50]}'  # as PostgreSQL does
     assert canonical(written) == encode({"a": [1e19, 1.5], "b": parse_date("2024-05-01T12:00:00.000Z")})
+
+
+@pytest.mark.parametrize("text", ["a\x00", "\ud800"])
+def test_to_compare_with_what_no_item_holds_finds_nothing(text: str) -> None:
+    item = {"_id": "1", "a": ["b", "c"]}
+    for made, found in (
+        (Filter().eq("a", text), False),
+        (Filter().ne("a", text), True),
+        (Filter().contains("a", text), False),
+        (Filter().hasSome("a", text, "b"), True),
+        (Filter().hasSome("a", text), False),
+        (Filter().hasAll("a", "b", text), False),
+        (Filter().in_("a", [text, "c"]), True),
+        (Filter(parse_filter({"a": text})), False),
+        (Filter(parse_filter({"a": {"$ne": text}})), True),
+        (Filter(parse_filter({"a": {"$startsWith": text}})), False),
+        (Filter(parse_filter({"a": {"$in": ["b", text]}})), True),
+        (Filter(parse_filter({"a": {"$hasAll": ["b", text]}})), False),
+    ):
+        assert made.errors == ()
+        assert matches(made.tree, item) is found
+    assert Filter().gt("a", text).errors
+
+
+def test_great_numbers_are_compared() -> None:
+    item = {"_id": "1", "a": 5, "b": 1e20}
+    assert matches(Filter().lt("a", 10**20).tree, item)
+    assert matches(Filter().eq("b", 10**20).tree, item)
+    assert not matches(parse_filter({"a": {"$gt": 10**30}}), item)
+    assert Filter().eq("a", 10**400).errors

@@ -86,8 +86,7 @@ ALLOWED = {
     "data.postgres_changes": "data.postgres_dialect data.postgres_pool data.store data.tree data.values",
     "data.sqlite": "data.sql data.sqlite_dialect data.store data.tree data.values data.writer errors",
     "data.actor": (
-        "data.failures data.hooks data.options data.permissions data.relations data.schema data.store data.tree "
-        "errors"
+        "data.failures data.hooks data.options data.permissions data.relations data.schema data.store data.tree errors"
     ),
     "data.imports": "data.exports data.formats data.store data.tree data.values errors",
     "data.postgres": (
@@ -96,8 +95,7 @@ ALLOWED = {
     "data.operation": "data.actor data.ambient data.failures data.hooks data.options",
     "data.stores": "data.memory data.postgres data.sqlite data.store errors",
     "data.aggregates": (
-        "data.actor data.builds data.evaluate data.operation data.options data.query data.results data.store "
-        "data.tree"
+        "data.actor data.builds data.evaluate data.operation data.options data.query data.results data.store data.tree"
     ),
     "data.references": (
         "data.actor data.failures data.identifiers data.operation data.options data.query data.relations "

@@ -194,7 +194,7 @@ def import_(
                 _import_folder(importer, Path(source))
             else:
                 _import_file(importer, collection, source, format_, options)
-        except (KeyboardInterrupt, WixDataError):
+        except (KeyboardInterrupt, WixHTTPError):
             click.echo(f"{'Checked' if dry_run else 'Written'}: {importer.counts}.", err=True)
             raise
     for problem in importer.problems[:_MOST_PROBLEMS]:
@@ -286,10 +286,13 @@ def index(
     order = _order(fields)
     if bool(fields) == is_list or (is_list and (unique or drop)):
         raise click.UsageError("Name the fields of the index, or list the indexes with --list.")
-    with _opened(context) as (store, _):
+    with _opened(context) as (store, schema):
         there = store.collections()
         if collection not in there:
-            raise no_collection(collection)
+            if collection not in schema:
+                raise no_collection(collection)
+            store.create(collection)
+            there = store.collections()
         if is_list:
             for each in there[collection]:
                 click.echo(_index_text(_field_names(each), each.unique))

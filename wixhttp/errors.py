@@ -3,13 +3,13 @@
     WixHTTPError
     ├── HTTPError                 becomes a response by itself: knows its status and headers
     │   ├── InvalidJSON           400, also a ValueError
+    │   ├── StoreUnavailable      503: the database of collections cannot be reached
     │   └── ... any other through HTTPError(status, detail)
     ├── ProjectError              the project cannot be loaded: exit code 3
     │   └── ConfigError           a setting is wrong, also a ValueError
     ├── EncodeError               a value has no form on the wire, also a TypeError
     ├── SecretNotFound            also a LookupError
     └── WixDataError              of a collection: knows its WDE code, and the status that Wix's REST answers would have
-        └── StoreUnavailable      503, also an HTTPError: the database cannot be reached
 
 What a client may read stands in ``HTTPError.detail``; what only the log may read stands in the exception's text.
 """
@@ -123,14 +123,16 @@ class WixDataError(WixHTTPError):
         return {"applicationError": {"code": self.code, "description": self.description, "data": self.data}}
 
 
-class StoreUnavailable(HTTPError, WixDataError):
-    """The database cannot be reached, or takes no writes now. Not caught, it is answered 503 with ``Retry-After``.
+class StoreUnavailable(HTTPError):
+    """The database cannot be reached, or takes no writes now: not caught, it is answered 503 with ``Retry-After``.
 
-    Whether a write that met it was done is not known.
+    No `WixDataError`, so that ``except WixDataError`` lets it pass: it is nobody's fault who asked, and its text, which
+    the log gets, may name hosts and files. ``code`` is ``WDE0053``, or ``WDE0091`` where the storage is full. Whether a
+    write that met it was done is not known.
     """
 
     def __init__(self, description: str, *, code: str = "WDE0053", retry_after: int = 5) -> None:
-        WixDataError.__init__(self, code, description, status=503)
-        self.detail = "The database cannot be reached. Try again."
-        self.headers = {"Retry-After": str(retry_after)}
-        self.reason = str(self)
+        detail = "The database cannot do it now. Try again."
+        super().__init__(503, detail, headers={"Retry-After": str(retry_after)}, reason=f"{code}: {description}")
+        self.code = code
+        self.description = description

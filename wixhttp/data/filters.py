@@ -10,6 +10,7 @@ from ..errors import WixDataError
 from .tree import (
     MAX_COMPARISONS,
     MAX_OPERANDS,
+    NOTHING,
     And,
     Compare,
     Not,
@@ -21,7 +22,7 @@ from .tree import (
     parse_path,
     type_name,
 )
-from .values import BOOLEAN, DATE, NUMBER, STRING, format_date, normalised, type_rank
+from .values import BOOLEAN, DATE, NUMBER, STRING, format_date, is_unwritable, normalised_operand, type_rank
 
 MAX_DEPTH = 50  # levels of a filter
 
@@ -72,7 +73,7 @@ def _join(kind: type[And] | type[Or], trees: list[Tree]) -> Tree:
 def _parse_field(path: Path, operand: Any, depth: int) -> Tree:
     is_operators = isinstance(operand, Mapping) and any(isinstance(key, str) and key.startswith("$") for key in operand)
     if not is_operators or (len(operand) == 1 and "$date" in operand):
-        return Compare("eq", path, _value(operand, path))
+        return NOTHING if is_unwritable(operand) else Compare("eq", path, _value(operand, path))
     if depth > MAX_DEPTH:
         raise WixDataError("WDE0169", f"The filter is nested more than {MAX_DEPTH} levels deep.")
     return _join(And, [_parse_operator(path, name, each, depth) for name, each in operand.items()])
@@ -90,6 +91,8 @@ def _parse_operator(path: Path, name: str, operand: Any, depth: int) -> Tree:
         return empty if operand else Not(empty)
     if name in ("$in", "$nin", "$hasSome", "$hasAll"):
         return _parse_list(path, name, operand)
+    if is_unwritable(operand) and name in ("$eq", "$ne", "$contains", "$startsWith", "$endsWith"):
+        return Not(NOTHING) if name == "$ne" else NOTHING
     value = _value(operand, path)
     if name in ("$eq", "$ne"):
         equal = Compare("eq", path, value)
@@ -113,7 +116,9 @@ def _parse_list(path: Path, name: str, operand: Any) -> Tree:
         raise _bad_operand(name, path, operand, "a list")
     if len(operand) > MAX_OPERANDS:
         raise _bad_operand(name, path, f"{len(operand)} values", f"{MAX_OPERANDS} values at most")
-    values = [_value(each, path) for each in operand]
+    values = [_value(each, path) for each in operand if not is_unwritable(each)]
+    if name == "$hasAll" and len(values) < len(operand):
+        return NOTHING
     if name.startswith("$has"):
         for value in values:
             if type_rank(value) not in (STRING, NUMBER, DATE):
@@ -125,7 +130,7 @@ def _parse_list(path: Path, name: str, operand: Any) -> Tree:
 
 
 def _value(operand: Any, path: Path) -> Any:
-    return normalised(operand, f"the operand of {'.'.join(path)!r}")
+    return normalised_operand(operand, f"the operand of {'.'.join(path)!r}")
 
 
 def _bad_operand(name: str, path: Path, operand: Any, wanted: str, code: str = "WDE0093") -> WixDataError:

@@ -23,6 +23,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 PATIENCE = 5.0  # seconds for a connection
 MOST = 10  # connections of a process
+_DOWN = 0.2  # seconds that a call waits for a server that was not there a moment ago
 _TRY_AGAIN = 0.5  # seconds between two attempts to connect
 
 # A server that is gone without a word is noticed after about ten seconds. What the URL says stands over it.
@@ -63,6 +64,7 @@ class Connections:
         self._pool: ConnectionPool[Connection] | None = None
         self._failed = ""  # what the last attempt to connect met
         self.patience = PATIENCE
+        self._is_down = False  # the last attempt to connect failed for as long as there was patience
 
     def _open(self) -> ConnectionPool[Connection]:
         if self._pid != os.getpid():
@@ -99,9 +101,11 @@ class Connections:
                 PoolTimeout in the first case.
             WixDataError: an item is too large for an index.
         """
+        if patience is None:
+            patience = min(self.patience, _DOWN) if self._is_down else self.patience
         try:
             pool = self._open()
-            connection = self._take(pool, time.monotonic() + (patience or self.patience))
+            connection = self._take(pool, time.monotonic() + patience)
             try:
                 yield connection
             finally:
@@ -118,6 +122,7 @@ class Connections:
         while True:
             left = deadline - time.monotonic()
             if left <= 0:
+                self._is_down = bool(self._failed)
                 reason = self._failed or f"all {MOST} connections of this process are in use"
                 raise PoolTimeout(reason)
             try:
@@ -125,11 +130,12 @@ class Connections:
             except PoolTimeout:
                 continue
             if _is_alive(connection):
+                self._is_down = False
                 return connection
             connection.close()
             pool.putconn(connection)
 
-    def _meaning(self, error: Exception) -> WixDataError | None:
+    def _meaning(self, error: Exception) -> WixDataError | StoreUnavailable | None:
         """What an error of the database is for the caller; ``None``: a mistake in a statement, or one to be handled."""
         if isinstance(error, errors.SerializationFailure | errors.DeadlockDetected):
             return None

@@ -14,6 +14,8 @@ from .filters import parse_filter
 from .tree import (
     EVERYTHING,
     MAX_OPERANDS,
+    NOTHING,
+    SAMENESS,
     Compare,
     Not,
     Operation,
@@ -26,7 +28,7 @@ from .tree import (
     parse_path,
     type_name,
 )
-from .values import BOOLEAN, DATE, NUMBER, STRING, normalised, type_rank
+from .values import BOOLEAN, DATE, NUMBER, STRING, is_unwritable, normalised, normalised_operand, type_rank
 
 MAX_LIMIT = 1000
 DEFAULT_LIMIT = 50
@@ -137,6 +139,8 @@ class Filter:
     ) -> _Self:
         try:
             path = parse_path(name)
+            if is_unwritable(value) and operator in SAMENESS:
+                return self._added(NOTHING)
             return self._added(Compare(operator, path, _operand(method, value, types)))
         except ValueError as error:
             return self._failed(str(error))
@@ -159,7 +163,10 @@ class Filter:
             )
         try:
             path = parse_path(name)
-            return self._added(make(path, [_operand(method, each, types) for each in values]))
+            writable = [each for each in values if not is_unwritable(each)]
+            if method == "hasAll" and len(writable) < len(values):
+                return self._added(NOTHING)
+            return self._added(make(path, [_operand(method, each, types) for each in writable]))
         except ValueError as error:
             return self._failed(str(error))
         except WixDataError as error:
@@ -200,7 +207,7 @@ def _renamed(errors: tuple[str, ...], old: str, new: str) -> tuple[str, ...]:
 
 
 def _operand(method: str, value: Any, types: tuple[int, ...] | None) -> Any:
-    value = normalised(value, "the operand")
+    value = normalised_operand(value, "the operand")
     if types is None or type_rank(value) in types:
         return value
     code = "WDE0044" if types == (STRING,) else "WDE0047" if method in ("hasSome", "hasAll") else "WDE0045"

@@ -63,6 +63,7 @@ class Not:
 Tree = Union[Compare, And, Or, Not]  # noqa: UP007  # the parts name it before it is there
 
 OPERATORS = ("eq", "gt", "gte", "lt", "lte", "contains", "startsWith", "endsWith", "in", "exists")
+SAMENESS = ("eq", "contains", "startsWith", "endsWith", "in")  # what text that no item can hold never meets
 EVERYTHING = And(())
 NOTHING = Or(())
 

@@ -157,6 +157,21 @@ def normalised(value: Any, where: str = "", depth: int = 0) -> Any:  # noqa: C90
     )
 
 
+def is_unwritable(value: Any) -> bool:
+    """Whether a value is text that no item can hold: to compare with it finds nothing, and is no error."""
+    return isinstance(value, str) and _UNWRITABLE.search(value) is not None
+
+
+def normalised_operand(value: Any, where: str) -> Any:
+    """A value to compare with, `normalised`; a whole number of more than 64 bits becomes a float. Raises as it."""
+    if type(value) is int and not MIN_WHOLE <= value <= MAX_WHOLE:
+        try:
+            value = float(value)
+        except OverflowError:
+            pass  # the error says it better
+    return normalised(value, where)
+
+
 def _normalised_members(value: dict[Any, Any], where: str, depth: int) -> Any:
     for key, member in value.items():
         if not isinstance(key, str):
