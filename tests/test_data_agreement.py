@@ -25,7 +25,7 @@ from wixhttp.data.stores import open_store
 from wixhttp.data.tree import And, Compare, Not, Or, Order, Tree
 from wixhttp.data.values import encode, format_date, normalised
 
-EXAMPLES = int(os.environ.get("WIXHTTP_TEST_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("WIXHTTP_TEST_EXAMPLES", "100"))
 
 # Few names and few values, so that they meet; and among them what SQL, JSON paths and patterns might trip over.
 NAMES = ["a", "b", "0", "1", "ä'\"", "x%_", "$"[:0] + "n\\"]
