@@ -244,7 +244,7 @@ def test_an_interrupted_export_exits_with_130_and_leaves_nothing(site: Path) -> 
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         text = process.stderr.read().decode()
-        assert process.wait(20) == 130
+        assert process.wait(20) == 130, text
     assert text.strip() == "interrupted"
     assert [path.name for path in site.iterdir() if "out" in path.name] == []
 

@@ -133,3 +133,12 @@ def test_great_numbers_are_compared() -> None:
     assert matches(Filter().eq("b", 10**20).tree, item)
     assert not matches(parse_filter({"a": {"$gt": 10**30}}), item)
     assert Filter().eq("a", 10**400).errors
+
+
+def test_an_interrupt_while_a_date_is_written_is_an_interrupt() -> None:
+    class Late(datetime):
+        def astimezone(self, tz: Any = None) -> Any:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        encode([Late(2024, 1, 1, tzinfo=timezone.utc)])

@@ -201,7 +201,12 @@ def _refused(where: str, value: Any, rule: str) -> WixDataError:
 
 def encode(value: Any) -> str:
     """The canonical text of a normalised value."""
-    return orjson.dumps(value, _wire_date, orjson.OPT_PASSTHROUGH_DATETIME).decode()
+    try:
+        return orjson.dumps(value, _wire_date, orjson.OPT_PASSTHROUGH_DATETIME).decode()
+    except orjson.JSONEncodeError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # it came while orjson asked _wire_date
+            raise error.__cause__ from None
+        raise
 
 
 def _wire_date(value: Any) -> Any:
