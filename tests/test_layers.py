@@ -21,7 +21,7 @@ REQUEST_ROOMS = set(
     "errors url jsontext head request response encoding functions loader site policy settings config dotenv logs "
     "printing health app direct loop threads deadlines runner sending wsgi asgi proxies tomlfile readiness".split()
 )
-SERVICES = {"secrets", "auth"} | {room for room in ROOMS if room.partition(".")[0] == "data"}
+SERVICES = {"opening", "secrets", "auth"} | {room for room in ROOMS if room.partition(".")[0] == "data"}
 TOOLS = set(
     "testing fakedata pytest_plugin data_commands cli calls checks routes scaffold server worker __main__".split()
 )
@@ -123,7 +123,7 @@ ALLOWED = {
     ),
     "data.collections": (
         "config data.actor data.aggregates data.ambient data.bulk data.hooks data.options data.patches data.query "
-        "data.reads data.references data.results data.schema data.stores data.writes"
+        "data.reads data.references data.results data.schema data.stores data.writes opening"
     ),
     "data.runners": "data.ambient data.collections data.options data.patches data.query",
     "data.velo": "data.collections data.options data.query data.results data.runners",
@@ -147,10 +147,11 @@ ALLOWED = {
         "config data.evaluate data.exports data.filters data.formats data.imports data.schema data.store "
         "data.stores data.tree errors logs"
     ),
-    "server": "app asgi config data.collections direct errors logs printing readiness secrets site wsgi",
+    "server": "app asgi config data.collections direct errors logs opening printing readiness secrets site wsgi",
     "worker": "",
     "cli": "__init__ calls checks config data_commands errors logs routes scaffold secrets server site",
     "__main__": "cli",
+    "opening": "config loader",
 }
 
 

@@ -23,9 +23,9 @@ from gunicorn.errors import HaltServer
 from . import logs
 from .app import App
 from .config import Config, forwarded_allow_ips_are_set, sockets_are_inherited
-from .data.collections import open_collections, set_default
 from .direct import StreamBroken
 from .errors import ProjectError
+from .opening import has_collections, open_later
 from .printing import capture_prints
 from .readiness import Readiness
 from .secrets import SecretStore, set_default_store
@@ -117,8 +117,9 @@ class Server(base.Application):  # type: ignore[misc]  # gunicorn has no types f
         try:
             set_default_store(SecretStore(config.root, config.mode, config.secrets_file))
             with self._ended_by_signals():
-                collections = open_collections(config)
-                set_default(collections)
+                open_later(config)
+                if is_used := has_collections(config):
+                    _open_collections(config)
                 site = load_site(config)
         except ProjectError as error:
             self._tell(error)
@@ -131,9 +132,8 @@ class Server(base.Application):  # type: ignore[misc]  # gunicorn has no types f
         gc.set_threshold(GC_THRESHOLD)
         is_quiet = config.log_level not in ("debug", "info")
         access = None if is_quiet else logs.AccessLog(self.writer, logs.is_json(config.log_format))
-        is_used = bool(collections.schema) or config.database_url is not None
         # A site without collections is not made a database by being asked for its health.
-        ready = Readiness(collections.store.ping, lambda: is_used or config.embedded_database.exists())
+        ready = Readiness(_ping, lambda: is_used or config.embedded_database.exists())
         app = App(site, access, ready)
         logger.info("%d functions of %s are served", len(site.functions), config.root)
         if self.cfg.worker_class_str in WSGI_WORKERS:
@@ -179,6 +179,19 @@ class Server(base.Application):  # type: ignore[misc]  # gunicorn has no types f
             os.write(2, self._reports.recv(_REPORT_SIZE) + b"\n")
         except OSError:  # none did, or nobody reads
             pass
+
+
+def _open_collections(config: Config) -> None:
+    """Open what the project declares, so that what is wrong with it is said at the start."""
+    from .data.collections import open_collections, set_default
+
+    set_default(open_collections(config))
+
+
+def _ping() -> None:
+    from .data.collections import current
+
+    current().store.ping()
 
 
 def _end_by_signals() -> None:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from ..config import Config, load_config
+from ..config import Config
+from ..opening import config_to_open
 from . import aggregates, ambient, bulk, patches, reads, references, writes
 from .actor import Actor
 from .hooks import Hooks
@@ -156,7 +157,7 @@ _opening = threading.RLock()
 def set_default(collections: Collections | Callable[[], Collections] | None) -> None:
     """Make ``collections``, or what a callable gives at first use, those of this process.
 
-    ``None`` opens those of the project in the current folder, or in ``WIXHTTP_PROJECT``, at first use.
+    ``None`` opens those of `opening.config_to_open` at first use.
     """
     global _default  # noqa: PLW0603 - one of the two ambient values: users' functions have no object in hand
     _default = collections
@@ -179,7 +180,7 @@ def _opened() -> Collections:
     with _opening:
         made = _default
         if not isinstance(made, Collections):
-            made = open_collections(load_config()) if made is None else made()
+            made = open_collections(config_to_open()) if made is None else made()
             set_default(made)
         return made
 

@@ -204,8 +204,9 @@ def encode(value: Any) -> str:
     try:
         return orjson.dumps(value, _wire_date, orjson.OPT_PASSTHROUGH_DATETIME).decode()
     except orjson.JSONEncodeError as error:
-        if isinstance(error.__cause__, KeyboardInterrupt):  # it came while orjson asked _wire_date
-            raise error.__cause__ from None
+        cause = error.__cause__
+        if cause is not None and not isinstance(cause, Exception):  # an interrupt came while orjson asked _wire_date
+            raise cause from None
         raise
 
 
