@@ -28,6 +28,7 @@ PACKAGE = "backend"
 MODULE = "backend.http_functions"
 NOT_LOADED = 3  # the exit code of a project that cannot be loaded
 _MOST_SWALLOWED = 5  # time-outs that a file may catch before the process is ended
+_AGAIN = 0.5  # seconds between them: more than the first needs to get out, on a machine that is busy
 _OWN = __name__.partition(".")[0]
 
 
@@ -124,7 +125,7 @@ def _time_limit(seconds: float) -> Iterator[None]:
         raise ImportTimeout
 
     previous = signal.signal(signal.SIGALRM, expired)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 0.1)
+    signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
     try:
         yield
     finally:
