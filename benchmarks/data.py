@@ -208,8 +208,6 @@ def fill(store: Store, count: int) -> float:
         began = time.perf_counter()
         store.write(lambda changes, rows=rows: changes.insert("books", rows))
         spent += time.perf_counter() - began
-    if hasattr(store, "analyze"):
-        store.analyze("books")
     return spent
 
 

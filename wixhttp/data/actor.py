@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal, TypeVar
 
@@ -14,15 +13,13 @@ from .hooks import Hooks
 from .options import Options
 from .permissions import Identity, scope
 from .relations import Relation, link_targets, relations_of
-from .schema import CollectionSchema, Permissions
+from .schema import COLLECTION_NAME, CollectionSchema, Permissions
 from .store import Row, Store, Transaction
 from .tree import EVERYTHING, NOTHING, Compare, Not, Path, Tree
 
 logger = logging.getLogger("wixhttp")
 
 Action = Literal["read", "insert", "update", "remove"]
-
-_NAME = re.compile(r"[A-Za-z0-9_@/-]{1,128}")
 
 _Self = TypeVar("_Self", bound="Actor")
 _Result = TypeVar("_Result")
@@ -207,7 +204,7 @@ def collection_name(name: object) -> str:
     """
     if not isinstance(name, str):
         raise WixDataError("WDE0001", f"Collection name must be a string. It is {brief(name)}.")
-    if not _NAME.fullmatch(name):
+    if not COLLECTION_NAME.fullmatch(name):
         raise WixDataError(
             "WDE0025",
             f"The {brief(name)} collection does not exist: a name is 1 to 128 of the characters A-Z a-z 0-9 _ @ / -.",

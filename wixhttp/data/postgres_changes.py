@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,7 +15,6 @@ from .values import canonical
 
 LONGEST_ID = 63  # bytes of an id that the indexes of links hold as it is: a hash has one more
 _BATCH = 8_000_000  # characters of texts in one statement
-_LONG_NUMBER = re.compile("[0-9]{19}")
 
 REFERRING, REFERENCED = (f"({digest_of(side, LONGEST_ID)})" for side in ("referring", "referenced"))
 

@@ -38,7 +38,7 @@ FILE = "data/collections.toml"
 LEVELS = ("ANYONE", "SITE_MEMBER", "SITE_MEMBER_AUTHOR", "CMS_EDITOR", "PRIVILEGED", "ADMIN")
 ACTIONS = ("read", "insert", "update", "remove")
 
-_NAME = re.compile(r"[A-Za-z0-9_@/-]{1,128}")
+COLLECTION_NAME = re.compile(r"[A-Za-z0-9_@/-]{1,128}")
 _COLLECTION_KEYS = ("displayName", "permissions", "indexes", "references")
 _INDEX_KEYS = ("fields", "unique")
 _REFERENCE_KEYS = ("collection", "many", "reverse")
@@ -135,7 +135,7 @@ def _schema(text: str, table: dict[str, Any]) -> Mapping[str, CollectionSchema]:
 
 
 def _collection(name: str, value: object) -> CollectionSchema:
-    if not _NAME.fullmatch(name):
+    if not COLLECTION_NAME.fullmatch(name):
         raise _WrongError(
             (name,), f"the name of a collection is 1 to 128 letters, digits, '_', '-', '@' and '/', not {name!r}"
         )
