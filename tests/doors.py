@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 from wsgiref.validate import validator
 
+from wixhttp import loader
 from wixhttp.app import App, Call
 from wixhttp.asgi import ASGIApplication
 from wixhttp.config import load_config
@@ -406,8 +407,9 @@ DOORS: dict[str, type[Door]] = {door.name: door for door in (DirectDoor, WSGIDoo
 
 def forget_projects() -> None:
     """Take the modules of users' projects out of this process."""
+    loader._home = None
     for name in list(sys.modules):
-        if name.partition(".")[0] == "backend" or name.startswith("wixhttp_site_"):
+        if name.partition(".")[0] in ("backend", "src") or name.startswith("wixhttp_site_"):
             del sys.modules[name]
 
 

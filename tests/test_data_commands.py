@@ -302,3 +302,12 @@ def test_help_loads_no_database() -> None:
     assert done.returncode == 0, done.stderr.decode()
     for command in (b"collections", b"export", b"import", b"index", b"query", b"backup", b"check"):
         assert command in done.stdout
+
+
+def test_sessions_are_neither_listed_nor_exported(site: Path) -> None:
+    store = SQLiteStore(site / "data/wixhttp.sqlite3")
+    store.create("wixhttp:sessions")
+    store.close()
+    assert "sessions" not in data(site, "collections").out
+    data(site, "export", "-o", "out")
+    assert not [path.name for path in (site / "out").iterdir() if "sessions" in path.name]

@@ -36,15 +36,18 @@ def test_a_load_that_stops_says_why(tmp_path: Path, source: str, words: list[str
 def test_the_table_resolves_names_and_methods(tmp_path: Path) -> None:
     table = table_of(tmp_path, "def get_a(): 'First line.\\n\\nMore.'\ndef post_a(): pass\nasync def use_b(r): pass")
     assert table.names == ["a", "b"]
-    assert (table.methods("a"), table.methods("none")) == (("GET", "HEAD", "POST"), ())
-    assert table.methods("b") == ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
-    assert table.resolve("a", "PUT") is None
-    head = table.resolve("a", "HEAD")
+    a, b = table.find("a"), table.find("b")
+    assert a is not None
+    assert b is not None
+    assert (a.allowed, table.find("none")) == (("GET", "HEAD", "POST"), None)
+    assert b.allowed == ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+    assert a.resolve("PUT") is None
+    head = a.resolve("HEAD")
     assert head is not None
     assert (head.exported_name, head.summary, head.is_async, head.line) == ("get_a", "First line.", False, 2)
     assert [function.exported_name for function in table] == ["get_a", "post_a", "use_b"]
     assert len(table) == 3
-    assert (table.has("b", "GET"), table.has("a", "GET")) == (False, True)
+    assert ("GET" in b, "GET" in a) == (False, True)
 
 
 def test_what_is_not_callable_is_no_function(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ HEAVY = {"click", "gunicorn", "asyncio", "sqlite3", "werkzeug", "pytest", "concu
 PACKAGE = Path(wixhttp.__file__).parent
 ROOMS = sorted(
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
-    for path in (*PACKAGE.glob("*.py"), *PACKAGE.glob("data/*.py"))
+    for path in (*PACKAGE.glob("*.py"), *PACKAGE.glob("data/*.py"), *PACKAGE.glob("endpoints/*.py"))
     if path.stem != "__main__"
 )
 
@@ -52,24 +52,36 @@ def test_import_of_the_data_rooms_loads_no_database() -> None:
     assert loaded & {"apsw", "psycopg", "psycopg_pool", "click", "gunicorn", "pytest"} == set()
 
 
-def test_def_functions_over_wsgi_load_no_asyncio(tmp_path: Path) -> None:
-    write_project(
-        tmp_path, "def get_x(request): return ok(request.path)\ndef get_s(request): return ok(body=iter(['a']))"
-    )
-    loaded = loaded_by(
-        f"""
+ASK_OVER_WSGI = """
 import io
 from wixhttp.wsgi import make_application
-application = make_application({str(tmp_path)!r})
-for target in ("/_functions/x/a", "/_functions/s", "/_functions/none"):
+application = make_application({project!r})
+for target in {targets!r}:
     environ = {{"REQUEST_METHOD": "GET", "PATH_INFO": target, "HTTP_HOST": "a", "wsgi.url_scheme": "http",
                "wsgi.input": io.BytesIO(), "SERVER_PROTOCOL": "HTTP/1.1", "SERVER_NAME": "a", "SERVER_PORT": "80"}}
     statuses = []
     body = b"".join(application(environ, lambda status, headers, exc_info=None: statuses.append(status)))
     assert statuses[0][:3] == ("404" if "none" in target else "200"), statuses
 """
+
+
+def test_def_functions_over_wsgi_load_no_asyncio_and_no_endpoints(tmp_path: Path) -> None:
+    write_project(
+        tmp_path, "def get_x(request): return ok(request.path)\ndef get_s(request): return ok(body=iter(['a']))"
     )
+    targets = ("/_functions/x/a", "/_functions/s", "/_functions/none")
+    loaded = loaded_by(ASK_OVER_WSGI.format(project=str(tmp_path), targets=targets))
     assert loaded & (HEAVY - {"concurrent.futures"}) == set()
+    assert "wixhttp.endpoints" not in loaded
+
+
+def test_def_endpoints_over_wsgi_load_no_asyncio_no_werkzeug_and_no_data(tmp_path: Path) -> None:
+    source = "from wixhttp.endpoints import Response\ndef GET(params, url, cookies): return Response.json(params)\n"
+    middleware = "def onRequest(context, next): return next()\n"
+    write_project(tmp_path, {"src/pages/x/[id].py": source, "src/middleware.py": middleware})
+    loaded = loaded_by(ASK_OVER_WSGI.format(project=str(tmp_path), targets=("/x/1", "/x/2", "/none")))
+    assert loaded & (HEAVY - {"concurrent.futures"}) == set()
+    assert "wixhttp.data" not in loaded
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -22,12 +22,13 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import logs
+from .bodies import SpooledBody
 from .encoding import Encoded, encode
-from .errors import HTTPError
-from .functions import Function, FunctionTable
+from .errors import HTTPError, WrongAnswer
+from .functions import Function, FunctionTable, Methods, response_of
 from .head import MALFORMED, UNKNOWN, Head
 from .health import RESERVED, answer_health, is_for_health
 from .policy import Cors
@@ -36,8 +37,14 @@ from .response import Response
 from .site import Site
 from .url import ascii_target, decode, query_pairs
 
+if TYPE_CHECKING:  # a site without endpoints does not load them
+    from .endpoints.exchange import Exchange
+    from .endpoints.handlers import Handler
+    from .endpoints.table import Endpoints
+
 logger = logging.getLogger("wixhttp")
 
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # methods that pages of other sites may send
 RETRY_AFTER = "1"  # seconds, with every 503
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _ID_CHARACTERS = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ._-")
@@ -45,12 +52,19 @@ _ID_CHARACTERS = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOP
 
 class Call:
     """One request on its way. ``response`` is its answer once that is decided; until then ``function`` and ``request``
-    are set, and ``max_body`` (bytes) and ``timeout`` (seconds, 0 for none) bound what the edge does for it."""
+    are set, and ``max_body`` (bytes) and ``timeout`` (seconds, 0 for none) bound what the edge does for it.
 
-    __slots__ = ("cors", "function", "head", "max_body", "request", "response", "slots", "timeout")
+    ``exchange`` is the request where it is for an endpoint. ``again`` is the call whose answer takes the place of a
+    failure: that of the site's ``500.py``."""
 
-    function: Function
-    request: Request | AsyncRequest
+    __slots__ = (
+        "again", "cors", "exchange", "function", "head", "max_body", "refuses_body", "request", "response", "slots",
+        "timeout",
+    )  # fmt: skip
+
+    function: Function | Handler
+    request: Any  # Request, AsyncRequest, or Exchange
+    refuses_body: bool
     max_body: int
     timeout: float
     slots: deque[None]
@@ -59,6 +73,8 @@ class Call:
         self.head = head
         self.response: Response | None = None
         self.cors: Cors | None = None
+        self.exchange: Exchange | None = None
+        self.again: Call | None = None
 
     def run(self) -> Any:
         """What the user's function returns: a value, or an awaitable of one."""
@@ -129,10 +145,13 @@ class App:
             call.response = answer_health(head, config, self.is_ready)
             return
         mount = self._mount
+        functions, endpoints = self.site.functions, self.site.endpoints
         if not path.startswith(mount):
-            raise HTTPError(404, self._not_found(self.site.functions, None))
+            if endpoints is None:
+                raise HTTPError(404, self._not_found(functions, None))
+            self._enter(call, endpoints)
+            return
         rest = path[len(mount) :]
-        functions = self.site.functions
         if rest.startswith("-dev") and rest[4:5] in ("/", ""):
             rest, mount, functions = rest[4:], mount + "-dev", self.site.test_functions
         elif config.test_site is not None and ("rc", "test-site") in query_pairs(head.query):
@@ -141,16 +160,45 @@ class App:
             raise HTTPError(404, self._not_found(functions, None))
         raw_name, _, rest = rest.lstrip("/").partition("/")
         name = decode(raw_name)
-        function = functions.resolve(name, head.method)
-        if (head.method == "OPTIONS" and self._answer_options(call, functions, name)) or function is None:
-            if call.response is None:
-                self._refuse(functions, name, call)
+        methods = functions.find(name)
+        if methods is None:
+            raise HTTPError(404, self._not_found(functions, name or None))
+        function = methods.resolve(head.method)
+        if head.method == "OPTIONS" and self._answer_options(call, methods):
             return
-        self._admit(call, function, (AsyncRequest if function.is_async else Request), mount, name, rest)
+        if function is None:
+            raise self._not_allowed(call, methods)
+        self._admit(call, function, is_velo=True)
+        call.request = (AsyncRequest if function.is_async else Request)(head, self._origin, mount, name, rest)
 
-    def _admit(
-        self, call: Call, function: Function, kind: type[Request | AsyncRequest], mount: str, name: str, rest: str
-    ) -> None:
+    def _enter(self, call: Call, endpoints: Endpoints) -> None:
+        """What a request for an endpoint comes to. `_resolve`, for the files below ``src/pages``."""
+        head = call.head
+        exchange = endpoints.receive(head, self._origin)
+        call.cors = self.config.cors
+        if exchange.moved is not None:
+            permanent = 301 if head.method == "GET" else 308
+            call.response = Response(permanent, None, {"Location": exchange.moved})
+            return
+        if exchange.built is not None:
+            call.timeout = self.config.timeout  # of a large file that is streamed
+            call.response = endpoints.send_built(exchange)
+            return
+        methods = exchange.methods
+        if methods is not None and head.method == "OPTIONS" and self._answer_options(call, methods):
+            return
+        handler = methods.resolve(head.method) if methods is not None else None
+        if handler is None:
+            error = self._no_endpoint(endpoints) if methods is None else self._not_allowed(call, methods)
+            handler = endpoints.refuser(exchange, error)
+        if head.method not in _SAFE and self.config.check_origin and not handler.policy.is_velo:
+            exchange.check_origin()
+        self._admit(call, handler, is_velo=handler.policy.is_velo)
+        exchange.refuse, exchange.timeout = self.refuse, call.timeout
+        call.request = call.exchange = exchange
+
+    def _admit(self, call: Call, function: Function | Handler, is_velo: bool) -> None:
+        """See to it that the function's limits allow the request; ``is_velo`` says that Velo's rules hold for it."""
         head, config, policy = call.head, self.config, function.policy
         head.function = function.exported_name
         call.cors = policy.cors or config.cors
@@ -163,22 +211,28 @@ class App:
                 raise HTTPError(400, "The header fields, or what they say of the length of the body, are malformed.")
             if length > call.max_body:
                 raise self.too_large(call)
-        if head.method == "DELETE" and config.strict_delete and (length > 0 or _is_json(head)):
+        call.refuses_body = is_velo and head.method == "DELETE" and config.strict_delete
+        if call.refuses_body and (length > 0 or _is_json(head)):
             raise delete_with_body()
         call.slots = self._async_slots if function.is_async else self._def_slots
         if not call.slots:
             raise self._busy(call)
-        call.request = kind(head, self._origin, mount, name, rest)
 
-    def start(self, call: Call, body: bytes) -> None:
-        """Give the request its body, and take one of the slots that bound the requests at once; none left is a 503."""
+    def start(self, call: Call, body: bytes | SpooledBody) -> None:
+        """Give the request its body, and take one of the slots that bound the requests at once; none left is a 503.
+
+        Only the request of an endpoint takes a body that is spooled.
+        """
         head = call.head
         if head.length == UNKNOWN:
             head.length = len(body)
-            if body and head.method == "DELETE" and self.config.strict_delete:
+            if body and call.refuses_body:
                 call.response = self.fail(call, delete_with_body())
                 return
-        set_body(call.request, body)
+        if call.exchange is not None:
+            call.exchange.take_body(body)
+        else:
+            set_body(call.request, body)  # type: ignore[arg-type]  # only an exchange's is spooled
         try:
             call.slots.pop()
         except IndexError:
@@ -192,38 +246,53 @@ class App:
 
     def finish(self, call: Call, value: Any) -> Response:
         """The response for what a handler returned, awaited where it was awaitable."""
+        if call.exchange is not None:
+            return call.exchange.finish(value)
         if value.__class__ is Response or isinstance(value, Response):
             return value
-        name = call.function.exported_name
-        if isinstance(value, Mapping) and "status" in value:
-            if self.development:
-                logger.warning("%s returned a plain mapping; return response(%s) instead", name, dict(value).keys())
-            try:
-                return Response(value["status"], value.get("body"), value.get("headers"))
-            except (TypeError, ValueError) as error:
-                return self.fail(call, error)
-        if inspect.iscoroutine(value):
-            value.close()  # or Python warns that it was never awaited
-        kind = type(value).__name__
-        hint = "add 'return': a handler ends with one of ok(), notFound(), ..."
-        if value is not None:
-            hint = f"write 'return ok(body=...)' around the {kind}"
-        logger.error("%s returned %s, not a response; %s", name, kind, hint)
-        return self._failure(call.head, f"{name} returned {kind}, not a response; {hint}")
+        try:
+            return response_of(call.function.exported_name, value, warns=self.development)
+        except (TypeError, ValueError) as error:
+            return self.fail(call, error)
 
     def fail(self, call: Call, error: BaseException) -> Response:
         """The response for an exception: an HTTP error is its own; any other is logged with its traceback, and 500."""
         head = call.head
         if isinstance(error, HTTPError):
-            if error.reason:
-                logger.warning("%s %s: %s", logs.escaped(head.method), logs.escaped(head.path), error.reason)
             try:
-                return self.problem(head, error.status, error.detail, error.headers)
+                return self.refuse(head, error)
             except Exception as unsendable:  # a handler's own: a header with a line break
                 error = unsendable
         name = head.function or "the request"
+        if call.exchange is not None:
+            call.again = self._error_page(call.exchange, error)
+        if isinstance(error, WrongAnswer):
+            logger.error("%s", error)
+            return self._failure(head, str(error))
         logger.error("%s raised %s", name, type(error).__name__, exc_info=(type(error), error, error.__traceback__))
         return self._failure(head, f"{name} raised {traceback.format_exception_only(type(error), error)[-1].strip()}")
+
+    def refuse(self, head: Head, error: HTTPError) -> Response:
+        """The response that an HTTP error is; its reason goes to the log."""
+        if error.reason:
+            logger.warning("%s %s: %s", logs.escaped(head.method), logs.escaped(head.path), error.reason)
+        return self.problem(head, error.status, error.detail, error.headers)
+
+    def _error_page(self, exchange: Exchange, error: BaseException) -> Call | None:
+        """The call that answers for a failure, by the site's ``500.py``; it takes a slot, and has a time of its own."""
+        page = exchange.error_page(error)
+        if page is None:
+            return None
+        handler, shown = page
+        call = Call(exchange.head)
+        call.function, call.exchange, call.request, call.cors = handler, shown, shown, self.config.cors
+        call.timeout = self.config.timeout if handler.policy.timeout is None else handler.policy.timeout
+        call.slots = self._async_slots if handler.is_async else self._def_slots
+        try:
+            call.slots.pop()
+        except IndexError:  # too busy for a page
+            return None
+        return call
 
     def encode(self, call: Call, response: Response) -> Encoded:
         """What goes on the wire, with the request's id and the CORS headers. What cannot be encoded becomes a 500."""
@@ -237,8 +306,11 @@ class App:
         fields = encoded.fields
         if call.cors is not None and not any(name.lower() == "access-control-allow-origin" for name, _ in fields):
             fields.extend(call.cors.answer_headers(head.header("origin")))
-        if response.headers:  # a handler may hand on another server's
+        if response._headers:  # a handler may hand on another server's
             fields[:] = [field for field in fields if field[0].lower() != "x-request-id"]
+        exchange = call.exchange if call.again is None else call.again.exchange
+        if exchange is not None:
+            fields.extend([("Set-Cookie", cookie) for cookie in exchange.cookie_fields])
         fields.append(("X-Request-Id", head.request_id))
         return encoded
 
@@ -274,44 +346,45 @@ class App:
             reason="more requests at once than max_concurrency allows",
         )
 
-    def _refuse(self, functions: FunctionTable, name: str, call: Call) -> None:
-        if not name:
-            raise HTTPError(404, self._not_found(functions, None))
-        methods = functions.methods(name)
-        if not methods:
-            raise HTTPError(404, self._not_found(functions, name))
-        call.cors = self._cors(functions, name, None)
-        allow = methods if call.cors is None else sorted({*methods, "OPTIONS"})
-        raise HTTPError(405, "This function does not answer this method.", headers={"Allow": ", ".join(allow)})
+    def _not_allowed(self, call: Call, methods: Methods[Any]) -> HTTPError:
+        """A known name, and a method that it does not answer: 405."""
+        call.cors = self._cors(methods, None)
+        allow = methods.allowed if call.cors is None else sorted({*methods.allowed, "OPTIONS"})
+        return HTTPError(405, "This is not answered by this method.", headers={"Allow": ", ".join(allow)})
 
-    def _answer_options(self, call: Call, functions: FunctionTable, name: str) -> bool:
-        """Answer OPTIONS for a function with a CORS policy, unless it has a handler of its own for it."""
-        if functions.has(name, "OPTIONS") or not functions.methods(name):
+    def _answer_options(self, call: Call, methods: Methods[Any]) -> bool:
+        """Answer OPTIONS for what has a CORS policy, unless it has a handler of its own for it."""
+        if "OPTIONS" in methods:
             return False
         head = call.head
         asked = head.header("access-control-request-method")
-        cors = self._cors(functions, name, asked)
+        cors = self._cors(methods, asked)
         is_preflight = asked is not None and head.header("origin") is not None
-        if cors is None or (not is_preflight and functions.resolve(name, "OPTIONS") is not None):
+        if cors is None or (not is_preflight and methods.resolve("OPTIONS") is not None):
             return False
-        methods = sorted({*functions.methods(name), "OPTIONS"})
-        call.response = Response(204, None, {"Allow": ", ".join(methods)})
+        allowed = sorted({*methods.allowed, "OPTIONS"})
+        call.response = Response(204, None, {"Allow": ", ".join(allowed)})
         if is_preflight:
             fields = cors.preflight_headers(
-                head.header("origin"), head.header("access-control-request-headers"), methods
+                head.header("origin"), head.header("access-control-request-headers"), allowed
             )
             call.response.headers.update(fields)
         else:
             call.cors = cors
         return True
 
-    def _cors(self, functions: FunctionTable, name: str, method: str | None) -> Cors | None:
-        """The policy of the function for a method; where that is not said or not known, the first of the name's."""
-        found = functions.resolve(name, method) if method else None
-        for candidate in [found] if found else [functions.resolve(name, method) for method in functions.methods(name)]:
+    def _cors(self, methods: Methods[Any], method: str | None) -> Cors | None:
+        """The policy of what answers a method; where that is not said or not known, the first that there is."""
+        found = methods.resolve(method) if method else None
+        for candidate in [found] if found else [methods.resolve(name) for name in methods.allowed]:
             if candidate is not None and candidate.policy.cors is not None:
-                return candidate.policy.cors
+                policy: Cors = candidate.policy.cors
+                return policy
         return self.config.cors
+
+    def _no_endpoint(self, endpoints: Endpoints) -> HTTPError:
+        known = f" Known endpoints: {', '.join(endpoints.patterns) or 'none'}." if self.development else ""
+        return HTTPError(404, f"There is nothing at this path.{known}")
 
     def _not_found(self, functions: FunctionTable, name: str | None) -> str:
         if not self.development:

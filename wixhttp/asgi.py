@@ -13,6 +13,8 @@ from typing import Any
 
 from . import logs
 from .app import App, Call
+from .bodies import Arriving, SpooledBody
+from .bridge import Bridge
 from .config import load_config
 from .deadlines import Patience
 from .encoding import Encoded
@@ -115,6 +117,7 @@ class ASGIApplication:
     def __init__(self, app: App) -> None:
         self.app = app
         self.runner = Runner(app.config.threads)
+        self.bridge = Bridge(app.config.threads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -138,7 +141,7 @@ class ASGIApplication:
             call = app.begin(head)
             if call.response is None:
                 try:
-                    body = b"" if whole else await self._read_body(call, receive)
+                    body: bytes | SpooledBody = b"" if whole else await self._read_body(call, receive)
                     whole = True
                     app.start(call, body)
                 except HTTPError as error:
@@ -165,6 +168,9 @@ class ASGIApplication:
     async def _handle(self, call: Call, send: Send) -> Response | None:
         """The response to a call; ``None`` where its time ran out and that was answered meanwhile."""
         app, runner = self.app, self.runner
+        if call.exchange is not None:
+            self.bridge.loop = asyncio.get_running_loop()
+            call.exchange.bridge = self.bridge
         result: Outcome | None
         if call.function.is_async:
             result = await runner.run_here(
@@ -183,7 +189,8 @@ class ASGIApplication:
         if result is None:
             return None
         value, error = result
-        return app.finish(call, value) if error is None else app.fail(call, error)
+        response = app.finish(call, value) if error is None else app.fail(call, error)
+        return response if call.again is None else await self._handle(call.again, send)
 
     def _answer_late(self, call: Call, send: Send) -> None:
         """Send a 504, by a task of its own."""
@@ -207,28 +214,30 @@ class ASGIApplication:
         await send_whole(scope, answer, send)
         return answer.status, len(answer.data)
 
-    async def _read_body(self, call: Call, receive: Receive) -> bytes:
+    async def _read_body(self, call: Call, receive: Receive) -> bytes | SpooledBody:
         """The body, at most ``call.max_body`` bytes of it.
 
         Raises:
             HTTPError: 413 where it is longer, 408 where it does not come, 400 where it is cut.
         """
-        parts: list[bytes] = []
-        size = 0
-        with Patience(self.app.config.body_timeout) as patience:
-            while True:
-                message = await receive()
-                if message["type"] != "http.request":
-                    raise HTTPError(400, "The body is shorter than announced.")
-                if part := message.get("body", b""):
-                    size += len(part)
-                    if size > call.max_body:
-                        raise self.app.too_large(call)
-                    parts.append(part)
-                    patience.renew()
-                if not message.get("more_body", False):
-                    break
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        arriving = Arriving(spools=call.exchange is not None)
+        try:
+            with Patience(self.app.config.body_timeout) as patience:
+                while True:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        raise HTTPError(400, "The body is shorter than announced.")
+                    if part := message.get("body", b""):
+                        is_much = arriving.add(part)
+                        if arriving.size > call.max_body:
+                            raise self.app.too_large(call)
+                        if is_much:
+                            await self.bridge.in_thread(arriving.spool)
+                        patience.renew()
+                    if not message.get("more_body", False):
+                        return arriving.end()
+        finally:
+            arriving.close()
 
     async def _linger(self, receive: Receive) -> None:
         async def drain() -> None:

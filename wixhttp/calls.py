@@ -17,10 +17,11 @@ from .config import Config
 from .data import ambient
 from .data.collections import open_collections
 from .encoding import STATUS_LINES
+from .fakerequests import fake_head
 from .loop import background
 from .secrets import SecretStore, override
 from .site import load_site
-from .testing import Answer, TestClient, fake_head
+from .testing import Answer, TestClient
 
 
 def call_once(
@@ -57,7 +58,7 @@ def call_once(
 
 def _send(config: Config, method: str, path: str, fields: list[tuple[str, str]], body: bytes, verbose: bool) -> int:
     client = TestClient(App(load_site(config)), raise_exceptions=False)
-    head, sent = fake_head(path, method, headers=fields, data=body or None, base_path=config.base_path)
+    head, sent = fake_head(path, method, headers=fields, data=body or None, config=config)
     if verbose:
         target = head.path + ("?" + head.query if head.query else "")
         lines = [f"{head.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in head.fields())]

@@ -23,9 +23,10 @@ from .site import load_site
 
 @dataclass
 class Report:
-    """What was found: ``functions`` is their number; ``problems`` keep the project from being served as it is meant."""
+    """What was found: ``summary`` counts what is served; ``problems`` keep the project from being served as it is
+    meant."""
 
-    functions: int = 0
+    summary: str = ""
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -40,18 +41,43 @@ def check_project(config: Config) -> Report:
     store = SecretStore(config.root, config.mode, config.secrets_file)
     set_default_store(store)
     set_default(lambda: open_collections(config))
-    site = load_site(config)
-    report.functions = len(site.functions)
-    if not report.functions:
-        report.warnings.append(
-            f"{functions_file(config.root)} has no function named <prefix>_<name>; prefixes: {', '.join(PREFIXES)}"
-        )
+    site = _load(config, report)
+    report.summary = site.summary
+    file = backend_file(config.root, "http_functions")
+    if file is not None and not len(site.functions):
+        report.warnings.append(f"{file} has no function named <prefix>_<name>; prefixes: {', '.join(PREFIXES)}")
     for root in (config.root, config.test_site):
         if root is not None:
-            report.warnings.extend(_doubtful_names(functions_file(root)))
+            if has_functions(root):
+                report.warnings.extend(_doubtful_names(functions_file(root)))
             report.problems.extend(_problems_of_files(root, store, config.import_timeout))
+    if site.endpoints is not None:
+        report.problems.extend(_problems_of_sources(site.endpoints, store))
     _check_collections(config, report)
+    if not report.problems:
+        with warnings_kept():
+            load_site(config)  # as it is served, with what else is refused then
     return report
+
+
+def _load(config: Config, report: Report) -> Site:
+    """The site, where endpoints that cannot be loaded are problems, each by itself.
+
+    Raises:
+        ProjectError: something else cannot be loaded, or there is nothing.
+    """
+    if not has_functions(config.root) and not config.pages.is_dir():
+        raise ProjectError(
+            f"there is no {config.root / PACKAGE / 'http_functions.py'} and no folder {config.pages}; "
+            "'wixhttp init' makes a project, --project names its folder"
+        )
+    with warnings_kept() as warned:
+        site = load_site(replace(config, mode="development"))
+    if site.endpoints is not None:
+        report.problems.extend(endpoint_problems(site.endpoints, warned))
+        report.warnings.extend(endpoint_warnings(site.endpoints))
+    report.warnings[:0] = warned
+    return site
 
 
 def _check_collections(config: Config, report: Report) -> None:
@@ -98,21 +124,36 @@ def _problems_of_files(root: Path, store: SecretStore, timeout: float) -> Iterat
     for file in sorted((root / PACKAGE).rglob("*.py")):
         place = file.relative_to(root)
         parts = place.with_suffix("").parts
+        problems = list(_problems_of_source(file, str(place), store))
         try:
-            asked = list(_secrets_asked_for(file))
             if file.name != "__main__.py" and all(part.isidentifier() for part in parts):
                 load_module(root, ".".join(parts).removesuffix(".__init__"), file, timeout)
-        except (SyntaxError, ValueError) as error:  # ValueError: a NUL, before Python 3.12
-            yield f"{place}:{getattr(error, 'lineno', None) or 1}: the file is not Python: {error}"
-            continue
         except ProjectError as error:
-            yield str(error)
-            continue
-        for name, line in asked:
-            try:
-                store.get(name)
-            except SecretNotFound as error:
-                yield f"{place}:{line}: {error}"
+            problems = problems if isinstance(error.__cause__, SyntaxError | ValueError) and problems else [str(error)]
+        yield from problems
+
+
+def _problems_of_sources(endpoints: Endpoints, store: SecretStore) -> Iterator[str]:
+    """What is wrong with the files below ``src`` by what stands in them, those included that nothing imports."""
+    config = endpoints.config
+    told = {route.file for route in broken_routes(endpoints)}
+    pages = config.pages
+    files = {*(config.root / "src").rglob("*.py"), *pages.rglob("*.py"), *pages.parent.glob("middleware.py")}
+    for file in sorted(files - told):
+        yield from _problems_of_source(file, shown(file, config), store)
+
+
+def _problems_of_source(file: Path, place: str, store: SecretStore) -> Iterator[str]:
+    try:
+        asked = list(_secrets_asked_for(file))
+    except (SyntaxError, ValueError) as error:  # ValueError: a NUL, before Python 3.12
+        yield f"{place}:{getattr(error, 'lineno', None) or 1}: the file is not Python: {error}"
+        return
+    for name, line in asked:
+        try:
+            store.get(name)
+        except SecretNotFound as error:
+            yield f"{place}:{line}: {error}"
 
 
 def _doubtful_names(file: Path) -> Iterator[str]:

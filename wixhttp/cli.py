@@ -14,7 +14,7 @@ import click
 
 from . import __version__
 from .data_commands import data
-from .errors import ProjectError
+from .errors import BuildError, ProjectError
 
 if TYPE_CHECKING:
     from .config import Config
@@ -37,6 +37,9 @@ def main(arguments: list[str] | None = None) -> None:
     except ProjectError as error:
         _show_project_error(error)
         code = NOT_LOADED
+    except BuildError as error:
+        _show_project_error(error)
+        code = FAILED
     except BrokenPipeError:  # who read our output has seen enough: wixhttp routes | head -1
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = FAILED
@@ -47,7 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _show_project_error(error: ProjectError) -> None:
+def _show_project_error(error: ProjectError | BuildError) -> None:
     from .logs import format_exception, masked
 
     if error.__cause__ is not None:
@@ -114,15 +117,15 @@ def serve(context: click.Context, /, gunicorn_options: tuple[str, ...], **flags:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def routes(context: click.Context, as_json: bool) -> None:
-    """List every function: methods, URL, file and line, first line of its docstring."""
-    from .routes import format_routes, list_routes
+    """List every function and endpoint: method, URL, file and line, first line of its docstring."""
+    from .routes import format_routes
     from .secrets import SecretStore, override
     from .site import load_site
 
     config = _config(context)
     with override(SecretStore(config.root, config.mode, config.secrets_file)):  # files may ask at their import
-        found = list_routes(load_site(config))
-    click.echo(format_routes(found, as_json))
+        site = load_site(config)
+    click.echo(format_routes(site, as_json))
 
 
 @cli.command()
@@ -148,6 +151,22 @@ def call(
     status = call_once(_config(context), method, path, query, header, data, verbose)
     if status >= 500:
         context.exit(FAILED)
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def build(context: click.Context, as_json: bool) -> None:
+    """Write the answers of the static endpoints (prerender = True) to the build folder, from where serve sends them."""
+    import contextlib
+
+    from .building import build_site, format_built
+    from .data_commands import _progress
+
+    config = _config(context)
+    with contextlib.redirect_stdout(sys.stderr):  # where files print to standard output
+        built = build_site(config, lambda total: _progress("build", total))
+    click.echo(format_built(built, config.build_dir, as_json))
 
 
 @cli.command()

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, get_type_hints
 
+from .authconfig import AuthConfig
 from .errors import ConfigError
 from .policy import Cors, nearest, parse_bytes, parse_seconds
 from .settings import (
@@ -26,6 +27,8 @@ from .settings import (
     parse_database_url,
     parse_host,
     parse_hosts,
+    parse_lifetime,
+    parse_locales,
     parse_path,
     parse_public_url,
     parse_whole,
@@ -74,6 +77,25 @@ class Config:
     cors: Annotated[
         Cors | None, Rule(Cors.parse, "who else may read: {origins = [...], headers, credentials, max_age}", read_table)
     ] = None
+    auth: Annotated[
+        AuthConfig | None,
+        Rule(AuthConfig.parse, "whose tokens count: {issuer, audience, jwks_url, ...}; none is nobody's", read_table),
+    ] = None
+    pages: Annotated[Path, Rule(parse_path, "folder whose files are endpoints")] = Path("src/pages")
+    pages_prefix: Annotated[str, Rule(parse_base_path, "path in front of the endpoints' routes")] = ""
+    trailing_slash: Annotated[
+        str, Rule(parse_choice("ignore", "always", "never"), "at the end of endpoints' paths: ignore, always or never")
+    ] = "ignore"
+    check_origin: Annotated[
+        bool, Rule(parse_boolean, "whether forms sent to endpoints come from the site's own origin", read_truth)
+    ] = True
+    locales: Annotated[
+        tuple[str, ...], Rule(parse_locales, "languages of the site, such as en-GB; for preferredLocale", read_list)
+    ] = ()
+    session_lifetime: Annotated[
+        float, Rule(parse_lifetime, "seconds that a session lives after its last change", read_number)
+    ] = 1_209_600.0
+    build_dir: Annotated[Path, Rule(parse_path, "folder of what 'wixhttp build' makes")] = Path("dist")
     host: Annotated[str, Rule(parse_host, "address to listen on")] = "0.0.0.0"
     port: Annotated[int, Rule(parse_whole(0, 65535), "port to listen on; 0 is any free one", read_number)] = 8080
     workers: Annotated[int, Rule(parse_whole(1), "processes; one per usable core", read_number)] = field(
@@ -124,7 +146,7 @@ class Config:
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        for key in ("root", "secrets_file", "test_site"):
+        for key in ("root", "secrets_file", "test_site", "pages", "build_dir"):
             path = getattr(self, key)
             if path is not None:
                 object.__setattr__(self, key, (self.root / path).absolute())
@@ -312,8 +334,11 @@ def show_config(config: Config) -> str:
 def _shown(value: object) -> str:
     if isinstance(value, Cors):
         table = {"origins": sorted(value.origins), "headers": value.headers}
-        shown = {**table, "credentials": value.credentials, "max_age": value.max_age}
-        return "{" + ", ".join(f"{key} = {_shown(each)}" for key, each in shown.items() if each is not None) + "}"
+        value = {**table, "credentials": value.credentials, "max_age": value.max_age}
+    elif isinstance(value, AuthConfig):
+        value = value.table()
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_shown(each)}" for key, each in value.items() if each is not None) + "}"
     if value is None:
         return "none"
     text = json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)

@@ -83,7 +83,7 @@ def collections(context: click.Context, as_json: bool) -> None:
     from .data.tree import EVERYTHING
 
     with _opened(context) as (store, schema):
-        there = store.collections()
+        there = _site_collections(store)
         listed: list[dict[str, Any]] = [
             {
                 "name": name,
@@ -102,6 +102,13 @@ def collections(context: click.Context, as_json: bool) -> None:
         items = "not made yet" if each["items"] is None else f"{each['items']} item{'s' * (each['items'] != 1)}"
         indexes = "".join(f"  [{_index_text(index['fields'], index['unique'])}]" for index in each["indexes"])
         click.echo(f"{each['name']}  {items}{indexes}{'' if each['declared'] else '  (not declared)'}")
+
+
+def _site_collections(store: Store) -> dict[str, tuple[Index, ...]]:
+    """The collections that the site's code can reach; sessions are kept beside them."""
+    from .data.schema import COLLECTION_NAME
+
+    return {name: indexes for name, indexes in store.collections().items() if COLLECTION_NAME.fullmatch(name)}
 
 
 def _field_names(index: Index) -> list[str]:
@@ -141,7 +148,7 @@ def export(context: click.Context, names: tuple[str, ...], output: str | None, f
             stream.flush()
             return
         path = Path(output)
-        chosen = names or tuple(store.collections())
+        chosen = names or tuple(_site_collections(store))
         with _progress("export", sum(store.count(name, EVERYTHING) for name in chosen)) as advance:
             if len(names) == 1 and not output.endswith("/") and not path.is_dir():
                 counts = {names[0]: export_file(store, schema, names[0], path, format_, force=force, advance=advance)}

@@ -12,6 +12,7 @@ from typing import Any
 
 from . import logs
 from .app import App, Call
+from .bodies import SpooledBody
 from .encoding import Encoded, Stream, chunk_bytes, close_stream, is_async_stream
 from .errors import HTTPError, WixHTTPError
 from .head import Head
@@ -21,7 +22,7 @@ from .response import Response
 
 logger = logging.getLogger("wixhttp")
 
-ReadBody = Callable[[Call], bytes]
+ReadBody = Callable[[Call], "bytes | SpooledBody"]
 
 END: Any = object()  # what stands behind the last chunk of a stream; a generator may yield None by mistake
 
@@ -65,7 +66,8 @@ def _handle(app: App, call: Call, reraise: bool) -> Response:
         return app.finish(call, value)
     if reraise and not isinstance(error, HTTPError):
         raise error
-    return app.fail(call, error)
+    response = app.fail(call, error)
+    return response if call.again is None else _handle(app, call.again, reraise)
 
 
 def _run(call: Call) -> Outcome:

@@ -60,6 +60,8 @@ def encode(response: Response, method: str) -> Encoded:
     stream: Stream | None = None
     if body.__class__ is dict or body.__class__ is list:
         data, kind = encode_json(body), JSON_TYPE
+    elif body.__class__ is bytes:
+        data, kind = body, BYTES_TYPE
     elif body is None:
         data, kind = b"", ""
     elif isinstance(body, str):
@@ -72,10 +74,15 @@ def encode(response: Response, method: str) -> Encoded:
         data, kind = encode_json(body), JSON_TYPE
     if status == 204 or status == 304:
         return Encoded(status, [field for field in fields if field[0].lower() != "content-type"], b"", _ended(stream))
+    implied = response.implied_type
+    if implied is not None:
+        kind = implied
     if kind and not (fields and _has_type(fields)):
         fields.append(("Content-Type", kind))
     if stream is None:
         fields.append(("Content-Length", str(len(data))))
+    elif response.length is not None:
+        fields.append(("Content-Length", str(response.length)))
     if method == "HEAD":
         return Encoded(status, fields, b"", _ended(stream))
     return Encoded(status, fields, data, stream)

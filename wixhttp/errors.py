@@ -3,10 +3,15 @@
     WixHTTPError
     ├── HTTPError                 becomes a response by itself: knows its status and headers
     │   ├── InvalidJSON           400, also a ValueError
+    │   ├── InvalidForm           400 or 413, also a ValueError: the body of a request is no form, or too much of one
     │   ├── StoreUnavailable      503: the database of collections cannot be reached
     │   └── ... any other through HTTPError(status, detail)
     ├── ProjectError              the project cannot be loaded: exit code 3
     │   └── ConfigError           a setting is wrong, also a ValueError
+    ├── BuildError                a static endpoint cannot be built: exit code 1
+    ├── BodyAlreadyUsed           the body of an endpoint's request was read before, also a RuntimeError
+    ├── Unavailable               a member of an endpoint's context is not there, also a RuntimeError
+    ├── WrongAnswer               what an endpoint returned is no response, also a TypeError
     ├── EncodeError               a value has no form on the wire, also a TypeError
     ├── SecretNotFound            also a LookupError
     └── WixDataError              of a collection: knows its WDE code, and the status that Wix's REST answers would have
@@ -59,12 +64,39 @@ class InvalidJSON(HTTPError, ValueError):
         self.position = position
 
 
+class InvalidForm(HTTPError, ValueError):
+    """The body of a request is no form that can be read. Not caught by the handler, it is answered 400, or 413 where
+    the form has too many parts or too much text."""
+
+    def __init__(self, detail: str, *, status: int = 400, reason: str = "") -> None:
+        super().__init__(status, detail, reason=reason or detail)
+
+
 class ProjectError(WixHTTPError):
     """The project cannot be loaded; commands exit with code 3. A ``__cause__`` is the user's own error."""
 
 
 class ConfigError(ProjectError, ValueError):
     """A setting is unknown, or its value has the wrong type or range. Names the file, the line and the way out."""
+
+
+class BuildError(WixHTTPError):
+    """A static endpoint that cannot be built. Names the file and the entry; a ``__cause__`` is the user's own error."""
+
+
+class BodyAlreadyUsed(WixHTTPError, RuntimeError):
+    """The body of an endpoint's request is read once (Fetch, "body used"); ``clone()`` before reading gives another."""
+
+    def __init__(self) -> None:
+        super().__init__("the body of this request was read before; keep what was read, or read a request.clone()")
+
+
+class Unavailable(WixHTTPError, RuntimeError):
+    """A member of an endpoint's context that is not there: not configured, or unknown while a site is built."""
+
+
+class WrongAnswer(WixHTTPError, TypeError):
+    """What an endpoint or a middleware returned is no response. Names its file, the function and the type."""
 
 
 class EncodeError(WixHTTPError, TypeError):

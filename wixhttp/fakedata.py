@@ -102,11 +102,20 @@ def fake_data(project: str | Path = ".") -> Iterator[FakeData]:
     Raises:
         ProjectError: the declarations are wrong, or the hooks cannot be loaded.
     """
+    with ambient.override(memory_collections(project_config(project))) as collections:
+        yield FakeData(collections)
+
+
+def project_config(project: str | Path) -> Config:
+    """The settings of a project named by its folder or by its ``backend`` folder.
+
+    Raises:
+        ConfigError: there is no such folder, or a setting is wrong.
+    """
     root = Path(project).absolute()
     if root.name == "backend" and not (root / "backend").is_dir():
         root = root.parent
-    with ambient.override(memory_collections(load_config(root))) as collections:
-        yield FakeData(collections)
+    return load_config(root)
 
 
 def memory_collections(config: Config) -> Collections:

@@ -9,14 +9,18 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
-from .errors import ProjectError
+from .errors import ProjectError, WrongAnswer
 from .policy import Policy, policy_of
+from .response import Response
+
+logger = logging.getLogger("wixhttp")
 
 METHODS = {
     "get": "GET",
@@ -28,6 +32,7 @@ METHODS = {
 }
 ANY = "use"  # the prefix of a function that answers every method
 PREFIXES = (*METHODS, ANY)
+EVERY_METHOD = "*"
 
 
 class Function:
@@ -42,13 +47,34 @@ class Function:
         self.name = name
         self.exported_name = f"{prefix}_{name}"
         self.target = target
-        self.is_async = _is_async(target)
+        self.is_async = is_async_callable(target)
         self.policy: Policy = policy_of(target)
-        self.file, self.line = _place(target)
+        self.file, self.line = place_of(target)
         self.summary = (inspect.getdoc(target) or "").partition("\n")[0] if not isinstance(target, type) else ""
         self.call: Callable[[Any], Any] = accepting(
             self.exported_name, target, 1, "an HTTP function takes the request, or nothing"
         )
+
+
+_Handler = TypeVar("_Handler")
+
+
+class Methods(dict[str, _Handler]):
+    """What one name or route answers with, by method; ``"*"`` answers those that have none of their own.
+
+    What a client sends is only ever a key of it.
+    """
+
+    __slots__ = ()
+
+    def resolve(self, method: str) -> _Handler | None:
+        """What answers a method, or ``None``."""
+        return self.get(method) or self.get(EVERY_METHOD)
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """The methods that are answered, sorted; all where one answers every method."""
+        return tuple(sorted({*METHODS.values(), "HEAD"} if EVERY_METHOD in self else self))
 
 
 class FunctionTable:
@@ -57,33 +83,17 @@ class FunctionTable:
     __slots__ = ("_by_name",)
 
     def __init__(self, functions: Iterable[Function] = ()) -> None:
-        self._by_name: dict[str, dict[str, Function]] = {}
+        self._by_name: dict[str, Methods[Function]] = {}
         for function in functions:
-            methods = self._by_name.setdefault(function.name, {})
-            methods["*" if function.prefix == ANY else METHODS[function.prefix]] = function
+            methods = self._by_name.setdefault(function.name, Methods())
+            methods[EVERY_METHOD if function.prefix == ANY else METHODS[function.prefix]] = function
         for methods in self._by_name.values():
             if "GET" in methods:
                 methods["HEAD"] = methods["GET"]
 
-    def resolve(self, name: str, method: str) -> Function | None:
-        """The function for a name and a method, or ``None``. HEAD goes where GET goes."""
-        methods = self._by_name.get(name)
-        if methods is None:
-            return None
-        return methods.get(method) or methods.get("*")
-
-    def methods(self, name: str) -> tuple[str, ...]:
-        """The methods that a name answers, sorted; all where it has a ``use_`` function; none where it is unknown."""
-        methods = self._by_name.get(name)
-        if methods is None:
-            return ()
-        if "*" in methods:
-            return tuple(sorted({*METHODS.values(), "HEAD"}))
-        return tuple(sorted(methods))
-
-    def has(self, name: str, method: str) -> bool:
-        """Whether a name has a function of its own for a method, ``use_`` aside."""
-        return method in self._by_name.get(name, ())
+    def find(self, name: str) -> Methods[Function] | None:
+        """The functions of a name by method, or ``None``. HEAD goes where GET goes."""
+        return self._by_name.get(name)
 
     @property
     def names(self) -> list[str]:
@@ -117,6 +127,28 @@ def functions_of(module: ModuleType) -> FunctionTable:
         if callable(target):
             functions.append(Function(prefix, name, target))
     return FunctionTable(functions)
+
+
+def response_of(name: str, value: Any, *, warns: bool) -> Response:
+    """The response for what an HTTP function returned: a response, or a mapping with a status; it ``warns`` of those.
+
+    Raises:
+        WrongAnswer: it returned anything else.
+        TypeError, ValueError: the mapping has what cannot be sent.
+    """
+    if isinstance(value, Response):
+        return value
+    if isinstance(value, Mapping) and "status" in value:
+        if warns:
+            logger.warning("%s returned a plain mapping; return response(%s) instead", name, dict(value).keys())
+        return Response(value["status"], value.get("body"), value.get("headers"))
+    if inspect.iscoroutine(value):
+        value.close()  # or Python warns that it was never awaited
+    kind = type(value).__name__
+    hint = "add 'return': a handler ends with one of ok(), notFound(), ..."
+    if value is not None:
+        hint = f"write 'return ok(body=...)' around the {kind}"
+    raise WrongAnswer(f"{name} returned {kind}, not a response; {hint}")
 
 
 def exported_names(module: ModuleType) -> list[str]:
@@ -158,9 +190,10 @@ def _target_names(targets: Iterable[ast.AST]) -> Iterator[str]:
                 yield node.id
 
 
-def _is_async(target: Callable[..., Any]) -> bool:
+def is_async_callable(target: Callable[..., Any]) -> bool:
+    """Whether a call of ``target`` gives what is awaited, as far as it tells: through partials and ``__wrapped__``."""
     if isinstance(target, functools.partial):
-        return _is_async(target.func)
+        return is_async_callable(target.func)
     inner = inspect.unwrap(target)
     return inspect.iscoroutinefunction(inner) or (
         not inspect.isroutine(inner)
@@ -178,14 +211,14 @@ def accepting(name: str, target: Callable[..., Any], count: int, rule: str) -> C
         ProjectError: it needs more than ``count``, or some by keyword.
     """
     try:
-        parameters = _parameters(target, count)
+        parameters = parameters_of(target, count)
     except (TypeError, ValueError):  # a callable written in C that does not say
         return target
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     needed = [p.name for p in positional if p.default is p.empty]
     keywords = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
     if len(needed) > count or keywords:
-        file, line = _place(target)
+        file, line = place_of(target)
         raise ProjectError(
             f"{name} ({file}:{line}) needs {len(needed) + len(keywords)} arguments "
             f"({', '.join(needed + keywords)}); {rule}"
@@ -201,17 +234,23 @@ def _call_method(target: object) -> Any:
     return inspect.getattr_static(type(target), "__call__", None)
 
 
-def _parameters(target: Callable[..., Any], count: int) -> list[inspect.Parameter]:
+def parameters_of(target: Callable[..., Any], count: int | None = None) -> list[inspect.Parameter]:
     """What a call of ``target`` takes: a decorator's own parameters, or, where those are just ``*args``, what it wraps
-    takes, and of that at most the first ``count``: a decorator may add the rest."""
+    takes; with ``count`` at most the first so many of that, none by keyword: a decorator may add the rest.
+
+    Raises:
+        TypeError, ValueError: a callable written in C that does not say.
+    """
     parameters = list(inspect.signature(target, follow_wrapped=False).parameters.values())
     inner = getattr(target, "__wrapped__", None)
     if inner is None or not parameters or parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:
         return parameters
-    return [p for p in _parameters(inner, count) if p.kind is not p.KEYWORD_ONLY][:count]
+    if count is None:
+        return parameters_of(inner)
+    return [p for p in parameters_of(inner, count) if p.kind is not p.KEYWORD_ONLY][:count]
 
 
-def _place(target: Callable[..., Any]) -> tuple[str, int]:
+def place_of(target: Callable[..., Any]) -> tuple[str, int]:
     """File and line of a callable, as far as it tells; ("", 0) for one written in C."""
     while isinstance(target, functools.partial):
         target = target.func

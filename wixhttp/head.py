@@ -52,10 +52,12 @@ class Head:
     ``path`` and ``query`` are raw; ``base`` is the raw path of the mount point, without trailing slash.
     ``length`` is the announced size of the body in bytes, 0 for none, or UNKNOWN (chunked) or MALFORMED; of a body that
     was read it becomes the true size. ``request_id`` and ``function`` (as exported, "" for none) are the dispatcher's.
+    ``token_info`` is what `wixhttp.auth` knows of the caller; not set until it is asked.
     """
 
     __slots__ = (
         "base", "client", "function", "host", "length", "method", "path", "port", "query", "request_id", "scheme",
+        "token_info",
     )  # fmt: skip
 
     method: str
@@ -69,6 +71,7 @@ class Head:
     length: int
     request_id: str
     function: str
+    token_info: Any
 
     def header(self, name: str) -> str | None:
         """The value of one header, named in lower case."""

@@ -31,6 +31,8 @@ _MOST_SWALLOWED = 5  # time-outs that a file may catch before the process is end
 _AGAIN = 0.5  # seconds between them: more than the first needs to get out, on a machine that is busy
 _OWN = __name__.partition(".")[0]
 
+_home: Path | None = None  # the first project of this process
+
 
 class ImportTimeout(BaseException):
     """The user's file did not end its import in time. No ``Exception``, so that ``except Exception`` lets it pass."""
@@ -52,8 +54,7 @@ def load_module(root: Path, name: str, file: Path, timeout: float) -> types.Modu
         ProjectError: it cannot be imported; the user's own error is its ``__cause__``.
     """
     importlib.invalidate_caches()
-    if PACKAGE not in sys.modules and sys.path[:1] != [str(root)]:
-        sys.path.insert(0, str(root))
+    _put_on_path(root)
     if _belongs_elsewhere(root):
         name = f"{_isolated(root)}.{name}"
     before = set(sys.modules)
@@ -69,6 +70,39 @@ def load_module(root: Path, name: str, file: Path, timeout: float) -> types.Modu
         raise ProjectError(_explain(file, error, timeout)) from error
 
 
+def load_file(root: Path, file: Path, timeout: float) -> types.ModuleType:
+    """The module of a file below the folder ``root`` whose path need not be made of identifiers, imported once.
+
+    It imports as the modules of the project do, relatively too: its package is its folder.
+
+    Raises:
+        ProjectError: it cannot be imported; the user's own error is its ``__cause__``.
+    """
+    _put_on_path(root)
+    parts = file.relative_to(root).parts if file.is_relative_to(root) else (file.parent.name, file.name)
+    name = ".".join((*parts[:-1], file.name.removesuffix(".py").replace(".", "%2E")))
+    isolated = _isolated(root) if _belongs_elsewhere(root) else None
+    if isolated is not None:
+        name = f"{isolated}.{name}"
+    loaded = sys.modules.get(name)
+    if loaded is not None and getattr(loaded, "__file__", None) == str(file):
+        return loaded
+    loader = SourceFileLoader(name, str(file)) if isolated is None else _finder_of(root).loader(name, str(file))
+    spec = importlib.util.spec_from_file_location(name, file, loader=loader)
+    if spec is None:
+        raise ProjectError(f"{file} cannot be imported: it is no file of Python")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        with _time_limit(timeout):
+            loader.exec_module(module)
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            raise
+        sys.modules.pop(name, None)
+        raise ProjectError(_explain(file, error, timeout)) from error
+    return module
+
+
 def functions_file(root: Path) -> Path:
     """The file of the HTTP functions: ``backend/http_functions.py``, or ``__init__.py`` of the package of that name.
 
@@ -80,6 +114,11 @@ def functions_file(root: Path) -> Path:
         missing = root / PACKAGE / "http_functions.py"
         raise ProjectError(f"there is no {missing}; 'wixhttp init' makes a project, --project names its folder")
     return file
+
+
+def has_functions(root: Path) -> bool:
+    """Whether a project has HTTP functions. Raises as `backend_file`."""
+    return backend_file(root, "http_functions") is not None
 
 
 def backend_file(root: Path, name: str) -> Path | None:
@@ -133,11 +172,20 @@ def _time_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, previous)
 
 
+def _put_on_path(root: Path) -> None:
+    global _home  # noqa: PLW0603  # the import path is the process's, too
+    if PACKAGE not in sys.modules and _home in (None, root) and sys.path[:1] != [str(root)]:
+        sys.path.insert(0, str(root))
+    _home = _home or root
+
+
 def _belongs_elsewhere(root: Path) -> bool:
     """Whether ``import backend`` means another folder: that of a project loaded before, or of a package on the path.
 
     A namespace package has several folders; the first one is where its modules are looked for first.
     """
+    if not (root / PACKAGE).is_dir():
+        return _home != root
     loaded = sys.modules.get(PACKAGE)
     spec = PathFinder.find_spec(PACKAGE) if loaded is None else loaded.__spec__
     folders = list(spec.submodule_search_locations or ()) if spec is not None else []
@@ -149,17 +197,21 @@ def _belongs_elsewhere(root: Path) -> bool:
 
 def _isolated(root: Path) -> str:
     """The name of the package that stands for the folder ``root``, made on first use."""
+    return _finder_of(root).alias
+
+
+def _finder_of(root: Path) -> _Finder:
     finder: _Finder | None
     for finder in sys.meta_path:  # type: ignore[assignment]  # filtered on the next line
         if isinstance(finder, _Finder) and finder.root == root:
-            return finder.alias
+            return finder
     alias = f"wixhttp_site_{sum(isinstance(entry, _Finder) for entry in sys.meta_path) + 1}"
     finder = _Finder(alias, root)
     parent = types.ModuleType(alias, f"The modules of {root}, apart from other projects of this process.")
     parent.__path__ = [str(root)]
     sys.modules[alias] = parent
     sys.meta_path.insert(0, finder)
-    return alias
+    return finder
 
 
 class _Finder:
@@ -177,8 +229,12 @@ class _Finder:
             return None
         spec = PathFinder.find_spec(name, path, target)
         if spec is not None and type(spec.loader) is SourceFileLoader:
-            spec.loader = _Loader(spec.loader.name, spec.loader.path, self.builtins)
+            spec.loader = self.loader(spec.loader.name, spec.loader.path)
         return spec
+
+    def loader(self, name: str, path: str) -> _Loader:
+        """What loads a file of this project."""
+        return _Loader(name, path, self.builtins)
 
     def _import(
         self,

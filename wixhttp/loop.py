@@ -62,15 +62,17 @@ class BackgroundLoop:
         self._pid = 0
         self._thread = 0
 
-    def run(self, start: Callable[[], Any], timeout: float = 0) -> Outcome:
-        """The outcome of ``start()`` on the loop.
+    def run(
+        self, start: Callable[[], Any], timeout: float = 0, loop: asyncio.AbstractEventLoop | None = None
+    ) -> Outcome:
+        """The outcome of ``start()`` on the loop, or on another one that runs in another thread.
 
         Raises:
             TimeoutError: it took longer than ``timeout`` seconds (0: no limit), and is being cancelled.
         """
         import asyncio
 
-        future = asyncio.run_coroutine_threadsafe(outcome(start), self._running_loop())
+        future = asyncio.run_coroutine_threadsafe(outcome(start), loop or self._running_loop())
         try:
             return future.result(timeout or None)
         except concurrent.futures.TimeoutError:

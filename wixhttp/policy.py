@@ -185,12 +185,14 @@ def _cors_origin(value: str, where: str) -> str:
 class Policy:
     """What one function asks for; ``None`` is not said and takes the site's setting.
 
-    ``timeout``: seconds for the handler, 0 is without end. ``max_body``: bytes of the request's body.
+    ``timeout``: seconds for the handler, 0 is without end. ``max_body``: bytes of the request's body. ``is_velo``: an
+    endpoint that is an HTTP function, so that Velo's rules hold for it.
     """
 
     timeout: float | None = None
     max_body: int | None = None
     cors: Cors | None = None
+    is_velo: bool = False
 
 
 def limits(*misplaced: NoReturn, timeout: float | None = None, max_body: int | str | None = None) -> Callable[[F], F]:
@@ -237,6 +239,11 @@ def cors(
 def _note(said: dict[str, Any], function: F) -> F:
     setattr(function, _ATTRIBUTE, replace(policy_of(function), **said))
     return function
+
+
+def copy_policy(source: object, target: object, **said: Any) -> None:
+    """Note on ``target`` what is noted on ``source``, and what is ``said`` besides."""
+    setattr(target, _ATTRIBUTE, replace(policy_of(source), **said))
 
 
 def policy_of(function: object) -> Policy:

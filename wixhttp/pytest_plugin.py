@@ -1,5 +1,5 @@
-"""The fixtures for a user's tests, found by pytest by itself: ``client``, ``fake_request``, ``secrets``,
-``wix_data``.
+"""The fixtures for a user's tests, found by pytest by itself: ``client``, ``fake_request``, ``fake_caller``,
+``secrets``, ``wix_data``.
 
 The project is the folder of ``WIXHTTP_PROJECT``, else the nearest one, from where pytest was called upwards, with a
 ``backend`` folder. It is put on the import path, so that a test
@@ -11,12 +11,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from .auth import TokenInfo
     from .request import Request
     from .testing import FakeData, TestClient
 
@@ -49,6 +51,14 @@ def fake_request_fixture() -> Callable[..., Request]:
     from .testing import fake_request
 
     return fake_request
+
+
+@pytest.fixture(name="fake_caller")
+def fake_caller_fixture() -> Callable[..., AbstractContextManager[TokenInfo]]:
+    """The function ``wixhttp.testing.fake_caller``: ``with fake_caller("MEMBER", "ada"): client.get("orders")``."""
+    from .testing import fake_caller
+
+    return fake_caller
 
 
 @pytest.fixture

@@ -34,6 +34,12 @@ class Response:
 
     __slots__ = ("_headers", "_status", "body")
 
+    implied_type: str | None = None
+    """The Content-Type where no header says it, ``""`` for none; ``None``: the kind of the body says it."""
+
+    length: int | None = None
+    """The size in bytes of a streamed body, where it is known: sent as Content-Length."""
+
     def __init__(self, status: int = 200, body: Any = None, headers: Mapping[str, Any] | None = None) -> None:
         if status.__class__ is int and 200 <= status <= 599:
             self._status = status
@@ -83,20 +89,30 @@ def header_fields(headers: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             LF, NUL or another control character.
     """
     for name, value in headers.items():
-        if not isinstance(name, str) or not name or not _TOKEN.issuperset(name):
-            raise ValueError(f"a header's name is made of letters, digits and !#$%&'*+-.^_`|~, not {name!r}")
+        check_field_name(name)
         if name.lower() in _DROPPED:
             continue
         if isinstance(value, str):
-            yield name, _field_value(name, value)
+            yield name, field_value(name, value)
         elif isinstance(value, list | tuple):
             for item in value:
-                yield name, _field_value(name, item)
+                yield name, field_value(name, item)
         else:
-            yield name, _field_value(name, value)
+            yield name, field_value(name, value)
 
 
-def _field_value(name: str, value: Any) -> str:
+def check_field_name(name: object) -> None:
+    """Raises ValueError for what is no name of a header: a token (RFC 9110, 5.6.2)."""
+    if not isinstance(name, str) or not name or not _TOKEN.issuperset(name):
+        raise ValueError(f"a header's name is made of letters, digits and !#$%&'*+-.^_`|~, not {name!r}")
+
+
+def field_value(name: str, value: Any) -> str:
+    """What is sent for one value of a header.
+
+    Raises:
+        ValueError: it is neither text in Latin-1 nor a number, or holds CR, LF, NUL or another control character.
+    """
     if isinstance(value, str):
         if value.isascii() and value.isprintable():
             return value.strip(" ") if value[:1] == " " or value[-1:] == " " else value

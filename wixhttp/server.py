@@ -135,7 +135,7 @@ class Server(base.Application):  # type: ignore[misc]  # gunicorn has no types f
         # A site without collections is not made a database by being asked for its health.
         ready = Readiness(_ping, lambda: is_used or config.embedded_database.exists())
         app = App(site, access, ready)
-        logger.info("%d functions of %s are served", len(site.functions), config.root)
+        logger.info("%s of %s are served", site.summary, config.root)
         if self.cfg.worker_class_str in WSGI_WORKERS:
             from .wsgi import WSGIApplication
 

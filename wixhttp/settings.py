@@ -18,6 +18,7 @@ else:
 Parser = Callable[[object, str], Any]
 
 _HOST_PATTERN = re.compile(r"(?:\*?\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
+_LOCALE_PATTERN = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
 _PASSWORD = re.compile(r"(://[^/@\s:]*:)\S*@|([?&](?:ssl)?password=)[^&\s\"]*")
 _BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
@@ -141,6 +142,23 @@ def parse_hosts(value: object, name: str) -> tuple[str, ...]:
         if not isinstance(each, str) or not _HOST_PATTERN.fullmatch(each.lower()):
             raise ValueError(f"{name} holds host names without scheme and port, not {each!r}; an empty list allows any")
     return tuple(each.lower() for each in value)
+
+
+def parse_locales(value: object, name: str) -> tuple[str, ...]:
+    """Language tags (BCP 47), as written."""
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f"{name} is a list of languages, not {value!r}; write ['en', 'de-CH']")
+    for each in value:
+        if not isinstance(each, str) or not _LOCALE_PATTERN.fullmatch(each):
+            raise ValueError(f"{name} holds languages such as 'en' or 'de-CH', not {each!r}")
+    return tuple(value)
+
+
+def parse_lifetime(value: object, name: str) -> float:
+    """Seconds, more than none."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= 1e9:
+        return float(value)
+    raise ValueError(f"{name} is a number of seconds above 0 and up to 1e9, not {value!r}; write 86400 for a day")
 
 
 def parse_database_url(value: object, name: str) -> str:

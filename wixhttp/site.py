@@ -4,19 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .config import Config
 from .functions import FunctionTable, functions_of
-from .loader import load_functions_module
+from .loader import has_functions, load_functions_module
+
+if TYPE_CHECKING:  # a site without endpoints does not load them
+    from .endpoints.table import Endpoints
 
 
 @dataclass(frozen=True)
 class Site:
-    """What the dispatcher serves. ``test_functions`` is the table of the test site, or that of the site itself."""
+    """What the dispatcher serves. ``test_functions`` is the table of the test site, or that of the site itself;
+    ``endpoints`` are the files below ``src/pages``, ``None`` where there is no such folder."""
 
     config: Config
     functions: FunctionTable
     test_functions: FunctionTable
+    endpoints: Endpoints | None = None
+
+    @property
+    def summary(self) -> str:
+        """What there is: ``"2 functions"``, ``"2 functions, 3 endpoints"``."""
+        if self.endpoints is None:
+            return f"{len(self.functions)} functions"
+        return f"{len(self.functions)} functions, {len(self.endpoints.routes)} endpoints"
 
 
 def load_site(config: Config) -> Site:
@@ -25,11 +38,23 @@ def load_site(config: Config) -> Site:
     Raises:
         ProjectError: a file cannot be imported, or a function takes what it will not be given.
     """
-    functions = _load_functions(config.root, config)
+    endpoints = _load_endpoints(config)
+    if endpoints is None or has_functions(config.root):
+        functions = _load_functions(config.root, config)
+    else:
+        functions = FunctionTable()
     if config.test_site is None:
-        return Site(config, functions, functions)
-    return Site(config, functions, _load_functions(config.test_site, config))
+        return Site(config, functions, functions, endpoints)
+    return Site(config, functions, _load_functions(config.test_site, config), endpoints)
 
 
 def _load_functions(root: Path, config: Config) -> FunctionTable:
     return functions_of(load_functions_module(root, config.import_timeout))
+
+
+def _load_endpoints(config: Config) -> Endpoints | None:
+    if not config.pages.is_dir() and not (config.pages.parent / "middleware.py").is_file():
+        return None
+    from .endpoints.loading import load_endpoints
+
+    return load_endpoints(config)

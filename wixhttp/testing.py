@@ -1,14 +1,20 @@
 """What a user's tests call: fake requests for single functions, and a client for the whole dispatcher. No sockets.
 
-    from wixhttp.testing import TestClient, fake_data, fake_request
+    from wixhttp.testing import TestClient, call_endpoint, fake_data, fake_request, load_endpoint
 
     assert get_hello(fake_request("/_functions/hello/sub?q=1")).status == 200
     assert TestClient("backend").post("/_functions/orders", json={"id": 1}).json() == {"id": 1}
+    assert TestClient().get("/api/users/1").json() == {"id": "1"}
+    users = load_endpoint("src/pages/api/users/[id].py")
+    assert call_endpoint(users.GET, "/api/users/1").json() == {"id": "1"}
     with fake_data() as wix_data:
         wix_data.seed("books", [{"_id": "emma", "title": "Emma"}])
         assert TestClient("backend").get("books/emma").ok
+    with fake_caller("MEMBER", "ada"):
+        assert TestClient("backend").get("orders").ok
 
-The pytest plugin hands them out as the fixtures ``client``, ``fake_request``, ``secrets`` and ``wix_data``.
+The pytest plugin hands them out as the fixtures ``client``, ``fake_request``, ``fake_context``, ``call_endpoint``,
+``load_endpoint``, ``fake_caller``, ``secrets`` and ``wix_data``.
 """
 
 from __future__ import annotations
@@ -17,148 +23,73 @@ import contextlib
 import json as jsonlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from .app import App, Call
-from .config import Config, load_config
+from .authconfig import SUBJECT_TYPES
+from .callers import VISITOR, TokenInfo, caller_is, settings_are
+from .config import Config
 from .data import ambient
 from .direct import StreamBroken, answer
 from .encoding import Encoded
 from .errors import HTTPError
-from .fakedata import FakeData, fake_data, memory_collections
-from .head import UNKNOWN, Head, Headers, PlainHead
-from .jsontext import encode_json
-from .loader import functions_file
-from .request import AsyncRequest, Request, set_body
+from .fakedata import FakeData, fake_data, memory_collections, project_config
+from .fakerequests import Fields, Files, fake_async_request, fake_head, fake_request
+from .head import UNKNOWN, Head, Headers
 from .secrets import SecretStore, fallback
 from .site import load_site
-from .url import ascii_target, decode, split_target
 
-__all__ = ["Answer", "FakeData", "TestClient", "fake_async_request", "fake_data", "fake_request"]
+if TYPE_CHECKING:  # tests of functions alone do not load the endpoints
+    from .fakecontexts import call_endpoint, fake_async_context, fake_context, load_endpoint
 
-MOUNT = "/_functions"
+__all__ = [
+    "Answer",
+    "FakeData",
+    "TestClient",
+    "call_endpoint",
+    "fake_async_context",
+    "fake_async_request",
+    "fake_caller",
+    "fake_context",
+    "fake_data",
+    "fake_request",
+    "load_endpoint",
+]
 
-_Kind = TypeVar("_Kind", Request, AsyncRequest)
-_Fields = Mapping[str, str] | Iterable[tuple[str, str]]
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import fakecontexts
+
+    return getattr(fakecontexts, name)
 
 
-def fake_request(
-    url: str,
-    method: str = "GET",
-    *,
-    headers: _Fields | None = None,
-    json: Any = None,
-    text: str | None = None,
-    data: bytes | None = None,
-    form: Mapping[str, str] | None = None,
-    ip: str = "127.0.0.1",
-) -> Request:
-    """A request that the dispatcher could have given to a ``def`` handler.
+@contextlib.contextmanager
+def fake_caller(
+    subjectType: str = "MEMBER",  # noqa: N803 - Wix's names
+    subjectId: str | None = "fake-caller",  # noqa: N803
+    **fields: Any,
+) -> Iterator[TokenInfo]:
+    """Let `wixhttp.auth` take every request for one of this caller until the block ends, whatever token it brings.
 
-    ``url`` is a path (``/_functions/hello/sub?q=1``, or just ``hello/sub?q=1``) or a full URL. At most one of ``json``
-    (any value that a response could send), ``text``, ``data`` (bytes) and ``form`` is the body; each sets the
-    Content-Type that a client would, unless ``headers`` has one.
+    Functions that are called without a request have this caller, too. ``fields`` are the other members of a
+    `wixhttp.auth.TokenInfo`, ``active`` (else true) among them.
 
     Raises:
-        TypeError: for more than one body.
-
-    >>> fake_request("/_functions/hello/sub?q=1").path
-    ['sub']
+        ValueError: there is no such type of subject.
+        TypeError: there is no such member.
     """
-    head, body = fake_head(url, method, headers=headers, json=json, text=text, data=data, form=form, ip=ip)
-    return _request(Request, head, body)
-
-
-def fake_async_request(
-    url: str,
-    method: str = "GET",
-    *,
-    headers: _Fields | None = None,
-    json: Any = None,
-    text: str | None = None,
-    data: bytes | None = None,
-    form: Mapping[str, str] | None = None,
-    ip: str = "127.0.0.1",
-) -> AsyncRequest:
-    """A request that the dispatcher could have given to an ``async def`` handler. See ``fake_request``."""
-    head, body = fake_head(url, method, headers=headers, json=json, text=text, data=data, form=form, ip=ip)
-    return _request(AsyncRequest, head, body)
-
-
-def fake_head(
-    url: str,
-    method: str = "GET",
-    *,
-    headers: _Fields | None = None,
-    json: Any = None,
-    text: str | None = None,
-    data: bytes | None = None,
-    form: Mapping[str, str] | None = None,
-    ip: str = "127.0.0.1",
-    base_path: str = "",
-) -> tuple[PlainHead, bytes]:
-    """Head and body of a request, as ``fake_request`` takes it."""
-    body, content_type = _body(json, text, data, form)
-    fields = [(str(name), str(value)) for name, value in _pairs(headers)]
-    given = {name.lower() for name, _ in fields}
-    if content_type and "content-type" not in given:
-        fields.append(("Content-Type", content_type))
-    if body and "content-length" not in given:
-        fields.append(("Content-Length", str(len(body))))
-    scheme, host, target = _split(url, base_path)
-    if "host" not in given:
-        fields.append(("Host", host))
-    host = next(value for name, value in fields if name.lower() == "host")
-    path, query = split_target(target)
-    head = PlainHead(method.upper(), path, query, fields, scheme=scheme, host=host, client=ip, length=len(body))
-    return head, body
-
-
-def _pairs(headers: _Fields | None) -> Iterable[tuple[str, str]]:
-    if headers is None:
-        return ()
-    return headers.items() if isinstance(headers, Mapping) else headers
-
-
-def _split(url: str, base_path: str) -> tuple[str, str, str]:
-    scheme, host, target = "http", "localhost", url
-    if "://" in url.partition("?")[0]:
-        scheme, _, rest = url.partition("://")
-        host, slash, target = rest.partition("/")
-        target = slash + target
-    if not target.startswith("/"):
-        target = f"{base_path}{MOUNT}/{target}"
-    return scheme, host, ascii_target(target.replace(" ", "%20").encode("utf-8", "surrogatepass"))
-
-
-def _body(json: Any, text: str | None, data: bytes | None, form: Mapping[str, str] | None) -> tuple[bytes, str]:
-    given = [
-        name for name, value in (("json", json), ("text", text), ("data", data), ("form", form)) if value is not None
-    ]
-    if len(given) > 1:
-        raise TypeError(f"a request has one body; {' and '.join(given)} are given")
-    if json is not None:
-        return encode_json(json), "application/json"
-    if text is not None:
-        return text.encode(), "text/plain; charset=utf-8"
-    if form is not None:
-        return urlencode(form).encode(), "application/x-www-form-urlencoded"
-    if data is not None and not isinstance(data, bytes | bytearray | memoryview):
-        raise TypeError(f"data is bytes, not {type(data).__name__}; for a str write text=, for a form form=")
-    return bytes(data or b""), ""
-
-
-def _request(kind: type[_Kind], head: PlainHead, body: bytes) -> _Kind:
-    mount = head.path.partition(MOUNT)[0] + MOUNT
-    if head.path.startswith(mount + "-dev/"):
-        mount += "-dev"
-    raw_name, _, rest = head.path[len(mount) :].lstrip("/").partition("/")
-    request = kind(head, "", mount, decode(raw_name), rest)
-    set_body(request, body)
-    return request
+    if subjectType not in SUBJECT_TYPES:
+        raise ValueError(f"{subjectType!r} is no type of subject; known are {', '.join(SUBJECT_TYPES)}")
+    info = replace(VISITOR, **{"active": True, "subjectType": subjectType, "subjectId": subjectId, **fields})
+    with caller_is(info):
+        yield info
 
 
 class Answer:
@@ -216,8 +147,16 @@ class TestClient:
     handler raises through to the test; without it the answer is the 500 that a client would get. ``settings`` are
     settings of ``wixhttp.toml``: ``TestClient(".", max_body=10)``.
 
-    The project's database is never touched: calls on collections reach those of `fake_data`, where the test is in its
-    block, and else collections in memory that last as long as the client.
+    A path that begins with a slash is an endpoint's, or a whole one such as ``/_functions/orders``; any other is a
+    function's. Static endpoints are answered by their code, never from an earlier build; an ``App`` answers as it was
+    made. Redirects are not followed. Requests to endpoints have the ``Origin`` of the site's own pages, as in a
+    browser, unless ``headers`` have another.
+
+    ``cookies`` are kept from answers, and sent with every further request: a dict by name, of values as they are sent.
+    Path, domain and ``Secure`` do not count; one that is deleted or has expired is dropped.
+
+    The project's database is never touched: calls on collections, and sessions, reach those of `fake_data`, where the
+    test is in its block, and else collections in memory that last as long as the client.
 
     Raises:
         ProjectError: the project cannot be loaded.
@@ -227,7 +166,8 @@ class TestClient:
 
     def __init__(self, project: str | Path | App = ".", *, raise_exceptions: bool = True, **settings: Any) -> None:
         self.raise_exceptions = raise_exceptions
-        self.app = project if isinstance(project, App) else App(load_site(project_config(project, **settings)))
+        self.cookies: dict[str, str] = {}
+        self.app = project if isinstance(project, App) else _own_app(replace(project_config(project), **settings))
         config = self.app.config
         self._secrets = SecretStore(config.root, config.mode, config.secrets_file)
         self._collections = memory_collections(config)
@@ -238,28 +178,36 @@ class TestClient:
         url: str,
         *,
         params: Mapping[str, Any] | None = None,
-        headers: _Fields | None = None,
+        headers: Fields | None = None,
         json: Any = None,
         text: str | None = None,
         data: Any = None,
-        form: Mapping[str, str] | None = None,
+        form: Fields | None = None,
+        files: Files | None = None,
+        cookies: Mapping[str, str] | None = None,
         ip: str = "127.0.0.1",
     ) -> Answer:
-        """The answer to a request. ``params`` join the query; ``data`` is bytes, or a form as in ``requests``."""
+        """The answer to a request. ``params`` join the query; ``data`` is bytes, or a form as in ``requests``.
+
+        ``files`` are as in `fake_request`. ``cookies`` are sent with this request only, beside those of the client; a
+        ``Cookie`` of ``headers`` is sent instead of all of them.
+        """
         if params:
             url += ("&" if "?" in url else "?") + urlencode(params, doseq=True)
         if isinstance(data, Mapping):
-            data, form = None, dict(data)
+            data, form = None, data
         elif isinstance(data, str):
             data = data.encode()
         head, body = fake_head(
-            url, method, headers=headers, json=json, text=text, data=data, form=form, ip=ip,
-            base_path=self.app.config.base_path,
+            url, method, headers=_with_cookies(headers, {**self.cookies, **(cookies or {})}), json=json, text=text,
+            data=data, form=form, files=files, ip=ip, config=self.app.config,
         )  # fmt: skip
-        return self.send(head, body)
+        answer = self.send(head, body)
+        _keep_cookies(self.cookies, answer.fields)
+        return answer
 
     def send(self, head: Head, body: bytes) -> Answer:
-        """The answer to a head and the bytes of its body."""
+        """The answer to a head and the bytes of its body. Cookies are neither added nor kept."""
 
         def read(call: Call) -> bytes:
             if len(body) > call.max_body:
@@ -268,7 +216,8 @@ class TestClient:
                 raise HTTPError(400, "The body is not as long as its Content-Length.")
             return body
 
-        with fallback(self._secrets), ambient.fallback(self._collections), self._own_errors():
+        own = settings_are(self.app.config)
+        with own, fallback(self._secrets), ambient.fallback(self._collections), self._own_errors():
             return Answer(answer(self.app, head, read, reraise=self.raise_exceptions), head.path)
 
     @contextlib.contextmanager
@@ -309,11 +258,37 @@ class TestClient:
         return self.request("OPTIONS", url, **options)
 
 
-def project_config(project: str | Path, **settings: Any) -> Config:
-    """The settings of a project named by its folder or by its ``backend`` folder."""
-    root = Path(project).absolute()
-    if root.name == "backend" and not (root / "backend").is_dir():
-        root = root.parent
-    functions_file(root)
-    config = load_config(root)
-    return replace(config, **settings) if settings else config
+def _with_cookies(headers: Fields | None, cookies: Mapping[str, str]) -> list[tuple[str, str]]:
+    fields = list(headers.items() if isinstance(headers, Mapping) else headers or ())
+    if cookies and not any(name.lower() == "cookie" for name, _ in fields):
+        fields.append(("Cookie", "; ".join(f"{name}={value}" for name, value in cookies.items())))
+    return fields
+
+
+def _keep_cookies(kept: dict[str, str], fields: Iterable[tuple[str, str]]) -> None:
+    for field, text in fields:
+        if field.lower() == "set-cookie":
+            pair, *attributes = text.split(";")
+            name, _, value = pair.strip().partition("=")
+            kept[name] = value
+            if _is_over({key.strip().lower(): said for key, _, said in (each.partition("=") for each in attributes)}):
+                del kept[name]
+
+
+def _is_over(attributes: Mapping[str, str]) -> bool:
+    """Whether a cookie is to be deleted (RFC 6265, 5.3): Max-Age wins over Expires; a malformed one is none."""
+    try:
+        return int(attributes["max-age"]) <= 0
+    except (KeyError, ValueError):
+        pass
+    try:
+        return parsedate_to_datetime(attributes["expires"]) <= datetime.now(timezone.utc)
+    except (KeyError, TypeError, ValueError):  # TypeError: a date without a zone
+        return False
+
+
+def _own_app(config: Config) -> App:
+    site = load_site(config)
+    if site.endpoints is not None:
+        site.endpoints.static = None
+    return App(site)

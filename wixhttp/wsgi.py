@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from .app import App, Call
+from .bodies import Arriving, SpooledBody
 from .config import load_config
 from .direct import Chunks, answer
 from .encoding import Fields
@@ -123,7 +124,7 @@ class WSGIApplication:
             access.line(head, status, started, len(encoded.data))
         return (encoded.data,) if encoded.data else ()
 
-    def _read_body(self, call: Call) -> bytes:
+    def _read_body(self, call: Call) -> bytes | SpooledBody:
         """The body, at most ``call.max_body`` bytes of it.
 
         Raises:
@@ -149,18 +150,22 @@ class WSGIApplication:
             if connection is not None:
                 connection.settimeout(patience)
 
-    def _read(self, stream: Any, call: Call, length: int) -> bytes:
-        limit = call.max_body + 1 if length == UNKNOWN else length
-        parts, missing = [], limit
-        while missing and (part := stream.read(min(missing, _READ_SIZE))):
-            parts.append(part)
-            missing -= len(part)
-        if length == UNKNOWN:
-            if not missing:
-                raise self.app.too_large(call)
-        elif missing:
-            raise HTTPError(400, "The body is shorter than its Content-Length.")
-        return b"".join(parts)
+    def _read(self, stream: Any, call: Call, length: int) -> bytes | SpooledBody:
+        missing = call.max_body + 1 if length == UNKNOWN else length
+        arriving = Arriving(spools=call.exchange is not None)
+        try:
+            while missing and (part := stream.read(min(missing, _READ_SIZE))):
+                if arriving.add(part):
+                    arriving.spool()
+                missing -= len(part)
+            if length == UNKNOWN:
+                if not missing:
+                    raise self.app.too_large(call)
+            elif missing:
+                raise HTTPError(400, "The body is shorter than its Content-Length.")
+            return arriving.end()
+        finally:
+            arriving.close()
 
 
 def _add_type(fields: Fields) -> None:

@@ -17,6 +17,7 @@ from .actor import Actor
 from .hooks import Hooks
 from .options import Options, parse_options
 from .patches import Patch
+from .permissions import Identity
 from .query import Aggregate, Query
 from .results import AggregateResult, BulkResult, QueryResult
 from .schema import load_schema
@@ -171,7 +172,8 @@ def current() -> Collections:
     """
     acting = ambient.acting()
     if acting is not None:
-        return acting  # type: ignore[no-any-return]  # `override` of this module is what sets it
+        # Only functions of this module set it.
+        return acting.opened() if acting.__class__ is _Unopened else acting
     made = _default
     return made if isinstance(made, Collections) else _opened()
 
@@ -183,6 +185,33 @@ def _opened() -> Collections:
             made = open_collections(config_to_open()) if made is None else made()
             set_default(made)
         return made
+
+
+class _Unopened:
+    """The collections of the process for an identity, opened when one is called."""
+
+    depth = 0
+
+    def __init__(self, identity: Identity) -> None:
+        self.identity = identity
+
+    def acting_as(self, identity: Identity) -> _Unopened:
+        """The same for another identity."""
+        return _Unopened(identity)
+
+    def opened(self) -> Collections:
+        """The collections. Raises as `current`."""
+        made = _default
+        return (made if isinstance(made, Collections) else _opened()).acting_as(self.identity)
+
+
+def act_as_member(user_id: str) -> AbstractContextManager[object]:
+    """Let calls without an object be those of a member, in this context and its tasks, until the block ends.
+
+    What is elevated stays so. Nothing is opened before the first call.
+    """
+    acting = ambient.acting() or _Unopened(Identity())
+    return ambient.override(acting.acting_as(Identity(user_id, "siteMember", acting.identity.is_elevated)))
 
 
 def override(collections: Collections) -> AbstractContextManager[Collections]:

@@ -1,0 +1,28 @@
+"""What runs in front of every handler below ``src/pages``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from wixhttp.endpoints import Context, Response, sequence
+from wixhttp.errors import WixDataError
+
+
+def timing(context: Context, next: Callable[[], Response]) -> Response:
+    """Say in a header how long the answer took; a browser shows it beside the request."""
+    started = time.perf_counter()
+    response = next()
+    response.headers.append("Server-Timing", f"handler;dur={1000 * (time.perf_counter() - started):.1f}")
+    return response
+
+
+def refusals(context: Context, next: Callable[[], Response]) -> Response:
+    """What a collection refuses is an answer with Wix's status, so that no handler has to catch it."""
+    try:
+        return next()
+    except WixDataError as error:
+        return Response.json({"error": error}, status=error.status)
+
+
+onRequest = sequence(timing, refusals)

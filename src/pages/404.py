@@ -1,0 +1,10 @@
+"""What answers where no file of ``src/pages`` does. Its status is 404 without being told."""
+
+from __future__ import annotations
+
+from wixhttp.endpoints import URL, Response
+
+
+def GET(url: URL) -> Response:
+    """A neutral sentence, as JSON."""
+    return Response.json({"error": f"there is nothing at {url.pathname}"})

@@ -1,0 +1,668 @@
+"""What endpoints do, through each door: methods, context, cookies, redirects, rewrites, middleware, pages for errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from tests.doors import Reply, Served
+
+Serve = Callable[..., Served]
+
+JSON = ("Content-Type", "application/json")
+ORIGIN = ("Origin", "http://localhost")
+
+
+def page(source: str) -> str:
+    """The text of an endpoint's file, with the names of wixhttp.endpoints."""
+    return "from wixhttp.endpoints import *\n" + dedent(source)
+
+
+def one(serve: Serve, source: str, **settings: Any) -> Served:
+    """A site of one endpoint, ``/x``."""
+    return serve({"src/pages/x.py": page(source)}, **settings)
+
+
+# --- methods ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
+@pytest.mark.parametrize("kind", ["def", "async def"])
+def test_each_method_has_its_handler(serve: Serve, method: str, kind: str) -> None:
+    served = one(serve, "\n".join(f"{kind} {m}(request): return Response({m!r} + request.method)" for m in
+                                  ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")))  # fmt: skip
+    assert served("/x", method, JSON).text == method * 2
+
+
+@pytest.mark.parametrize(
+    ("handlers", "method", "answers"),
+    [
+        ("GET ALL", "GET", "GET"),
+        ("GET ALL", "POST", "ALL"),
+        ("GET ALL", "BREW", "ALL"),
+        ("ALL", "OPTIONS", "ALL"),
+        ("GET", "HEAD", "GET"),
+        ("GET ALL", "HEAD", "ALL"),
+        ("GET ALL HEAD", "HEAD", "HEAD"),
+    ],
+)
+def test_own_method_then_all_then_get_for_head(serve: Serve, handlers: str, method: str, answers: str) -> None:
+    served = one(serve, "\n".join(
+        f"def {name}(): return Response({name!r}, headers={{'X-By': {name!r}}})" for name in handlers.split()
+    ))  # fmt: skip
+    reply = served("/x", method, JSON)
+    assert (reply.status, reply.header("X-By")) == (200, answers)
+    assert reply.text == ("" if method == "HEAD" else answers)
+
+
+def test_a_method_that_nobody_handles_is_405_with_allow(serve: Serve) -> None:
+    served = one(serve, "def GET(): return Response('x')\ndef POST(): return Response('x')")
+    reply = served("/x", "PUT", JSON)
+    assert (reply.status, reply.header("Allow"), reply.problem["status"]) == (405, "GET, HEAD, POST", 405)
+    assert served("/x", "ALL", JSON).status == 405
+    assert served("/x", "*", JSON).status == 405
+    assert served("/x", "__class__", JSON).status == 405
+
+
+def test_what_an_import_binds_and_lower_case_names_are_no_handlers(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = serve(
+        {
+            "lib.py": page("def POST(): return Response('never')"),
+            "src/pages/x.py": page("from lib import POST\ndef GET(): return Response('x')\ndef put(): ..."),
+        }
+    )
+    assert [served("/x", method, JSON).status for method in ("GET", "POST", "PUT")] == [200, 405, 405]
+    assert "put is not served" in caplog.text
+
+
+# --- what a handler is given -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["def", "async def"])
+@pytest.mark.parametrize(
+    ("signature", "expression"),
+    [
+        ("context", "[context.params['id'], context.url.pathname]"),
+        ("anything", "[anything.params['id'], anything.url.pathname]"),
+        ("params, url", "[params['id'], url.pathname]"),
+        ("*, url, params", "[params['id'], url.pathname]"),
+        ("params, *, url", "[params['id'], url.pathname]"),
+        ("url, params, request, cookies, redirect, locals", "[params['id'], url.pathname]"),
+    ],
+)
+def test_the_context_or_its_members_by_name(serve: Serve, kind: str, signature: str, expression: str) -> None:
+    served = serve({"src/pages/u/[id].py": page(f"{kind} GET({signature}): return Response.json({expression})")})
+    assert served("/u/7").json() == ["7", "/u/7"]
+
+
+def test_a_decorator_hands_members_on(serve: Serve) -> None:
+    served = one(
+        serve,
+        """
+        import functools
+        def plain(function):
+            return lambda *a, **k: function(*a, **k)
+        def named(function):
+            @functools.wraps(function)
+            def run(*a, **k): return function(*a, **k)
+            return run
+        @named
+        def GET(url, request): return Response(url.pathname + request.method)
+        @plain
+        def POST(context): return Response(context.url.pathname + context.request.method)
+        """,
+    )
+    assert [served("/x", method, JSON).text for method in ("GET", "POST")] == ["/xGET", "/xPOST"]
+
+
+def test_the_members_of_a_context(serve: Serve) -> None:
+    served = serve(
+        {"src/pages/[lang]-[v]/[...rest].py": page("""
+            def GET(context):
+                c, u = context, context.url
+                return Response.json({
+                    "params": c.params, "pattern": c.routePattern, "ip": c.clientAddress, "props": c.props,
+                    "static": c.isPrerendered, "locale": c.preferredLocale, "site": c.site.href, "href": u.href,
+                    "host": u.host, "port": u.port, "search": u.search, "q": u.searchParams.getAll("q"),
+                    "none": u.searchParams.get("none"), "pairs": list(u.searchParams), "path": u.pathname,
+                    "same": c.request is c.request, "method": c.request.method, "agent": c.request.headers.get("X-A"),
+                    "url": c.request.url,
+                })
+            """)},
+        public_url="https://www.example.com", locales=["en", "de-CH"],
+    )  # fmt: skip
+    reply = served(
+        "/en-2/a/caf%C3%A9%20b?q=1&q=2", "GET", ("x-a", "me"), ("Accept-Language", "fr, de-CH;q=0.8, en;q=0.5")
+    )
+    assert reply.json() == {
+        "params": {"lang": "en", "v": "2", "rest": "a/café b"}, "pattern": "/[lang]-[v]/[...rest]", "ip": "127.0.0.1",
+        "props": {}, "static": False, "locale": "de-CH", "site": "https://www.example.com/",
+        "href": "https://www.example.com/en-2/a/caf%C3%A9%20b?q=1&q=2", "host": "www.example.com", "port": "",
+        "search": "?q=1&q=2", "q": ["1", "2"], "none": None, "pairs": [["q", "1"], ["q", "2"]],
+        "path": "/en-2/a/café b", "same": True, "method": "GET", "agent": "me",
+        "url": "https://www.example.com/en-2/a/caf%C3%A9%20b?q=1&q=2",
+    }  # fmt: skip
+    assert served("/en-2").json()["params"]["rest"] is None
+
+
+@pytest.mark.parametrize(
+    ("member", "words"),
+    [("site", "set public_url"), ("preferredLocale", "set locales")],
+)
+def test_what_is_not_available_raises_when_it_is_read(
+    serve: Serve, member: str, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = one(serve, f"def GET(context): return Response('unread')\ndef POST({member}): return Response('read')")
+    assert served("/x").text == "unread"
+    assert served("/x", "POST", JSON).status == 500
+    assert f"context.{member} is not available in src/pages/x.py: {words}" in caplog.text
+
+
+def test_locals_and_params_cannot_be_replaced(serve: Serve) -> None:
+    served = one(
+        serve,
+        """
+        def GET(context):
+            context.locals.user = "Ada"
+            try:
+                context.locals = {}
+            except AttributeError:
+                return Response(context.locals["user"])
+        """,
+    )
+    assert served("/x").text == "Ada"
+
+
+@pytest.mark.parametrize("returned", ["None", "'text'", "{'a': 1}", "3", "Response", "object()"])
+@pytest.mark.parametrize("kind", ["def", "async def"])
+def test_anything_but_a_response_is_a_500_that_names_it(
+    serve: Serve, kind: str, returned: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    reply = one(serve, f"{kind} GET(): return {returned}")("/x")
+    assert reply.problem["status"] == 500
+    assert "GET of src/pages/x.py returned" in caplog.text
+
+
+# --- bodies ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "wait"), [("def", ""), ("async def", "await ")])
+def test_bodies_are_read_once(serve: Serve, kind: str, wait: str) -> None:
+    served = one(
+        serve,
+        f"""
+        from wixhttp.errors import BodyAlreadyUsed
+        {kind} POST(request):
+            other = request.clone()
+            first = {wait}request.json()
+            try:
+                {wait}request.text()
+            except BodyAlreadyUsed as error:
+                return Response.json([first, {wait}other.text(), request.bodyUsed])
+        """,
+    )
+    assert served("/x", "POST", JSON, body=b'{"a": 1}').json() == [{"a": 1}, '{"a": 1}', True]
+
+
+@pytest.mark.parametrize(("kind", "wait"), [("def", ""), ("async def", "await ")])
+def test_what_is_not_json_is_400(serve: Serve, kind: str, wait: str) -> None:
+    served = one(serve, f"{kind} POST(request): return Response.json({wait}request.json())")
+    assert served("/x", "POST", JSON, body=b"{").problem["status"] == 400
+    assert served("/x", "POST", JSON).problem["status"] == 400
+
+
+@pytest.mark.parametrize(("kind", "wait"), [("def", ""), ("async def", "await ")])
+def test_forms(serve: Serve, kind: str, wait: str) -> None:
+    served = one(
+        serve,
+        f"""
+        {kind} POST(request):
+            form = {wait}request.formData()
+            rows = []
+            for name, value in form:
+                rows.append([name, value if isinstance(value, str) else [value.name, value.type, value.size]])
+            return Response.json(rows)
+        """,
+    )
+    kind_header = ("Content-Type", "multipart/form-data; boundary=xx")
+    body = (
+        b'--xx\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--xx\r\nContent-Disposition: form-data; '
+        b'name="f"; filename="../../etc/passwd"\r\nContent-Type: text/x\r\n\r\nhello\r\n--xx\r\n'
+        b'Content-Disposition: form-data; name="a"\r\n\r\n2\r\n--xx--\r\n'
+    )
+    assert served("/x", "POST", kind_header, ORIGIN, body=body).json() == [
+        ["a", "1"], ["f", ["passwd", "text/x", 5]], ["a", "2"],
+    ]  # fmt: skip
+    urlencoded = ("Content-Type", "application/x-www-form-urlencoded")
+    assert served("/x", "POST", urlencoded, ORIGIN, body=b"b=1+2&a=%C3%A4&b=3").json() == [
+        ["b", "1 2"], ["a", "ä"], ["b", "3"],
+    ]  # fmt: skip
+    for broken in (b"--xx\r\n", body[:-4], b"", b"--yy--"):
+        assert served("/x", "POST", kind_header, ORIGIN, body=broken).problem["status"] == 400
+    assert served("/x", "POST", ("Content-Type", "multipart/form-data"), ORIGIN, body=body).problem["status"] == 400
+    many = b"".join(b'--xx\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n' for _ in range(10_000)) + b"--xx--"
+    assert served("/x", "POST", kind_header, ORIGIN, body=many).status in (400, 413)
+
+
+@pytest.mark.parametrize(("kind", "wait"), [("def", ""), ("async def", "await ")])
+def test_a_long_body_is_spooled_and_read_whole(serve: Serve, kind: str, wait: str) -> None:
+    served = one(
+        serve,
+        f"""
+        from wixhttp import limits
+        @limits(max_body="5MB")
+        {kind} POST(request):
+            copy = request.clone()
+            data = {wait}request.bytes()
+            return Response.json([len(data), data == b"x" * len(data), data == {wait}copy.bytes()])
+        """,
+    )
+    kind_header = ("Content-Type", "application/octet-stream")
+    for chunked in (False, True):
+        reply = served("/x", "POST", kind_header, body=b"x" * 3_000_000, chunked=chunked)
+        assert reply.json() == [3_000_000, True, True]
+        assert served("/x", "POST", kind_header, body=b"x" * 5_300_000, chunked=chunked).problem["status"] == 413
+
+
+# --- cookies, redirects, rewrites ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["def", "async def"])
+@pytest.mark.parametrize("how", ["Response('x', headers={'Set-Cookie': 'own=1'})", "redirect('/y')", "None"])
+def test_cookies_go_with_every_answer(serve: Serve, kind: str, how: str) -> None:
+    served = one(
+        serve,
+        f"""
+        from wixhttp import HTTPError
+        {kind} GET(cookies, redirect):
+            seen = cookies.get("seen")
+            cookies.set("a", seen.value if seen else "b;c", path="/", httpOnly=True)
+            cookies.delete("old")
+            if {how} is None:
+                raise HTTPError(418, "no")
+            return {how}
+        """,
+    )
+    reply = served("/x", "GET", ("Cookie", "seen=%3Bx"))
+    cookies = reply.all("Set-Cookie")
+    assert cookies[-2] == "a=%3Bx; Path=/; HttpOnly"
+    assert cookies[-1].startswith("old=")
+    assert ("own=1" in cookies) == ("own" in how)
+    assert cookies[0] == "own=1" or "own" not in how
+    if "redirect" in how:
+        assert (reply.status, reply.header("Location")) == (302, "/y")
+
+
+@pytest.mark.parametrize("target", ["//evil.example", "/\\evil.example", "\\\\evil", "/x\r\nSet-Cookie: a=b", ""])
+def test_redirects_do_not_leave_the_site_unsaid(serve: Serve, target: str) -> None:
+    reply = one(serve, f"def GET(redirect): return redirect({target!r})")("/x")
+    assert (reply.status, reply.all("Location")) == (500, [])
+
+
+REWRITES = {
+    "src/pages/a.py": page("def GET(rewrite, locals, cookies):\n locals.by = 'a'; cookies.set('a', '1')\n return rewrite('/b/7?q=2')"),
+    "src/pages/aa.py": page("async def GET(rewrite, locals, cookies):\n locals.by = 'aa'; cookies.set('a', '1')\n return await rewrite('/b/7?q=2')"),
+    "src/pages/ab.py": page("async def GET(rewrite, locals, cookies):\n locals.by = 'ab'; cookies.set('a', '1')\n return await rewrite('/c/7?q=2')"),
+    "src/pages/ac.py": page("def GET(rewrite, locals, cookies):\n locals.by = 'ac'; cookies.set('a', '1')\n return rewrite('/c/7?q=2')"),
+    "src/pages/b/[id].py": page("def GET(params, url, locals): return Response(f\"{params['id']} {url.href} {locals.by}\")"),
+    "src/pages/c/[id].py": page("async def GET(params, url, locals): return Response(f\"{params['id']} {url.href} {locals.by}\")"),
+    "src/pages/loop.py": page("def GET(rewrite): return rewrite('/loop')"),
+    "src/pages/aloop.py": page("async def GET(rewrite): return await rewrite('/aloop')"),
+    "src/pages/away.py": page("def GET(rewrite): return rewrite('https://example.org/x')"),
+    "src/pages/none.py": page("def GET(rewrite): return rewrite('/nowhere')"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("middleware", ["", "def onRequest(c, next): return next()", "async def onRequest(c, next): return await next()"])  # fmt: skip
+def test_rewrites(serve: Serve, middleware: str) -> None:
+    files = {**REWRITES, **({"src/middleware.py": middleware} if middleware else {})}
+    served = serve(files)
+    for name, other in (("a", "b"), ("aa", "b"), ("ab", "c"), ("ac", "c")):
+        reply = served(f"/{name}?z=1")
+        assert reply.text == f"7 http://localhost/{other}/7?q=2 {name}"
+        assert reply.header("Set-Cookie") == "a=1"
+    assert served("/loop").problem["status"] == 508
+    assert served("/aloop").problem["status"] == 508
+    assert served("/away").status == 500
+    assert served("/none").problem["status"] == 404
+
+
+# --- middleware ------------------------------------------------------------------------------------------------------
+
+SYNC = """
+def onRequest(context, next):
+    context.locals.trail = ["m"]
+    response = next()
+    response.headers["X-Trail"] = " ".join(context.locals.trail)
+    response.headers["X-Status"] = str(response.status)
+    return response
+"""
+ASYNC = SYNC.replace("def", "async def").replace("next()", "await next()")
+HANDLERS = {
+    "src/pages/s.py": page("def GET(locals):\n locals.trail.append('s'); return Response('s')"),
+    "src/pages/a.py": page("async def GET(locals):\n locals.trail.append('a'); return Response('a')"),
+    "src/pages/e.py": page("from wixhttp import HTTPError\ndef GET(): raise HTTPError(409, 'taken')"),
+    "src/pages/ae.py": page("from wixhttp import HTTPError\nasync def GET(): raise HTTPError(409, 'taken')"),
+    "src/pages/f.py": page("def GET(): raise RuntimeError('secret')"),
+}
+
+
+@pytest.mark.parametrize("middleware", [SYNC, ASYNC])
+def test_middleware_around_both_kinds_of_handlers(serve: Serve, middleware: str) -> None:
+    served = serve({**HANDLERS, "src/middleware.py": middleware})
+    for name in ("s", "a"):
+        reply = served(f"/{name}")
+        assert (reply.text, reply.header("X-Trail")) == (name, f"m {name}")
+    for name, status in (("e", 409), ("ae", 409), ("nowhere", 404)):
+        reply = served(f"/{name}")
+        assert (reply.status, reply.header("X-Status"), reply.problem["status"]) == (status, str(status), status)
+    assert served("/f").status == 500
+    reply = served("/s", "PUT", JSON)
+    assert (reply.status, reply.header("Allow"), reply.header("X-Trail")) == (405, "GET, HEAD", "m")
+
+
+@pytest.mark.parametrize("kind", ["def", "async def"])
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("return None", "returned nothing and never called next()"),
+        ("return 'text'", "returned str, not a Response"),
+        ("return {}", "returned dict, not a Response"),
+        ("WAITnext(); WAITnext()", "next() is called once"),
+    ],
+)
+def test_what_middleware_does_wrong_is_said(
+    serve: Serve, kind: str, body: str, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = body.replace("WAIT", "await " if "async" in kind else "")
+    served = serve(
+        {
+            **HANDLERS,
+            "src/middleware.py": f"{kind} onRequest(context, next):\n    context.locals.trail = []\n    {body}",
+        }
+    )
+    assert served("/s").problem["status"] == 500
+    assert words in caplog.text
+
+
+def test_middleware_that_returns_nothing_after_next_passes_its_response_on(serve: Serve) -> None:
+    served = serve({**HANDLERS, "src/middleware.py": "def onRequest(c, next):\n c.locals.trail = []\n next().headers['X-A'] = '1'"})  # fmt: skip
+    assert served("/s").header("X-A") == "1"
+
+
+def test_middleware_answers_itself_and_replaces(serve: Serve) -> None:
+    served = serve(
+        {
+            **HANDLERS,
+            "src/middleware.py": page("""
+            def onRequest(context, next):
+                context.locals.trail = []
+                if context.url.pathname.startswith("/admin"):
+                    return context.redirect("/login")
+                response = next()
+                return Response(response.text().upper(), headers=response.headers)
+            """),
+        }
+    )
+    assert served("/s").text == "S"
+    assert served("/%61dmin/x").header("Location") == "/login"
+    assert served("/x/../admin").header("Location") == "/login"
+
+
+@pytest.mark.parametrize("kinds", ["ss", "aa", "sa", "as", "sas", "asa"])
+def test_sequence(serve: Serve, kinds: str) -> None:
+    parts = []
+    for number, kind in enumerate(kinds):
+        wait, word = ("await ", "async def") if kind == "a" else ("", "def")
+        parts.append(dedent(f"""
+            {word} m{number}(context, next):
+                context.locals.trail = [*context.locals.get("trail", []), "{number}"]
+                response = {wait}next()
+                response.headers.append("X-Back", "{number}")
+                return response
+        """))  # fmt: skip
+    names = ", ".join(f"m{number}" for number in range(len(kinds)))
+    files = {**HANDLERS, "src/middleware.py": page("\n".join(parts) + f"\nonRequest = sequence({names})\n")}
+    served = serve(files)
+    for name in ("s", "a"):
+        reply = served(f"/{name}")
+        assert reply.text == name
+        assert reply.header("X-Back") == ", ".join(str(number) for number in reversed(range(len(kinds))))
+
+
+# --- forms from elsewhere --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "origin", "status"),
+    [
+        ("GET", None, None, 200),
+        ("HEAD", "text/plain", None, 200),
+        ("OPTIONS", None, None, 200),
+        ("POST", "application/json", None, 200),
+        ("POST", "application/json", "https://evil.example", 200),
+        ("POST", "application/x-www-form-urlencoded", None, 403),
+        ("POST", "application/x-www-form-urlencoded", "https://evil.example", 403),
+        ("POST", "application/x-www-form-urlencoded", "http://localhost", 200),
+        ("POST", "multipart/form-data; boundary=x", "null", 403),
+        ("POST", "TEXT/PLAIN;charset=utf-8", "http://localhost:81", 403),
+        ("POST", "text/plain", "http://localhost", 200),
+        ("POST", "", None, 403),
+        ("DELETE", None, None, 403),
+        ("DELETE", None, "http://localhost", 200),
+        ("PUT", None, "https://localhost", 403),
+    ],
+)
+def test_check_origin(serve: Serve, method: str, kind: str | None, origin: str | None, status: int) -> None:
+    called = "called = []\ndef onRequest(c, next):\n c.locals.n = called.append(1); return next()"
+    served = serve({"src/pages/x.py": page("def ALL(): return Response('x')"), "src/middleware.py": called})
+    headers = [("X-Forwarded-Host", "evil.example"), ("X-Forwarded-Proto", "https")]
+    headers += [] if kind is None else [("Content-Type", kind)]
+    headers += [] if origin is None else [("Origin", origin)]
+    assert served("/x", method, *headers).status == status
+
+
+def test_check_origin_is_a_setting_and_knows_the_public_url(serve: Serve) -> None:
+    form = ("Content-Type", "application/x-www-form-urlencoded")
+    files = {"src/pages/x.py": page("def POST(): return Response('x')")}
+    assert serve(files, check_origin=False)("/x", "POST", form).status == 200
+    served = serve(files, public_url="https://www.example.com")
+    assert served("/x", "POST", form, ORIGIN).status == 403
+    assert served("/x", "POST", form, ("Origin", "https://www.example.com")).status == 200
+
+
+# --- pages for errors ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["def", "async def"])
+@pytest.mark.parametrize("middleware", ["", SYNC, ASYNC])
+def test_the_pages_for_errors(serve: Serve, kind: str, middleware: str, caplog: pytest.LogCaptureFixture) -> None:
+    files = {
+        **HANDLERS,
+        "src/pages/af.py": page("async def GET(): raise RuntimeError('secret')"),
+        "src/pages/w.py": page("def GET(): return 'wrong'"),
+        "src/pages/own.py": page("def GET(): return Response('mine', 404)"),
+        "src/pages/404.py": page(f"{kind} GET(url, routePattern): return Response(f'no {{url.pathname}} {{routePattern}}')"),
+        "src/pages/500.py": page(f"{kind} GET(props): return Response(type(props['error']).__name__)"),
+        **({"src/middleware.py": middleware} if middleware else {}),
+    }  # fmt: skip
+    served = serve(files)
+    for method in ("GET", "POST", "HEAD"):
+        reply = served("/nowhere", method, JSON)
+        assert (reply.status, reply.text) == (404, "" if method == "HEAD" else "no /nowhere /404")
+    assert served("/404").text == "no /404 /404"
+    for name, error in (("f", "RuntimeError"), ("af", "RuntimeError"), ("w", "WrongAnswer")):
+        reply = served(f"/{name}")
+        assert (reply.status, reply.text) == (500, error)
+    assert (served("/own").status, served("/own").text) == (404, "mine")
+    assert "RuntimeError: secret" in caplog.text
+    assert served("/_functions/none").problem["status"] == 404
+
+
+def test_a_500_page_that_fails_itself_is_the_runtimes_500(serve: Serve) -> None:
+    served = serve({**HANDLERS, "src/pages/500.py": page("def GET(): raise ValueError('again')")})
+    assert served("/f").problem["status"] == 500
+
+
+# --- paths -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "target", "method", "status", "location"),
+    [
+        ("always", "/x", "GET", 301, "/x/"),
+        ("always", "/x?q=1", "GET", 301, "/x/?q=1"),
+        ("always", "/x", "POST", 308, "/x/"),
+        ("always", "/x", "HEAD", 308, "/x/"),
+        ("always", "/x/", "GET", 200, None),
+        ("always", "/", "GET", 404, None),
+        ("always", "/a.json", "GET", 404, None),
+        ("always", "//evil.example", "GET", 404, None),
+        ("always", "/_x", "GET", 404, None),
+        ("never", "/x/", "GET", 301, "/x"),
+        ("never", "/x/?", "GET", 301, "/x"),
+        ("never", "/x", "GET", 200, None),
+        ("never", "//evil.example/", "GET", 404, None),
+        ("never", "/%2F%2Fevil.example/", "GET", 301, "/%2F%2Fevil.example"),
+        ("never", "/%5Cevil.example/", "GET", 301, "/evil.example"),
+        ("never", "/%0d%0aSet-Cookie:a=b/", "GET", 301, "/%0D%0ASet-Cookie:a=b"),
+        ("ignore", "/x/", "GET", 200, None),
+    ],
+)
+def test_trailing_slashes(serve: Serve, rule: str, target: str, method: str, status: int, location: str | None) -> None:
+    served = one(serve, "def ALL(): return Response('x')", trailing_slash=rule)
+    reply = served(target, method, JSON)
+    assert (reply.status, reply.header("Location")) == (status, location)
+
+
+@pytest.mark.parametrize("target", ["/%", "/%zz", "/%ff", "/%c3", "/" + "%25" * 1 + "25" * 12 + "41"])
+def test_a_path_that_cannot_be_decoded_is_400(serve: Serve, target: str) -> None:
+    served = serve({"src/pages/[...x].py": page("def GET(): return Response('x')")})
+    assert served(target).problem["status"] == 400
+
+
+def test_prefix_and_base_path(serve: Serve) -> None:
+    files = {
+        "backend/http_functions.py": "from wixhttp import ok\ndef get_f(): return ok('f')",
+        "src/pages/x/[id].py": page("def GET(url, params, routePattern): return Response.json([url.pathname, params['id'], routePattern])"),
+        "src/pages/index.py": page("def GET(): return Response('root')"),
+    }  # fmt: skip
+    served = serve(files, base_path="/mysite", pages_prefix="/v1")
+    assert served("/mysite/v1/x/1").json() == ["/mysite/v1/x/1", "1", "/x/[id]"]
+    assert (served("/mysite/v1").text, served("/mysite/v1/").text) == ("root", "root")
+    assert [served(path).status for path in ("/x/1", "/mysite/x/1", "/mysite/v1x/1", "/v1/x/1")] == [404] * 4
+    assert served("/mysite/_functions/f").text == "f"
+
+
+def test_functions_and_endpoints_side_by_side(serve: Serve) -> None:
+    served = serve(
+        {
+            "backend/http_functions.py": "from wixhttp import ok\ndef get_x(request): return ok(request.url)",
+            "backend/words.py": "HELLO = 'hello'",
+            "src/pages/api/_shared.py": "HELP = 'help'",
+            "src/pages/api/x.py": page("from backend.words import HELLO\nfrom ._shared import HELP\ndef GET(): return Response(HELLO + HELP)"),
+            "src/pages/_functions/x.py": page("def GET(): return Response('never')"),
+        }
+    )  # fmt: skip
+    assert served("/_functions/x").text == "http://localhost/_functions/x"
+    assert served("/api/x").text == "hellohelp"
+    assert served("/api/_shared").status == 404
+
+
+def test_cors_and_limits_are_the_functions(serve: Serve) -> None:
+    served = one(
+        serve,
+        """
+        from wixhttp import cors, limits
+        @cors(origins=["https://app.example.com"])
+        @limits(max_body=3)
+        def POST(request): return Response(request.text())
+        """,
+    )
+    origin = ("Origin", "https://app.example.com")
+    preflight = served("/x", "OPTIONS", origin, ("Access-Control-Request-Method", "POST"))
+    assert (preflight.status, preflight.header("Access-Control-Allow-Methods")) == (204, "OPTIONS, POST")
+    assert served("/x", "POST", JSON, origin, body=b"abc").header("Access-Control-Allow-Origin") == origin[1]
+    assert served("/x", "POST", JSON, body=b"abcd").problem["status"] == 413
+
+
+def test_streams(serve: Serve) -> None:
+    served = one(
+        serve,
+        """
+        def GET(): return Response(iter(["a", b"b"]), headers={"Content-Type": "text/csv"})
+        async def POST():
+            async def rows():
+                yield "a"
+                yield b"b"
+            return Response(rows())
+        """,
+    )
+    assert served("/x").content == served("/x", "POST", JSON).content == b"ab"
+
+
+def test_a_time_out_is_504(serve: Serve) -> None:
+    if (served := one(serve, """
+        import asyncio
+        from wixhttp import limits
+        @limits(timeout=0.05)
+        async def GET():
+            await asyncio.Event().wait()
+    """)).door.name:  # fmt: skip
+        assert served("/x").problem["status"] == 504
+
+
+def test_an_async_handler_behind_def_middleware_ends_with_its_time(serve: Serve) -> None:
+    served = serve(
+        {
+            "src/pages/x.py": page("""
+                import asyncio
+                from wixhttp import limits
+                ended = []
+                @limits(timeout=0.05)
+                async def GET():
+                    try:
+                        await asyncio.Event().wait()
+                    finally:
+                        ended.append(1)
+            """),
+            "src/middleware.py": "def onRequest(c, next): return next()",
+        }
+    )
+    reply: Reply = served("/x")
+    assert reply.status in (500, 504)
+
+
+def test_a_file_that_fails_to_import_fails_alone_in_development(serve: Serve, tmp_path: Path) -> None:
+    files = {
+        "src/pages/bad.py": "import nothing_of_that_name",
+        "src/pages/x.py": page("def GET(): return Response('x')"),
+    }
+    served = serve(files, mode="development")
+    assert (served("/x").status, served("/bad").status) == (200, 500)
+
+
+def test_a_response_for_many_requests_keeps_no_cookies(serve: Serve) -> None:
+    served = one(
+        serve,
+        """
+        DONE = Response("done")
+        def GET(cookies, url):
+            cookies.set("who", url.searchParams.get("who"))
+            return DONE
+        """,
+    )
+    assert [served(f"/x?who={who}").all("Set-Cookie") for who in "ab"] == [["who=a"], ["who=b"]]
+
+
+@pytest.mark.parametrize(("host", "origin"), [("LOCALHOST", "http://localhost"), ("localhost:80", "http://localhost")])
+def test_the_origin_is_compared_in_its_one_spelling(serve: Serve, host: str, origin: str) -> None:
+    served = one(serve, "def ALL(url): return Response(url.href)")
+    reply = served("/x", "DELETE", ("Host", host), ("Origin", origin))
+    assert (reply.status, reply.text) == (200, "http://localhost/x")

@@ -1,0 +1,75 @@
+"""Bodies of requests as they arrive: in memory, and, where they are long and may be, in a file without a name."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import BinaryIO
+
+from .errors import HTTPError
+
+SPOOL_SIZE = 1_048_576
+"""Bytes of a body that are kept in memory before it is put into a file."""
+
+
+class SpooledBody:
+    """A long body: ``file``, at its beginning, of ``size`` bytes. Who takes it closes the file."""
+
+    __slots__ = ("file", "size")
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self.file = file
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+
+class Arriving:
+    """The parts of a body: ``size`` bytes have arrived. ``spools`` says whether it may be put into a file."""
+
+    __slots__ = ("_file", "_kept", "_parts", "size", "spools")
+
+    def __init__(self, *, spools: bool) -> None:
+        self.spools = spools
+        self.size = 0
+        self._kept = 0
+        self._parts: list[bytes] = []
+        self._file: BinaryIO | None = None
+
+    def add(self, part: bytes) -> bool:
+        """Take a part; whether enough is kept for `spool`."""
+        self._parts.append(part)
+        self.size += len(part)
+        self._kept += len(part)
+        return self.spools and self._kept >= SPOOL_SIZE
+
+    def spool(self) -> None:
+        """Put what is kept into the file. Waits for the disk.
+
+        Raises:
+            HTTPError: 507 where there is no room for it.
+        """
+        parts, self._parts, self._kept = self._parts, [], 0
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile()  # type: ignore[assignment]  # noqa: SIM115  # whoever takes it closes it
+            self._file.write(b"".join(parts))  # type: ignore[union-attr]  # made above
+        except OSError as error:
+            self.close()
+            reason = f"the body of a request cannot be put into a file in {tempfile.gettempdir()}: {error}"
+            raise HTTPError(507, "The body is too large for this server now.", reason=reason) from error
+
+    def end(self) -> bytes | SpooledBody:
+        """The whole body."""
+        if self._file is None:
+            return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        self.spool()
+        file, self._file = self._file, None
+        file.seek(0)
+        return SpooledBody(file, self.size)
+
+    def close(self) -> None:
+        """Give the file back, where nobody took it."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()

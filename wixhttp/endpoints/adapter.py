@@ -1,0 +1,93 @@
+"""HTTP functions as endpoints: what ``wixhttp migrate`` writes calls the old handlers through `adapt`.
+
+# src/pages/api/product/[...path].py
+from backend import http_functions
+from wixhttp.endpoints import adapt
+
+GET = adapt(http_functions.get_product)
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ..functions import accepting, is_async_callable, response_of
+from ..head import Head, PlainHead
+from ..policy import copy_policy
+from ..request import AsyncRequest, Request, set_body
+from .paths import encode as encode_path
+from .responses import Response, web_response
+
+_REST = "/[..."
+
+
+def adapt(function: Callable[..., Any]) -> Callable[..., Any]:
+    """An endpoint's handler that answers as an HTTP function: it is given a request of ``wix-http-functions``, and may
+    return what such a function returns. Its file ends the path with a rest: ``product/[...path].py``.
+
+    Velo's rules hold for it: forms are taken from everywhere, a DELETE has no body, and the limits and the CORS policy
+    that were noted on the function.
+
+    Raises:
+        ProjectError: the function takes more than the request.
+    """
+    name = getattr(function, "__name__", "the function")
+    call = accepting(name, function, 1, "an HTTP function takes the request, or nothing")
+    if is_async_callable(function):
+
+        @functools.wraps(function, updated=())
+        async def handle_async(context: Any) -> Response:
+            exchange = context._exchange
+            request = await exchange.bridge.in_thread(lambda: _request(AsyncRequest, exchange))
+            return _web(exchange, name, await call(request))
+
+        handler: Callable[..., Any] = handle_async
+    else:
+
+        @functools.wraps(function, updated=())
+        def handle(context: Any) -> Response:
+            exchange = context._exchange
+            value = call(_request(Request, exchange))
+            return _web(exchange, name, exchange.wait(lambda: value) if isinstance(value, Awaitable) else value)
+
+        handler = handle
+    copy_policy(function, handler, is_velo=True)
+    return handler
+
+
+def _web(exchange: Any, name: str, value: Any) -> Response:
+    return web_response(response_of(name, value, warns=exchange.endpoints.config.mode == "development"))
+
+
+def _request(kind: type[Request] | type[AsyncRequest], exchange: Any) -> Request | AsyncRequest:
+    """The request as the function would be given it: the name is the part of the route in front of its rest."""
+    route, prefix = exchange.route, exchange.endpoints.prefix
+    mount, _, name = ("" if route is None else route.pattern.text.partition(_REST)[0]).rpartition("/")
+    mount = prefix + mount
+    head = exchange.head if not exchange.depth else _rewritten(exchange)
+    rest = _behind(head.path, exchange.path, (mount + "/" + name).count("/"))
+    request = kind(head, exchange.origin, encode_path(mount) if mount else "", name, rest)
+    body = exchange.body
+    set_body(request, body if isinstance(body, bytes) else exchange.content.clone().read())
+    return request
+
+
+def _behind(raw: str, path: str, count: int) -> str:
+    """What stands in a raw path behind so many segments. Where the raw path has dot segments, those of the path that
+    the router saw."""
+    parts = [part for part in raw.split("/") if part]
+    if "\\" in raw or any(part.replace("%2e", ".").replace("%2E", ".") in (".", "..") for part in parts):
+        parts = [part for part in encode_path(path).split("/") if part]
+    return "/".join(parts[count:])
+
+
+def _rewritten(exchange: Any) -> Head:
+    head = exchange.head
+    made = PlainHead(
+        head.method, encode_path(exchange.path), exchange.query, head.fields(),
+        scheme=head.scheme, host=head.host, client=head.client, length=head.length,
+    )  # fmt: skip
+    made.request_id, made.base = head.request_id, head.base
+    return made

@@ -1,0 +1,238 @@
+"""What a handler is given: the whole context, or any of its members by name (Astro's ``APIContext``).
+
+https://docs.astro.build/en/reference/api-reference/
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ProjectError
+from ..functions import parameters_of, place_of
+from ..policy import nearest
+from .cookies import Cookies
+from .exchange import Exchange, Locals
+from .requests import AsyncRequest, Request
+from .responses import Response
+from .web import URL
+
+if TYPE_CHECKING:
+    from .session import AsyncSession, Session
+
+
+class _Context:
+    """What both kinds of context share: everything but what is awaited in an ``async def``."""
+
+    __slots__ = ("_exchange",)
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    @property
+    def params(self) -> dict[str, str | None]:
+        """The parts of the path that the file's name leaves open; an empty ``[...rest]`` is ``None``."""
+        return self._exchange.params
+
+    @property
+    def url(self) -> URL:
+        """The URL of the request. ``url.pathname`` is the one string that router and params see."""
+        return self._exchange.url
+
+    @property
+    def cookies(self) -> Cookies:
+        """The cookies of the request, and those that the response will set."""
+        return self._exchange.cookies
+
+    @property
+    def locals(self) -> Locals:
+        """What middleware and handler tell each other, by attribute or key. It is the request's own, and cannot be
+        replaced."""
+        return self._exchange.locals
+
+    @property
+    def props(self) -> Mapping[str, Any]:
+        """What ``getStaticPaths`` gave for this path; in ``500.py`` the ``error``; else empty."""
+        return self._exchange.props
+
+    @property
+    def site(self) -> URL:
+        """The setting ``public_url``.
+
+        Raises:
+            Unavailable: it is not set.
+        """
+        exchange = self._exchange
+        if exchange.endpoints.site is None:
+            raise exchange.unavailable("site", "set public_url")
+        return exchange.endpoints.site
+
+    @property
+    def clientAddress(self) -> str:
+        """The client's address; behind configured proxies the one that they vouch for.
+
+        Raises:
+            Unavailable: the endpoint is static.
+        """
+        exchange = self._exchange
+        if exchange.is_static:
+            raise exchange.unavailable("clientAddress", "it is static, and answers nobody in particular")
+        return exchange.head.client
+
+    @property
+    def routePattern(self) -> str:
+        """The route as its file names it: ``/api/users/[id]``; of an unmatched path ``/404``."""
+        route = self._exchange.route
+        return "/404" if route is None else route.pattern.text
+
+    @property
+    def isPrerendered(self) -> bool:
+        """Whether the endpoint is static."""
+        return self._exchange.is_static
+
+    @property
+    def preferredLocale(self) -> str | None:
+        """The one of the configured ``locales`` that ``Accept-Language`` likes best; ``None`` where it likes none.
+
+        Raises:
+            Unavailable: no locales are configured, or the endpoint is static.
+        """
+        exchange = self._exchange
+        locales = exchange.endpoints.locales
+        if not locales:
+            raise exchange.unavailable("preferredLocale", "set locales = ['en', ...]")
+        if exchange.is_static:
+            raise exchange.unavailable("preferredLocale", "it is static, and answers nobody in particular")
+        return preferred_locale(exchange.head.header("accept-language"), locales)
+
+    def redirect(self, path: str | URL, status: int = 302) -> Response:
+        """A response that leads elsewhere: to a path of the site, or to a whole ``https://`` URL.
+
+        Raises:
+            ValueError: the status is not 301, 302, 303, 307 or 308, or the path leads to another site unsaid (``//``).
+        """
+        return Response.redirect(path, status)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._exchange.head.method} {self._exchange.path}>"
+
+
+class Context(_Context):
+    """The context of a ``def``."""
+
+    __slots__ = ()
+
+    @property
+    def request(self) -> Request:
+        """The request: headers, and a body that is read once."""
+        return self._exchange.request(Request)
+
+    @property
+    def session(self) -> Session:
+        """The visitor's session, kept in the project's data store; loaded when it is first used."""
+        from .session import Session
+
+        return Session.of(self._exchange)
+
+    def rewrite(self, target: str | URL) -> Response:
+        """The response of another path of the site, through routing and middleware again.
+
+        Raises:
+            HTTPError: 508 where it is the fourth in a row.
+            ValueError: the target is on another site.
+        """
+        exchange = self._exchange.rewritten(target)
+        response: Response = exchange.endpoints.handler(exchange).answer(exchange)
+        return response
+
+
+class AsyncContext(_Context):
+    """The context of an ``async def``: that of ``Context``, with ``rewrite`` and the readers of ``request`` and
+    ``session`` awaited."""
+
+    __slots__ = ()
+
+    @property
+    def request(self) -> AsyncRequest:
+        """The request: headers, and a body that is read once."""
+        return self._exchange.request(AsyncRequest)
+
+    @property
+    def session(self) -> AsyncSession:
+        """The visitor's session, kept in the project's data store; loaded when it is first used."""
+        from .session import AsyncSession
+
+        return AsyncSession.of(self._exchange)
+
+    async def rewrite(self, target: str | URL) -> Response:
+        """See ``Context.rewrite``."""
+        exchange = self._exchange.rewritten(target)
+        response: Response = await exchange.endpoints.handler(exchange).answer_async(exchange)
+        return response
+
+
+MEMBERS = tuple(name for name in dir(Context) if not name.startswith("_"))
+"""The names that a handler may ask for."""
+
+
+_SHARED = frozenset({"cookies", "locals", "params", "props", "url"})  # that an exchange has by the same names
+
+
+def preferred_locale(accepted: str | None, locales: tuple[str, ...]) -> str | None:
+    """The one of ``locales`` that an ``Accept-Language`` header (RFC 9110, 12.5.4) likes best, or ``None``."""
+    from werkzeug.datastructures import LanguageAccept
+    from werkzeug.http import parse_accept_header
+
+    return parse_accept_header(accepted, LanguageAccept).best_match(locales) if accepted else None
+
+
+def bind(name: str, target: Callable[..., Any], kind: type[Context | AsyncContext]) -> Callable[[Exchange], Any]:
+    """``target`` as a callable of the exchange, whatever it takes: its context, or members of that by name.
+
+    Raises:
+        ProjectError: it asks for what is no member, or for more than one thing without a name.
+    """
+    try:
+        parameters = parameters_of(target)
+    except (TypeError, ValueError):  # a callable written in C that does not say
+        return lambda exchange: target(kind(exchange))
+    if not parameters:
+        return lambda exchange: target()
+    first = parameters[0]
+    is_named = first.name in MEMBERS and first.kind is not first.POSITIONAL_ONLY
+    if not is_named and first.kind not in (first.KEYWORD_ONLY, first.VAR_KEYWORD) and _is_alone(parameters):
+        return lambda exchange: target(kind(exchange))
+    unknown = [p.name for p in parameters if p.name not in MEMBERS or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    if unknown:
+        file, line = place_of(target)
+        raise ProjectError(
+            f"{name} ({file}:{line}) asks for {', '.join(unknown)}; {nearest(unknown[0], MEMBERS)}. "
+            f"A handler takes the whole context, or members of it by name: {', '.join(MEMBERS)}"
+        )
+    return _by_name(target, parameters, kind)
+
+
+def _is_alone(parameters: list[inspect.Parameter]) -> bool:
+    """Whether the first parameter is all that a call has to give."""
+    return all(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters[1:])
+
+
+def _by_name(
+    target: Callable[..., Any], parameters: list[inspect.Parameter], kind: type[Context | AsyncContext]
+) -> Callable[[Exchange], Any]:
+    positional = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+    keywords = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    if not keywords and _SHARED.issuperset(positional):
+        shared = attrgetter(*positional)
+        if len(positional) == 1:
+            return lambda exchange: target(shared(exchange))
+        return lambda exchange: target(*shared(exchange))
+
+    def call(exchange: Exchange) -> Any:
+        context = kind(exchange)
+        named = {name: getattr(context, name) for name in keywords}
+        return target(*[getattr(context, name) for name in positional], **named)
+
+    return call

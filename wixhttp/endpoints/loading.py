@@ -1,0 +1,229 @@
+"""The files of the endpoints, found and imported."""
+
+from __future__ import annotations
+
+import ast
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from types import ModuleType
+from typing import Any
+
+from ..config import Config
+from ..errors import ProjectError
+from ..functions import EVERY_METHOD, exported_names
+from ..loader import load_file
+from .entries import StaticPaths
+from .handlers import Handler
+from .middleware import NAME, Middleware, parts_of
+from .routes import Pattern, parse_pattern, route_of
+from .static import StaticFiles
+from .table import Endpoints, Route
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
+"""The methods of RFC 9110 and PATCH (RFC 5789): the functions of an endpoint's file that are handlers."""
+ALL = "ALL"
+NOT_FOUND, FAILED = "404.py", "500.py"
+_PAGES = {NOT_FOUND: 404, FAILED: 500}
+_PRERENDER = "prerender"
+_PATHS = "getStaticPaths"
+
+logger = logging.getLogger("wixhttp")
+
+
+def load_endpoints(config: Config) -> Endpoints | None:
+    """The endpoints of a project, all imported; ``None`` where there is no folder for them and no middleware.
+
+    In development a file that cannot be imported fails by itself, and two files of one route are a warning.
+
+    Raises:
+        ProjectError: a file is no route, cannot be imported, or holds what is no handler; two files are one route.
+    """
+    file = config.pages.parent / "middleware.py"
+    if not config.pages.is_dir() and not file.is_file():
+        return None
+    middleware = list(_middleware(config, file)) if file.is_file() else []
+    found = sorted(_routes(config), key=lambda route: route.pattern.key)
+    endpoints = Endpoints(config, _without_doubles(found, config), middleware)
+    for route in endpoints.routes:
+        _fill(route, config, middleware)
+    for name, status in _PAGES.items():
+        page = config.pages / name
+        if page.is_file():
+            route = Route(parse_pattern([name.removesuffix(".py")], name), page, shown(page, config), is_static=False)
+            if _is_static(page, route.file_name):
+                raise ProjectError(f"{route.file_name} answers requests and cannot be static; remove {_PRERENDER}")
+            _fill(route, config, middleware if name == NOT_FOUND else [], status=status)
+            if name == NOT_FOUND:
+                endpoints.not_found_page = route
+            else:
+                endpoints.error_page = route
+    if config.mode == "production":
+        endpoints.static = StaticFiles(config.build_dir)
+    return endpoints
+
+
+def shown(file: Path, config: Config) -> str:
+    """The path of a file as messages name it: below the project, where it is."""
+    return file.relative_to(config.root).as_posix() if file.is_relative_to(config.root) else str(file)
+
+
+def route_files(config: Config) -> Iterator[tuple[Pattern, Path]]:
+    """Every file that is a route, with its pattern, in the order of the file system.
+
+    Raises:
+        ProjectError: the name of one is no route.
+    """
+    if not config.pages.is_dir():
+        return
+    for file in config.pages.rglob("*.py"):
+        name = file.relative_to(config.pages)
+        if name.as_posix() not in _PAGES and file.is_file():
+            pattern = route_of(PurePosixPath(name.as_posix()), shown(file, config))
+            if pattern is not None:
+                yield pattern, file
+
+
+def _routes(config: Config) -> Iterator[Route]:
+    for pattern, file in route_files(config):
+        name = shown(file, config)
+        try:
+            yield Route(pattern, file, name, is_static=_is_static(file, name))
+        except ProjectError as error:
+            if config.mode != "development":
+                raise
+            broken = Route(pattern, file, name, is_static=False)
+            broken.broken = error
+            yield broken
+
+
+def _without_doubles(routes: list[Route], config: Config) -> list[Route]:
+    """The routes, each once.
+
+    Raises:
+        ProjectError: two files are one route, unless in development, where the first one answers.
+    """
+    by_text: dict[str, Route] = {}
+    for route in sorted(routes, key=lambda route: route.file_name):
+        first = by_text.setdefault(route.pattern.text, route)
+        if first is not route:
+            message = f"{first.file_name} and {route.file_name} are both the route {route.pattern.text}; remove one"
+            if config.mode != "development":
+                raise ProjectError(message)
+            logger.warning("%s. The first one answers", message)
+    return [route for route in routes if by_text[route.pattern.text] is route]
+
+
+def _is_static(file: Path, name: str) -> bool:
+    """What the literal ``prerender`` at the top of a file says, without importing it.
+
+    Raises:
+        ProjectError: it is no literal, or the file is not Python.
+    """
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError) as error:  # ValueError: a NUL, before Python 3.12
+        raise ProjectError(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
+    said = False
+    for node in tree.body:
+        if not isinstance(node, ast.Assign | ast.AnnAssign):
+            continue
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        if not any(isinstance(target, ast.Name) and target.id == _PRERENDER for target in targets):
+            continue
+        value = node.value
+        if not isinstance(value, ast.Constant) or not isinstance(value.value, bool):
+            raise ProjectError(
+                f"{name}:{node.lineno}: {_PRERENDER} is a literal, True or False, since it is read without an import"
+            )
+        said = value.value
+    return said
+
+
+def _fill(route: Route, config: Config, middleware: list[Middleware], *, status: int | None = None) -> None:
+    """Import a route's file, and take its handlers.
+
+    Raises:
+        ProjectError: it cannot be imported, or has none. In development the route itself fails then.
+    """
+    try:
+        if route.broken is not None:
+            raise route.broken
+        module = load_file(config.root, route.file, config.import_timeout)
+        handlers = _handlers(module, route)
+        if not handlers:
+            raise ProjectError(
+                f"{route.file_name} has no handler; name a function {', '.join(METHODS[:6])} or {ALL}, or begin the "
+                "file's name with '_'"
+            )
+        if bool(getattr(module, _PRERENDER, False)) != route.is_static:
+            raise ProjectError(
+                f"{route.file_name} sets {_PRERENDER} elsewhere than at its top; write {_PRERENDER} = True there"
+            )
+        if route.is_static:
+            route.static_paths = _static_paths(module, route, config)
+    except ProjectError as error:
+        if config.mode != "development":
+            raise
+        logger.error("%s: its route answers 500 until it is mended", error)
+        route.broken = error
+        handlers = {ALL: _failing(error)}
+    route.methods.clear()
+    for method, target in handlers.items():
+        route.methods[EVERY_METHOD if method == ALL else method] = Handler(
+            method, route.pattern.text, target, middleware, file=route.file_name, status=status
+        )
+    if EVERY_METHOD not in route.methods and "GET" in route.methods:
+        route.methods.setdefault("HEAD", route.methods["GET"])
+
+
+def _failing(error: ProjectError) -> Callable[..., Any]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+def _handlers(module: ModuleType, route: Route) -> dict[str, Callable[..., Any]]:
+    """The handlers of a module by method: what it exports under the names of methods."""
+    found = {}
+    for name in exported_names(module):
+        if name in METHODS or name == ALL:
+            target = getattr(module, name, None)
+            if not callable(target) or isinstance(target, type):
+                raise ProjectError(f"{route.file_name}: {name} is a function, not {target!r}; write def {name}(...)")
+            found[name] = target
+        elif name.upper() in (*METHODS, ALL) and callable(getattr(module, name, None)):
+            logger.warning(
+                "%s: %s is not served; a handler's name is upper case: %s", route.file_name, name, name.upper()
+            )
+    if route.is_static:
+        if "GET" not in found:
+            raise ProjectError(f"{route.file_name} is static ({_PRERENDER} = True) and has no GET; define it")
+        for name in found.keys() - {"GET"}:
+            logger.warning("%s is static, so its %s is never called", route.file_name, name)
+        found = {"GET": found["GET"]}
+    return found
+
+
+def _static_paths(module: ModuleType, route: Route, config: Config) -> StaticPaths | None:
+    function = getattr(module, _PATHS, None)
+    if not route.pattern.names:
+        return None
+    if not callable(function):
+        raise ProjectError(
+            f"{route.file_name} is static and its route {route.pattern.text} has parameters; define {_PATHS}(), which "
+            'gives a list of {"params": {...}}'
+        )
+    return StaticPaths(route.pattern, route.file_name, function, keeps=config.mode != "development")
+
+
+def _middleware(config: Config, file: Path) -> Iterator[Middleware]:
+    module = load_file(config.root, file, config.import_timeout)
+    target = getattr(module, NAME, None)
+    if not callable(target):
+        raise ProjectError(
+            f"{shown(file, config)} has no function {NAME}(context, next); define it, or remove the file"
+        )
+    for part in parts_of(target):
+        yield Middleware(part)

@@ -1,0 +1,135 @@
+"""``src/middleware.py``: what runs in front of every handler, and may answer itself or change the response.
+
+    def onRequest(context, next):
+        context.locals.started = time.monotonic()
+        response = next()
+        response.headers["X-Frame-Options"] = "DENY"
+        return response
+
+In an ``async def`` ``next()`` is awaited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ..errors import WrongAnswer
+from ..functions import accepting, is_async_callable, place_of
+from .responses import Response
+
+NAME = "onRequest"
+_PARTS = "__wixhttp_sequence__"
+_RULE = "a middleware takes the context and next: def onRequest(context, next)"
+
+
+class Next:
+    """``next`` of a ``def``: the response of what is behind the middleware. It can be called once."""
+
+    __slots__ = ("_run", "called", "response")
+
+    def __init__(self, run: Callable[[], Response]) -> None:
+        self._run = run
+        self.called = False
+        self.response: Response | None = None
+
+    def __call__(self) -> Response:
+        _call_once(self)
+        self.response = self._run()
+        return self.response
+
+
+class AsyncNext:
+    """``next`` of an ``async def``: that of `Next`, awaited."""
+
+    __slots__ = ("_run", "called", "response")
+
+    def __init__(self, run: Callable[[], Awaitable[Response]]) -> None:
+        self._run = run
+        self.called = False
+        self.response: Response | None = None
+
+    async def __call__(self) -> Response:
+        _call_once(self)
+        self.response = await self._run()
+        return self.response
+
+
+def _call_once(next_: Next | AsyncNext) -> None:
+    if next_.called:
+        raise RuntimeError("next() is called once: keep its response, or use context.rewrite(path)")
+    next_.called = True
+
+
+class Middleware:
+    """One middleware: ``target`` takes context and next; ``is_async`` says where it runs."""
+
+    __slots__ = ("is_async", "name", "target")
+
+    def __init__(self, target: Callable[..., Any]) -> None:
+        file, line = place_of(target)
+        self.name = f"{getattr(target, '__name__', NAME)} ({file}:{line})"
+        self.is_async = is_async_callable(target)
+        self.target = accepting(self.name, target, 2, _RULE)
+
+    def checked(self, value: Any, response: Response | None, called: bool) -> Response:
+        """The response for what the middleware returned; for nothing that of ``next()``.
+
+        Raises:
+            WrongAnswer: it returned nothing and never called next, or what is no response.
+        """
+        if isinstance(value, Response):
+            return value
+        if value is not None:
+            raise wrong_answer(self.name, value, "return a Response, or what next() gave")
+        if response is not None:
+            return response
+        if called:
+            raise WrongAnswer(f"{self.name} called next() and did not await it; write: return await next()")
+        raise WrongAnswer(f"{self.name} returned nothing and never called next(); return a Response, or next()")
+
+
+def sequence(*middleware: Callable[..., Any]) -> Callable[..., Any]:
+    """Several middlewares as one: ``onRequest = sequence(log, authenticate)``. The first one is the outermost.
+
+    Raises:
+        TypeError: one of them is no function.
+    """
+    for each in middleware:
+        if not callable(each):
+            raise TypeError(f"sequence takes middlewares, functions of context and next, not {each!r}")
+    parts = tuple(part for each in middleware for part in parts_of(each))
+    if any(is_async_callable(part) for part in parts):
+
+        async def run_async(context: Any, next: Callable[[], Any]) -> Any:
+            return await _chained(parts, context, next)
+
+        run: Callable[..., Any] = run_async
+    else:
+
+        def run(context: Any, next: Callable[[], Any]) -> Any:
+            return _chained(parts, context, next)
+
+    setattr(run, _PARTS, parts)
+    return run
+
+
+def _chained(parts: tuple[Callable[..., Any], ...], context: Any, next: Callable[[], Any]) -> Any:
+    return parts[0](context, lambda: _chained(parts[1:], context, next)) if parts else next()
+
+
+def parts_of(target: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
+    """The middlewares of a `sequence`; of any other function itself."""
+    found: tuple[Callable[..., Any], ...] | None = getattr(target, _PARTS, None)
+    return (target,) if found is None else found
+
+
+def wrong_answer(name: str, value: object, wayout: str) -> WrongAnswer:
+    """The error for what is no response; an awaitable that nobody awaits is closed."""
+    close = getattr(value, "close", None)
+    if isinstance(value, Awaitable) and callable(close):
+        close()  # or Python warns that it was never awaited
+    kind = (
+        "nothing" if value is None else f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+    )
+    return WrongAnswer(f"{name} returned {kind}, not a Response of wixhttp.endpoints; {wayout}")
