@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
@@ -30,10 +31,12 @@ class Candidate(NamedTuple):
 
     target: str
     settings: Mapping[str, str] = MappingProxyType({})
-    functions: int = 0
-    """How many functions its generated project has; 0: it serves `benchmarks/site`."""
+    files: Callable[[], Mapping[str, str]] | None = None
+    """The files of its generated project; None: it serves `benchmarks/site`."""
     logs: bool = False
     """Whether a call writes to standard output; checked, as a log that is off costs nothing and proves nothing."""
+    paths: Mapping[str, str] = MappingProxyType({})
+    """Case -> where this candidate answers it, if elsewhere than the others."""
 
 
 class Case(NamedTuple):
@@ -44,33 +47,78 @@ class Case(NamedTuple):
     answer: Any
 
 
+_WIXHTTP = "wixhttp.wsgi:application"
 _QUIET = {"WIXHTTP_PROJECT": str(workload.SITE), "WIXHTTP_ACCESS_LOG": "false"}
+_ENDPOINT = {"get": workload.ENDPOINT_PATH, "post": workload.ENDPOINT_ECHO_PATH}
 
-CANDIDATES = {
+
+def _functions(number: int) -> dict[str, str]:
+    """A project of so many functions."""
+    names = [f"f{each}" for each in range(1, number)] + ["last"]
+    source = "".join(f'def get_{name}(request):\n    return ok({{"body": {{"n": 1}}}})\n\n\n' for name in names)
+    return {"backend/http_functions.py": f"from wixhttp import ok\n\n\n{source}"}
+
+
+def _routes(number: int, name: str) -> dict[str, str]:
+    """A project of so many endpoints; `name` is that of a file, with `{}` for its number, which is the last of all."""
+    source = 'from wixhttp.endpoints import Response\n\n\ndef GET(params):\n    return Response.json({"n": 1})\n'
+    return {f"src/pages/{name.format(each)}.py": source for each in range(1000 - number, 1000)}
+
+
+def _behind_middleware() -> dict[str, str]:
+    """`benchmarks/site` with a middleware that does nothing in front of its endpoints."""
+    files = {
+        file.relative_to(workload.SITE).as_posix(): file.read_text("utf-8") for file in workload.SITE.rglob("*.py")
+    }
+    return files | {"src/middleware.py": "def onRequest(context, next):\n    return next()\n"}
+
+
+FRAMEWORKS = {
     "bare": Candidate("peers.bare_app:application"),
-    "wixhttp": Candidate("wixhttp.wsgi:application", _QUIET),
+    "wixhttp": Candidate(_WIXHTTP, _QUIET),
     "wixhttp-access-log": Candidate("logged_app:application", _QUIET | {"WIXHTTP_ACCESS_LOG": "true"}, logs=True),
+    "wixhttp-endpoint": Candidate(_WIXHTTP, _QUIET, paths=_ENDPOINT),
     "falcon": Candidate("peers.falcon_app:application"),
     "bottle": Candidate("peers.bottle_app:application"),
     "werkzeug": Candidate("peers.werkzeug_app:application"),
     "flask": Candidate("peers.flask_app:application"),
     "functions-framework": Candidate("peers.functions_app:application"),
-    "wixhttp-1-function": Candidate("wixhttp.wsgi:application", _QUIET, 1),
-    "wixhttp-10000-functions": Candidate("wixhttp.wsgi:application", _QUIET, 10_000),
 }
+ENDPOINTS = {
+    "wixhttp-endpoint-context": Candidate(
+        _WIXHTTP, _QUIET, paths={"get": "/context/product/sku%2042", "post": "/context/echo"}
+    ),
+    "wixhttp-endpoint-middleware": Candidate(_WIXHTTP, _QUIET, _behind_middleware, paths=_ENDPOINT),
+    "wixhttp-endpoint-adapted": Candidate(
+        _WIXHTTP, _QUIET, paths={"get": "/adapted/product/sku%2042", "post": "/adapted/echo"}
+    ),
+}
+GROWTH = {
+    "wixhttp-1-function": Candidate(_WIXHTTP, _QUIET, partial(_functions, 1)),
+    "wixhttp-10000-functions": Candidate(_WIXHTTP, _QUIET, partial(_functions, 10_000)),
+    "wixhttp-1-route": Candidate(_WIXHTTP, _QUIET, partial(_routes, 1, "api/r{}/[id]")),
+    "wixhttp-1000-routes": Candidate(_WIXHTTP, _QUIET, partial(_routes, 1000, "api/r{}/[id]")),
+    "wixhttp-1-sibling": Candidate(_WIXHTTP, _QUIET, partial(_routes, 1, "p{}-[id]")),
+    "wixhttp-1000-siblings": Candidate(_WIXHTTP, _QUIET, partial(_routes, 1000, "p{}-[id]")),
+}
+CANDIDATES = {**FRAMEWORKS, **ENDPOINTS, **GROWTH}
 
 CASES = {
     "get": Case("GET", workload.PRODUCT_PATH, workload.PRODUCT_QUERY, b"", workload.PRODUCT),
     "post": Case("POST", workload.ECHO_PATH, "", workload.ORDER_JSON, workload.ORDER),
     "last": Case("GET", "/_functions/last", "", b"", {"n": 1}),
+    "route": Case("GET", "/api/r999/42", "", b"", {"n": 1}),
+    "sibling": Case("GET", "/p999-42", "", b"", {"n": 1}),
 }
 
 
-def serve(name: str, case: Case, calls: int) -> None:
+def serve(name: str, case_name: str, calls: int) -> None:
     """Make `calls` calls at once, and again for every line on standard input; print microseconds per call, as JSON.
 
     A candidate that cannot be imported, or answers wrongly, is one line with `error`.
     """
+    case = CASES[case_name]
+    case = case._replace(path=CANDIDATES[name].paths.get(case_name, case.path))
     with _output_kept_apart() as out, _project(CANDIDATES[name]) as settings:
         os.environ.update(settings)
         try:
@@ -164,15 +212,14 @@ def _load(target: str) -> WSGIApplication:
 @contextmanager
 def _project(candidate: Candidate) -> Iterator[Mapping[str, str]]:
     """The candidate's settings, with a generated project where it wants one."""
-    if not candidate.functions:
+    if candidate.files is None:
         yield candidate.settings
         return
     with TemporaryDirectory() as folder:
-        backend = Path(folder, "backend")
-        backend.mkdir()
-        names = [f"f{number}" for number in range(1, candidate.functions)] + ["last"]
-        source = "".join(f'def get_{name}(request):\n    return ok({{"body": {{"n": 1}}}})\n\n\n' for name in names)
-        Path(backend, "http_functions.py").write_text(f"from wixhttp import ok\n\n\n{source}", encoding="utf-8")
+        for name, source in candidate.files().items():
+            file = Path(folder, name)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(source, encoding="utf-8")
         yield {**candidate.settings, "WIXHTTP_PROJECT": folder}
 
 

@@ -2,6 +2,7 @@
 
     python benchmarks/inprocess.py                  microseconds, medians over interleaved rounds
     python benchmarks/inprocess.py --instructions   instructions, which other load on the machine does not change
+    python benchmarks/inprocess.py --tables endpoints routes siblings
     python benchmarks/inprocess.py --one flask get 2000
 
 Every candidate runs in its own process, so none shares a heap, a garbage collector or an import with another.
@@ -42,12 +43,27 @@ class Section(NamedTuple):
     cases: list[str]
 
 
-SECTIONS = [
-    Section(
-        "Candidate", [name for name, candidate in calls.CANDIDATES.items() if not candidate.functions], ["get", "post"]
+SECTIONS = {
+    "frameworks": Section("Candidate", list(calls.FRAMEWORKS), ["get", "post"]),
+    "endpoints": Section(
+        "Endpoints, of the same function", ["wixhttp", "wixhttp-endpoint", *calls.ENDPOINTS], ["get", "post"]
     ),
-    Section("Functions in the project", ["wixhttp-1-function", "wixhttp-10000-functions"], ["last"]),
-]
+    "functions": Section("Functions in the project", ["wixhttp-1-function", "wixhttp-10000-functions"], ["last"]),
+    "routes": Section("Routes `/api/r17/[id]` in the project", ["wixhttp-1-route", "wixhttp-1000-routes"], ["route"]),
+    "siblings": Section(
+        "Routes `/p17-[id]` in the project", ["wixhttp-1-sibling", "wixhttp-1000-siblings"], ["sibling"]
+    ),
+}
+
+
+def asked(sections: list[Section]) -> dict[str, list[str]]:
+    """Case -> the candidates that are asked it, each once for all tables."""
+    names: dict[str, list[str]] = {}
+    for section in sections:
+        for case in section.cases:
+            known = names.setdefault(case, [])
+            known += [name for name in section.candidates if name not in known]
+    return names
 
 
 class Worker:
@@ -152,10 +168,10 @@ def rows(section: Section, results: dict[str, dict[str, Result]], digits: int) -
         yield row
 
 
-def markdown(results: dict[str, dict[str, Result]], unit: str, about: dict[str, str]) -> str:
+def markdown(sections: list[Section], results: dict[str, dict[str, Result]], unit: str, about: dict[str, str]) -> str:
     """One table per section, what is missing and why, and what the figures belong to."""
     blocks = []
-    for section in SECTIONS:
+    for section in sections:
         base = section.candidates[0]
         head = [section.title]
         for case in section.cases:
@@ -170,22 +186,22 @@ def main() -> None:
     options = _options()
     if options.one:
         name, case, batch = options.one
-        calls.serve(name, calls.CASES[case], int(batch))
+        calls.serve(name, case, int(batch))
         return
     unit = "instructions" if options.instructions else "µs"
+    sections = [SECTIONS[name] for name in options.tables]
     results = {
-        case: measure_instructions(section.candidates, case, options.calls)
+        case: measure_instructions(names, case, options.calls)
         if options.instructions
-        else measure_time(section.candidates, case, options.rounds, options.calls)
-        for section in SECTIONS
-        for case in section.cases
+        else measure_time(names, case, options.rounds, options.calls)
+        for case, names in asked(sections).items()
     }
     about = report.environment(DISTRIBUTIONS)
     if options.json:
         samples = {case: {n: r._asdict() for n, r in by_name.items()} for case, by_name in results.items()}
         print(json.dumps({"unit": unit, "environment": about, "results": samples}, indent=2))
     else:
-        print(markdown(results, unit, about))
+        print(markdown(sections, results, unit, about))
 
 
 def _options() -> argparse.Namespace:
@@ -193,6 +209,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=30, help="rounds of timing (default: %(default)s)")
     parser.add_argument("--calls", type=int, default=2000, help="calls per candidate and round (default: %(default)s)")
     parser.add_argument("--instructions", action="store_true", help="count instructions with perf, else valgrind")
+    parser.add_argument(
+        "--tables", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="TABLE",
+        help=f"of {', '.join(SECTIONS)} (default: all)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print every sample, as JSON")
     parser.add_argument(
         "--one", nargs=3, metavar=("CANDIDATE", "CASE", "CALLS"), help="one batch; one more per input line"

@@ -14,6 +14,7 @@ import argparse
 import json
 import shutil
 import sys
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
@@ -27,6 +28,8 @@ from servers import CASES, GET_ASYNC, GET_DEF, POST, SERVERS, ServerError, check
 
 BASE = "bare, gunicorn gthread"
 BASE_CASES = {GET_DEF: GET_DEF, GET_ASYNC: GET_DEF, POST: POST}  # the bare application has no `async def`
+FUNCTIONS, ENDPOINTS = "wixhttp serve, beside endpoints", "wixhttp serve, endpoints"
+SAME_CASES = {case: case for case in CASES}
 DISTRIBUTIONS = [
     *("wixhttp", "gunicorn", "gunicorn_h1c", "uvloop", "orjson", "falcon", "uvicorn", "httptools", "bottle", "flask"),
     *("functions-framework", "werkzeug", "click"),
@@ -72,12 +75,14 @@ def measure_throughput(rounds: int, workers: int, load: wrk.Load, missing: dict[
     return figures
 
 
-def throughput_rows(figures: Throughput) -> list[list[str]]:
+def throughput_rows(
+    figures: Throughput, names: Iterable[str] = SERVERS, base_name: str = BASE, base_cases: dict[str, str] = BASE_CASES
+) -> list[list[str]]:
     rows = []
-    for name in SERVERS:
+    for name in names:
         row = [name]
         for case in CASES:
-            samples, base = figures.get(name, {}).get(case, []), figures.get(BASE, {}).get(BASE_CASES[case], [])
+            samples, base = figures.get(name, {}).get(case, []), figures.get(base_name, {}).get(base_cases[case], [])
             row.append(f"{median(samples):,.0f}" if samples else "missing" if case in SERVERS[name].targets else "")
             row.append(report.ratio_range(samples, base) if samples and base else "")
         rows.append(row)
@@ -96,12 +101,14 @@ def time_rows(samples: startup.Samples, names: list[str], base: str) -> list[lis
 
 
 def markdown(results: Results, about: dict[str, str], load: wrk.Load, workers: int) -> str:
-    head = ["Server"]
+    head, beside = ["Server"], ["Endpoints, of the same function"]
     for case in CASES:
         head += [f"{case}, requests/s", "of bare"]
+        beside += [f"{case}, requests/s", "of function"]
     peer, click = "functions-framework", "`python -c 'import click'`"
     blocks = [
         report.table(head, throughput_rows(results.throughput)),
+        report.table(beside, throughput_rows(results.throughput, [FUNCTIONS, ENDPOINTS], FUNCTIONS, SAME_CASES)),
         f"Workers: {workers}; `wrk` with {load.threads} thread(s), {load.connections} connections, {load.seconds} s.",
         report.table(
             ["Start to first 200", "ms", f"of {peer}"],

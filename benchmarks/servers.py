@@ -46,6 +46,12 @@ class ServerError(Exception):
 
 _SYNC = {GET_DEF: _PRODUCT, POST: workload.ECHO_PATH}
 _BOTH = _SYNC | {GET_ASYNC: _PRODUCT_ASYNC}
+_ENDPOINTS = {
+    GET_DEF: f"{workload.ENDPOINT_PATH}?{workload.PRODUCT_QUERY}",
+    GET_ASYNC: f"{workload.ENDPOINT_ASYNC_PATH}?{workload.PRODUCT_QUERY}",
+    POST: workload.ENDPOINT_ECHO_PATH,
+}
+_NO_ENDPOINTS = {"WIXHTTP_PAGES": "none"}
 
 
 def _gthread(application: str) -> Server:
@@ -53,16 +59,18 @@ def _gthread(application: str) -> Server:
     return Server(["gunicorn", *options, "--no-control-socket", application], _SYNC)
 
 
-def _wixhttp(access_log: str) -> Server:
+def _wixhttp(access_log: str, targets: dict[str, str], settings: Mapping[str, str] = _NO_ENDPOINTS) -> Server:
     command = ["wixhttp", "--project", str(workload.SITE), "serve", "--port", "{port}", "--workers", "{workers}"]
-    settings = {"HOST": "127.0.0.1", "WIXHTTP_ACCESS_LOG": access_log}
-    return Server(command, _BOTH, settings, logs=access_log == "true")
+    settings = {"HOST": "127.0.0.1", "WIXHTTP_ACCESS_LOG": access_log, **settings}
+    return Server(command, targets, settings, logs=access_log == "true")
 
 
 SERVERS = {
     "bare, gunicorn gthread": _gthread("peers.bare_app:application"),
-    "wixhttp serve": _wixhttp("false"),
-    "wixhttp serve, access log on": _wixhttp("true"),
+    "wixhttp serve": _wixhttp("false", _BOTH),
+    "wixhttp serve, access log on": _wixhttp("true", _BOTH),
+    "wixhttp serve, beside endpoints": _wixhttp("false", _BOTH, {}),
+    "wixhttp serve, endpoints": _wixhttp("false", _ENDPOINTS, {}),
     "Falcon, gunicorn gthread": _gthread("peers.falcon_app:application"),
     "Bottle, gunicorn gthread": _gthread("peers.bottle_app:application"),
     "Flask, gunicorn gthread": _gthread("peers.flask_app:application"),
@@ -156,7 +164,7 @@ def check_log(server: Server) -> None:
         file = Path(folder, "stdout")
         with running(server, 1, file) as started:
             check(server, started.port)
-        if (workload.ECHO_PATH in file.read_text(encoding="utf-8")) != server.logs:
+        if (server.targets[POST] in file.read_text(encoding="utf-8")) != server.logs:
             raise ServerError(f"its access log is not {'on' if server.logs else 'off'}")
 
 

@@ -13,7 +13,7 @@ from time import perf_counter
 import workload
 from servers import SERVERS, ServerError, running
 
-STARTED = ["bare, gunicorn gthread", "wixhttp serve", "functions-framework"]
+STARTED = ["bare, gunicorn gthread", "wixhttp serve", "wixhttp serve, endpoints", "functions-framework"]
 PROCESSES = {
     "`python -c pass`": ["-c", "pass"],
     "`python -c 'import click'`": ["-c", "import click"],

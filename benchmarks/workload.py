@@ -15,6 +15,11 @@ PRODUCT_QUERY = "q=blue+chair"
 PRODUCT: Any = {"id": "sku 42", "q": "blue chair", "price": 12.5, "tags": ["a", "b"]}
 
 ECHO_PATH = "/_functions/echo"
+
+ENDPOINT_PATH = "/api/product/sku%2042"
+ENDPOINT_ASYNC_PATH = "/api/productasync/sku%2042"
+ENDPOINT_ECHO_PATH = "/api/echo"
+
 ORDER_BYTES = 1024
 
 

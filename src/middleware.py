@@ -10,10 +10,11 @@ from wixhttp.errors import WixDataError
 
 
 def timing(context: Context, next: Callable[[], Response]) -> Response:
-    """Say in a header how long the answer took; a browser shows it beside the request."""
+    """Say in a header how long the answer took, which browsers show; not in that of a file that is being built."""
     started = time.perf_counter()
     response = next()
-    response.headers.append("Server-Timing", f"handler;dur={1000 * (time.perf_counter() - started):.1f}")
+    if not context.isPrerendered:
+        response.headers.append("Server-Timing", f"handler;dur={1000 * (time.perf_counter() - started):.1f}")
     return response
 
 

@@ -1050,6 +1050,9 @@ def test_where_a_token_is_not_sent() -> None:
         for url in ("http://example.com/", "example.com", "http://localhost@example.com/", "ftp://example.com/"):
             with pytest.raises(ValueError, match="a token is sent by https, or to this machine"):
                 fetchWithAuth(url)
+        with pytest.raises(ValueError, match="not to ") as caught:
+            fetchWithAuth("https://ada:hunter22@example.com/")
+        assert "hunter22" not in str(caught.value)
         for options in (
             {"auth": ("a", "b")},
             {"headers": {"AUTHORIZATION": "x"}},

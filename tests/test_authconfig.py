@@ -103,6 +103,12 @@ def test_a_secret_in_place_of_its_name_is_not_repeated(key: str, value: object) 
     assert caught.value.__suppress_context__
 
 
+def test_a_password_in_a_url_is_not_repeated() -> None:
+    with pytest.raises(ValueError, match=r"auth\.jwks_url is a URL of https") as caught:
+        AuthConfig.parse({**REMOTE, "jwks_url": "https://ada:hunter22@id.example.com/keys"}, "auth")
+    assert "hunter22" not in str(caught.value)
+
+
 def test_no_algorithm_is_of_both_kinds() -> None:
     assert not set(ASYMMETRIC) & set(SYMMETRIC)
     assert "none" not in {each.lower() for each in ASYMMETRIC + SYMMETRIC}

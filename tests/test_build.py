@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from wixhttp.app import App
-from wixhttp.building import build_site, check_place, swap
+from wixhttp.building import build_site, check_place, replace_in_steps, swap
 from wixhttp.config import load_config
 from wixhttp.direct import answer
 from wixhttp.encoding import Encoded
-from wixhttp.endpoints.static import Built, Manifest
+from wixhttp.endpoints.manifest import Built, Manifest
 from wixhttp.errors import BuildError, ConfigError
 from wixhttp.head import PlainHead
 from wixhttp.site import load_site
@@ -429,21 +429,29 @@ def test_check_place_of_a_config_made_by_hand(project: Project) -> None:
         check_place(config)
 
 
-@pytest.mark.parametrize("blocked", [False, True])
-def test_swap(tmp_path: Path, blocked: bool) -> None:
-    new, place, old = tmp_path / "new", tmp_path / "place", tmp_path / "old"
+def two_folders(tmp_path: Path) -> tuple[Path, Path, Path]:
+    new, place = tmp_path / "new", tmp_path / "place"
     for folder in (new, place):
         folder.mkdir()
         (folder / "name").write_text(folder.name)
-    if blocked:
-        new.rename(old)
-        with pytest.raises(FileNotFoundError):
-            swap(new, place, tmp_path / "other")
-        assert (place / "name").read_text() == "place"
-        return
-    swap(new, place, old)
+    return new, place, tmp_path / "old"
+
+
+@pytest.mark.parametrize("way", [swap, replace_in_steps])
+def test_swap(tmp_path: Path, way: Callable[[Path, Path, Path], None]) -> None:
+    new, place, old = two_folders(tmp_path)
+    way(new, place, old)
     assert (place / "name").read_text() == "new"
     assert [path.read_text() for path in tmp_path.glob("*/name") if path.parent != place] == ["place"]
+
+
+@pytest.mark.parametrize(("way", "error"), [(swap, BuildError), (replace_in_steps, OSError)])
+def test_a_swap_that_fails(tmp_path: Path, way: Callable[[Path, Path, Path], None], error: type[BaseException]) -> None:
+    new, place, old = two_folders(tmp_path)
+    with pytest.raises(error, match="No such file"):
+        way(new / "not", place, old)
+    assert (place / "name").read_text() == "place"
+    assert not old.exists()
 
 
 def test_a_build_killed_within_a_swap_is_mended(project: Project) -> None:

@@ -1,13 +1,17 @@
-"""What ``wixhttp check`` finds beyond the file of the functions: other modules of the backend, and the test site."""
+"""What ``wixhttp check`` finds beyond the file of the functions: modules of the backend, the test site, endpoints."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from tests.doors import write_project
 from wixhttp.checks import check_project
 from wixhttp.config import load_config
+from wixhttp.errors import ProjectError
 
 FINE = "from wixhttp import ok\ndef get_x(): return ok()\n"
 
@@ -101,3 +105,143 @@ def test_a_check_makes_no_database(tmp_path: Path) -> None:
     files = {"backend/http_functions.py": FINE, "data/collections.toml": "[books]\n"}
     assert problems(write_project(tmp_path, files)) == []
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["collections.toml"]
+
+
+# --- endpoints ---
+
+ENDPOINT = "from wixhttp.endpoints import Response\ndef GET(): return Response('x')\n"
+
+
+@pytest.mark.parametrize("mode", ["production", "development"])
+def test_endpoints_that_are_fine(tmp_path: Path, mode: str) -> None:
+    files = {
+        "src/middleware.py": "from src.shared import log\ndef onRequest(context, next): return next()\n",
+        "src/shared.py": "def log(): ...\n",
+        "src/pages/api/users/[id].py": ENDPOINT.replace("GET()", "GET(params)"),
+        "src/pages/api/all.py": ENDPOINT.replace("GET()", "GET(context)"),
+        "src/pages/api/mine.py": ENDPOINT.replace("GET()", "GET(api, /)"),
+        "src/pages/[page].json.py": "prerender = True\ndef getStaticPaths(): return []\n" + ENDPOINT,
+        "src/pages/404.py": ENDPOINT,
+        "src/pages/_draft.py": "def get(): ...",
+    }
+    root = write_project(tmp_path, files)
+    report = check_project(replace(load_config(root, environ={}), mode=mode))
+    assert (report.summary, report.problems, report.warnings) == ("4 endpoints", [], [])
+
+
+def test_functions_and_endpoints_are_counted(tmp_path: Path) -> None:
+    root = write_project(tmp_path, {"backend/http_functions.py": FINE, "src/pages/x.py": ENDPOINT})
+    assert check_project(load_config(root, environ={})).summary == "1 function, 1 endpoint"
+    (root / "src/pages/x.py").unlink()
+    assert warnings(root) == ["src/pages has no endpoint"]
+
+
+def test_a_project_of_nothing_is_told_both_ways(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match=r"http_functions\.py and no folder .*src/pages; 'wixhttp init'"):
+        check_project(load_config(tmp_path, environ={}))
+
+
+def test_all_broken_endpoints_are_told_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    files = {
+        "src/pages/a.py": "import nothing_there\n" + ENDPOINT,
+        "src/pages/b.py": "x = 1\ndef GET(:\n",
+        "src/pages/c.py": "x = 1\n",
+        "src/pages/d.py": "\n\nx = undefined\n",
+        "src/pages/e.py": "from src.shared import HALF\n" + ENDPOINT,
+        "src/pages/f.py": ENDPOINT,
+        "src/shared.py": "HALF = 1 / 0\n",
+        "src/never.py": "def broken(:\n",
+    }
+    found = sorted(problems(write_project(tmp_path, files)))
+    texts = (
+        ("src/pages/a.py cannot be imported: ModuleNotFoundError", "(src/pages/a.py:1)"),
+        ("src/pages/b.py cannot be imported: SyntaxError", "line 2)"),
+        ("src/pages/d.py cannot be imported: NameError", "(src/pages/d.py:3)"),
+        ("src/pages/e.py cannot be imported: ZeroDivisionError", "(src/shared.py:1)"),
+    )
+    assert len(found) == 6
+    for text, place in texts:
+        (problem,) = [each for each in found if text in each]
+        assert problem.endswith(place)
+    assert any(each.startswith("src/pages/c.py has no handler") for each in found)
+    assert any(each.startswith("src/never.py:1: the file is not Python") for each in found)
+    assert caplog.records == []
+    assert logging.getLogger("wixhttp").propagate
+
+
+@pytest.mark.parametrize("mode", ["production", "development"])
+def test_two_files_of_one_route_are_a_problem(tmp_path: Path, mode: str) -> None:
+    root = write_project(tmp_path, {"src/pages/x.py": ENDPOINT, "src/pages/x/index.py": ENDPOINT})
+    report = check_project(replace(load_config(root, environ={}), mode=mode))
+    assert report.problems == ["src/pages/x.py and src/pages/x/index.py are both the route /x; remove one"]
+    assert report.warnings == []
+
+
+@pytest.mark.parametrize("name", ["[id.py", "[a][b].py", "[a-b].py"])
+def test_a_name_that_is_no_route_stops_the_check(tmp_path: Path, name: str) -> None:
+    root = write_project(tmp_path, {f"src/pages/{name}": ENDPOINT})
+    with pytest.raises(ProjectError) as caught:
+        problems(root)
+    assert name in str(caught.value)
+
+
+def test_a_build_that_serve_would_refuse_is_told(tmp_path: Path) -> None:
+    root = write_project(tmp_path, {"src/pages/x.py": ENDPOINT, "dist/manifest.json": "{}"})
+    with pytest.raises(ProjectError, match="run 'wixhttp build' again"):
+        problems(root)
+
+
+STATIC_PATHS = "def getStaticPaths(): return []\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "starts", "says"),
+    [
+        ("x", "def get(): ...\n" + ENDPOINT, "src/pages/x.py: get is not served", "upper case: GET"),
+        ("x", "def Post(): ...\n" + ENDPOINT, "src/pages/x.py: Post is not served", "POST"),
+        ("x", "from src.shared import POST\n" + ENDPOINT, "src/pages/x.py: POST is imported", "__all__"),
+        ("x", "def GET(reqest): ...", "src/pages/x.py:1: GET(reqest) is given the whole context", "mean request?"),
+        ("x", "async def GET(req): ...", "src/pages/x.py:1: GET(req) ", "mean request?"),
+        ("x", "\ndef ALL(param, /): ...", "src/pages/x.py:2: ALL(param) ", "mean params?"),
+        ("x", "prerendered = True\n" + ENDPOINT, "src/pages/x.py: prerendered means nothing", "mean prerender?"),
+        ("x", "preRender = True\n" + ENDPOINT, "src/pages/x.py: preRender means nothing", "mean prerender?"),
+        ("[x]", STATIC_PATHS + ENDPOINT, "src/pages/[x].py: getStaticPaths is asked of static", "prerender = True"),
+        ("x", "def get_static_paths(): ...\n" + ENDPOINT, "src/pages/x.py: get_static_paths", "mean getStaticPaths?"),
+    ],
+)
+def test_names_that_are_nearly_right(tmp_path: Path, name: str, text: str, starts: str, says: str) -> None:
+    files = {f"src/pages/{name}.py": text, "src/shared.py": "def POST(): ...\n"}
+    report = check_project(load_config(write_project(tmp_path, files), environ={}))
+    (found,) = report.warnings
+    assert found.startswith(starts)
+    assert says in found
+    assert report.problems == []
+
+
+def test_a_route_that_is_never_asked(tmp_path: Path) -> None:
+    files = {"src/pages/[id].py": ENDPOINT, "src/pages/[name].py": ENDPOINT, "src/pages/[...id].py": ENDPOINT}
+    (found,) = warnings(write_project(tmp_path, files))
+    assert found.startswith("src/pages/[name].py is never asked, because src/pages/[id].py matches the same paths")
+
+
+def test_secrets_that_endpoints_ask_for(tmp_path: Path) -> None:
+    asks = "from wixhttp.secrets import getSecret\ndef key(): return getSecret('%s')\n"
+    files = {
+        "src/pages/x.py": ENDPOINT + asks % "GONE",
+        "src/shared.py": asks % "DEEP",
+        "src/middleware.py": asks % "HERE" + "def onRequest(context, next): ...\n",
+        ".env": "HERE=1\n",
+    }
+    first, second = problems(write_project(tmp_path, files))
+    assert first.startswith("src/pages/x.py:4: there is no secret 'GONE'")
+    assert second.startswith("src/shared.py:2: there is no secret 'DEEP'")
+
+
+def test_endpoints_elsewhere_are_looked_at_too(tmp_path: Path) -> None:
+    files = {
+        "wixhttp.toml": 'pages = "site/routes"\n',
+        "site/routes/x.py": ENDPOINT + "from wixhttp.secrets import getSecret\ndef key(): return getSecret('GONE')\n",
+        "site/middleware.py": "def onRequest(context, next): return getSecret('MORE')\n",
+    }
+    found = problems(write_project(tmp_path, files))
+    assert [each.partition(": ")[0] for each in found] == ["site/middleware.py:1", "site/routes/x.py:4"]

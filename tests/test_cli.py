@@ -33,6 +33,18 @@ MADE = [
     "wixhttp.toml",
 ]
 
+MADE_ENDPOINTS = [
+    ".dockerignore",
+    ".gitignore",
+    "Dockerfile",
+    "src/middleware.py",
+    "src/pages/api/about.json.py",
+    "src/pages/api/hello.py",
+    "src/pages/api/orders/[id].py",
+    "tests/test_endpoints.py",
+    "wixhttp.toml",
+]
+
 Project = Callable[..., Path]
 
 
@@ -108,10 +120,10 @@ def post_broken(request):
 def test_every_command_has_help_and_the_options_that_are_documented(tmp_path: Path) -> None:
     for command, named in {
         "": ("init", "serve", "routes", "call", "check", "secrets", "--project", "--version"),
-        "init": ("[DIR]", "Nothing that is there is overwritten"),
+        "init": ("[DIR]", "--endpoints", "Nothing that is there is overwritten"),
         "serve": ("--host", "--port", "--workers", "--threads", "--worker-class", "--timeout", "--log-format", "-- "),
         "routes": ("--json",),
-        "call": ("METHOD PATH", "--query", "--header", "--data", "--verbose"),
+        "call": ("METHOD PATH", "--query", "--header", "--data", "--form", "--verbose"),
         "check": ("--show-config",),
         "secrets": ("list", "set", "remove"),
         "secrets list": (),
@@ -149,6 +161,9 @@ def test_the_installed_command_is_the_same(tmp_path: Path) -> None:
         ["call", "GET", "hello", "-q", "novalue"],
         ["call", "GET", "hello", "-H", "novalue"],
         ["call", "GET", "hello", "-d", "@missing.json"],
+        ["call", "GET", "hello", "-F", "file=@missing.json"],
+        ["call", "GET", "hello", "-F", "novalue"],
+        ["call", "GET", "hello", "-F", "a=b", "-d", "c"],
         ["call", "G ET", "hello"],
         ["secrets", "set"],
         ["secrets", "set", "NOT A NAME", "value"],
@@ -175,7 +190,8 @@ def test_a_project_that_cannot_be_loaded_exits_with_3(project: Project, command:
     assert "def get_hello(request)" in failed.err
     assert "importlib" not in failed.err
     empty = run(folder.parent, *command, code=3)
-    assert f"there is no {folder.parent}/backend/http_functions.py; 'wixhttp init' makes a project" in empty.err
+    assert f"there is no {folder.parent}/backend/http_functions.py" in empty.err
+    assert "; 'wixhttp init' makes a project" in empty.err
 
 
 @pytest.mark.parametrize("async_", ["", "async "])
@@ -303,7 +319,50 @@ def test_init_puts_nothing_beside_what_would_contradict_it(tmp_path: Path) -> No
     assert _files(tmp_path) == [
         ".dockerignore", ".gitignore", "Dockerfile", "backend/http_functions/__init__.py", "pyproject.toml",
     ]  # fmt: skip
-    assert run(tmp_path, "check").out == "1 functions, no problems\n"
+    assert run(tmp_path, "check").out == "1 function, no problems\n"
+
+
+def test_init_makes_a_project_of_endpoints(tmp_path: Path) -> None:
+    made = run(tmp_path, "init", "--endpoints", "shop")
+    folder = tmp_path / "shop"
+    assert _files(folder) == MADE_ENDPOINTS
+    assert "cd shop && wixhttp serve, then open http://localhost:8080/api/hello" in made.out
+    for name, line in ((".gitignore", "dist/"), (".dockerignore", "dist"), ("Dockerfile", "RUN wixhttp build")):
+        assert line in (folder / name).read_text().splitlines()
+
+    checked = run(folder, "check")
+    assert (checked.out, checked.err) == ("3 endpoints, no problems\n", "")
+    assert run(folder, "call", "GET", "/api/hello", "-q", "name=Ada").body == '{"message":"Hello, Ada!"}'
+    run(folder, "build")
+    assert (folder / "dist/api/about.json").read_text() == '{"name":"My site","version":1}'
+    tested = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"],
+        cwd=folder, env=ENVIRON, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert tested.returncode == 0, tested.stdout
+    assert "4 passed" in tested.stdout
+
+
+def test_init_leaves_endpoints_that_are_there_alone(tmp_path: Path) -> None:
+    page = tmp_path / "src/pages/[...all].py"
+    page.parent.mkdir(parents=True)
+    page.write_text("def GET(): ...\n")
+    run(tmp_path, "init", "--endpoints")
+    common = [".dockerignore", ".gitignore", "Dockerfile"]
+    assert _files(tmp_path) == [*common, "src/pages/[...all].py", "wixhttp.toml"]
+    assert run(tmp_path, "check").out == "1 endpoint, no problems\n"
+
+
+def test_init_of_both_kinds_in_one_folder(tmp_path: Path) -> None:
+    run(tmp_path, "init")
+    assert "RUN wixhttp build" not in (tmp_path / "Dockerfile").read_text().splitlines()
+    (tmp_path / "Dockerfile").unlink()
+    run(tmp_path, "init", "--endpoints")
+    assert _files(tmp_path) == sorted({*MADE, *MADE_ENDPOINTS})
+    assert run(tmp_path, "check").out == "2 functions, 3 endpoints, no problems\n"
+    (tmp_path / "Dockerfile").unlink()
+    run(tmp_path, "init")
+    assert "RUN wixhttp build" in (tmp_path / "Dockerfile").read_text().splitlines()
 
 
 def test_init_where_it_cannot_write_says_where(tmp_path: Path) -> None:
@@ -371,8 +430,81 @@ def test_routes_lists_every_function(project: Project) -> None:
 
 def test_routes_of_a_project_without_functions(project: Project) -> None:
     folder = project()
-    assert run(folder, "routes").out == "no functions\n"
+    assert run(folder, "routes").out == "no functions and no endpoints\n"
     assert json.loads(run(folder, "routes", "--json").out) == []
+
+
+ENDPOINTS = {
+    "src/middleware.py": "def onRequest(context, next): return next()\n",
+    "src/pages/users/[id].py": '''from wixhttp.endpoints import Response
+
+
+def GET(params, cookies):
+    """Show a user.
+
+    At length.
+    """
+    cookies.set("a", "1")
+    cookies.set("b", "2")
+    return Response.json(params)
+
+
+async def ALL(request):
+    form = await request.formData()
+    return Response.json([value if isinstance(value, str) else [value.name, value.size] for _, value in form])
+''',
+    "src/pages/index.py": "from wixhttp.endpoints import Response\ndef HEAD(): ...\ndef GET(): ...\n",
+    "src/pages/now.py": (
+        "from wixhttp.endpoints import Response\nprerender = True\n"
+        "def GET():\n    'When it was built.'\n    return Response('x')\n"
+    ),
+}
+
+
+@pytest.fixture
+def pages(tmp_path: Path) -> Path:
+    """A project of endpoints alone."""
+    for name, text in ENDPOINTS.items():
+        path = tmp_path / "site" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path / "site"
+
+
+def test_routes_lists_endpoints_in_the_order_in_which_they_are_asked(pages: Path) -> None:
+    assert run(pages, "routes").out.splitlines() == [
+        "GET   /users/[id]  src/pages/users/[id].py:4   Show a user.",
+        "ANY   /users/[id]  src/pages/users/[id].py:14",
+        "GET   /now         src/pages/now.py:3          (static) When it was built.",
+        "HEAD  /            src/pages/index.py:2",
+        "GET   /            src/pages/index.py:3",
+        "src/middleware.py runs in front of every endpoint",
+    ]
+    (pages / "wixhttp.toml").write_text('base_path = "/site"\npages_prefix = "/v1"\n')
+    found = json.loads(run(pages, "routes", "--json").out)
+    assert found[1:3] == [
+        {
+            "method": "ANY", "url": "/site/v1/users/[id]", "function": "ALL", "file": "src/pages/users/[id].py",
+            "line": 14, "async": True, "summary": "", "static": False,
+        },
+        {
+            "method": "GET", "url": "/site/v1/now", "function": "GET", "file": "src/pages/now.py", "line": 3,
+            "async": False, "summary": "When it was built.", "static": True,
+        },
+    ]  # fmt: skip
+    (pages / "backend").mkdir()
+    (pages / "backend/http_functions.py").write_text(HELLO)
+    assert [route["url"] for route in json.loads(run(pages, "routes", "--json").out)[3:5]] == [
+        "/site/_functions/hello",
+        "/site/v1/users/[id]",
+    ]
+
+
+def test_routes_names_what_is_broken_in_development(pages: Path) -> None:
+    (pages / "src/pages/now.py").write_text("import nothing_there\n")
+    assert "nothing_there" in run(pages, "routes", code=3).err
+    shown = run(pages, "routes", WIXHTTP_MODE="development").out.splitlines()[2]
+    assert shown.startswith("ANY   /now         src/pages/now.py:1          (broken) ")
 
 
 # --- call ------------------------------------------------------------------------------------------------------------
@@ -410,6 +542,25 @@ def test_call_shows_the_request_when_asked(project: Project) -> None:
     assert answer.endswith('\n\n{"a":1}')
 
 
+def test_call_asks_an_endpoint_by_its_path(pages: Path) -> None:
+    answer = run(pages, "call", "GET", "/users/a%20b")
+    assert answer.body == '{"id":"a b"}'
+    assert [line for line in answer.head if line.startswith("Set-Cookie")] == ["Set-Cookie: a=1", "Set-Cookie: b=2"]
+    assert run(pages, "call", "GET", "/none").head[0] == "HTTP/1.1 404 Not Found"
+
+
+def test_call_sends_forms_and_files(pages: Path) -> None:
+    (pages / "notes.txt").write_bytes(b"four")
+    plain = run(pages, "call", "POST", "/users/1", "-F", "a=1=2", "--form", "a=ü", "-v")
+    assert (plain.body.partition("HTTP/1.1")[0].strip(), plain.body.rpartition("\n")[2]) == (
+        "a=1%3D2&a=%C3%BC",
+        '["1=2","ü"]',
+    )
+    assert {"> Content-Type: application/x-www-form-urlencoded", "> Origin: http://localhost"} < set(plain.head)
+    sent = run(pages, "call", "POST", "/users/1", "-F", "file=@notes.txt", "-F", "a=1")
+    assert sent.body == '["1",["notes.txt",4]]'
+
+
 def test_call_exits_with_1_when_the_site_failed_and_with_0_when_it_refused(project: Project) -> None:
     folder = project(HELLO)
     for status in (201, 299, 302, 404, 418, 499):
@@ -441,7 +592,7 @@ def test_commands_read_the_secrets_of_the_project_where_it_is_and_as_it_is_serve
     elsewhere = ("--project", str(folder))
     assert run(tmp_path, *elsewhere, "call", "GET", "it").body == "ac"
     assert run(tmp_path, *elsewhere, "call", "GET", "it", KEY="from outside").body == "afrom outside"
-    assert run(tmp_path, *elsewhere, "check").out == "1 functions, no problems\n"
+    assert run(tmp_path, *elsewhere, "check").out == "1 function, no problems\n"
     assert "/_functions/it" in run(tmp_path, *elsewhere, "routes").out
 
 
@@ -492,7 +643,7 @@ def test_check_names_secrets_that_are_missing_with_their_place(project: Project)
     assert first.endswith("secrets.env. Set it with: wixhttp secrets set GONE")
     assert second.startswith("Error: backend/more.py:6: there is no secret 'DEEP'")
     run(folder, "secrets", "set", "GONE", "value")
-    assert run(folder, "check", DEEP="value").out == "1 functions, no problems\n"
+    assert run(folder, "check", DEEP="value").out == "1 function, no problems\n"
 
 
 def test_check_reports_files_that_are_no_python_though_nothing_imports_them(project: Project) -> None:

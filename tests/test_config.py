@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wixhttp.authconfig import AuthConfig
 from wixhttp.config import SETTINGS, Config, load_config, show_config
 from wixhttp.errors import ConfigError
 from wixhttp.policy import Cors
@@ -26,6 +27,9 @@ def refusal(folder: Path, *, environ: dict[str, str] | None = None, flags: dict[
     with pytest.raises(ConfigError) as caught:
         load_config(folder, environ=environ or {}, flags=flags)
     return str(caught.value)
+
+
+ID = "https://id.example.com"
 
 
 def test_defaults(tmp_path: Path) -> None:
@@ -81,9 +85,20 @@ log_level = "debug"
 access_log = false
 health = "off"
 health_port = 9000
+pages = "routes"
+pages_prefix = "/v1/"
+trailing_slash = "never"
+check_origin = false
+locales = ["en", "de-CH"]
+session_lifetime = 60
+build_dir = "out"
 [cors]
 origins = ["{SITE}"]
 max_age = 5
+[auth]
+issuer = "https://id.example.com"
+audience = "shop"
+jwks_url = "https://id.example.com/keys"
 """
     config = load_config(project(tmp_path, text), environ={})
     assert config == Config(
@@ -115,10 +130,18 @@ max_age = 5
         access_log=False,
         health="off",
         health_port=9000,
+        pages=tmp_path / "routes",
+        pages_prefix="/v1",
+        trailing_slash="never",
+        check_origin=False,
+        locales=("en", "de-CH"),
+        session_lifetime=60.0,
+        build_dir=tmp_path / "out",
+        auth=AuthConfig.parse({"issuer": ID, "audience": "shop", "jwks_url": f"{ID}/keys"}, "auth"),
     )
     assert "default" not in config.sources.values()
     assert config.sources["mode"] == "wixhttp.toml:2"
-    assert config.sources["cors"] == "wixhttp.toml:28"
+    assert config.sources["cors"] == "wixhttp.toml:35"
 
 
 def test_flags_over_environment_over_file_over_default(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.doors import Ask, DirectDoor, load_app, write_project
 from wixhttp.errors import ProjectError
 
+SEQUENCE = "from wixhttp.endpoints import sequence\n"
 OK = "from wixhttp.endpoints import Response\ndef GET(): return Response('x')\n"
 
 
@@ -39,10 +40,7 @@ OK = "from wixhttp.endpoints import Response\ndef GET(): return Response('x')\n"
         ({"src/pages/404.py": "prerender = True\n" + OK}, ["src/pages/404.py", "static"]),
         ({"src/pages/x.py": OK, "src/middleware.py": "x = 1"}, ["src/middleware.py", "onRequest"]),
         ({"src/pages/x.py": OK, "src/middleware.py": "def onRequest(a, b, c): ..."}, ["onRequest", "a, b, c"]),
-        (
-            {"src/pages/x.py": OK, "src/middleware.py": "from wixhttp.endpoints import sequence\nonRequest = sequence(3)"},
-            ["middleware.py", "sequence", "3"],
-        ),
+        ({"src/pages/x.py": OK, "src/middleware.py": f"{SEQUENCE}onRequest = sequence(3)"}, ["sequence", "3"]),
     ],
 )  # fmt: skip
 def test_a_load_that_stops_says_why(tmp_path: Path, files: dict[str, str], words: list[str]) -> None:

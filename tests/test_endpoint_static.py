@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wixhttp.encoding import READ_SIZE, Encoded, close_stream, encode
-from wixhttp.endpoints.static import Built, FilePieces, FileResponse, Manifest, StaticFiles
+from wixhttp.endpoints.manifest import Built, Manifest
+from wixhttp.endpoints.static import FilePieces, FileResponse, StaticFiles
 from wixhttp.errors import HTTPError, ProjectError
 from wixhttp.head import PlainHead
 

@@ -1,4 +1,4 @@
-"""What endpoints do, through each door: methods, context, cookies, redirects, rewrites, middleware, pages for errors."""
+"""What endpoints do, through each door: methods, context, cookies, redirects, middleware, pages for errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.doors import Reply, Served
+from tests.doors import Served
 
 Serve = Callable[..., Served]
 
@@ -305,25 +305,33 @@ def test_redirects_do_not_leave_the_site_unsaid(serve: Serve, target: str) -> No
     assert (reply.status, reply.all("Location")) == (500, [])
 
 
+BEGINS_A = page("""
+    def GET(rewrite, locals, cookies):
+        locals.by = __name__[-2:]; cookies.set("a", "1")
+        return rewrite("/TARGET/7?q=2")
+""")
+BEGINS_B = BEGINS_A.replace("def GET", "async def GET").replace("return rewrite", "return await rewrite")
+ENDS = page("def GET(params, url, locals): return Response(f\"{params['id']} {url.href} {locals.by}\")")
 REWRITES = {
-    "src/pages/a.py": page("def GET(rewrite, locals, cookies):\n locals.by = 'a'; cookies.set('a', '1')\n return rewrite('/b/7?q=2')"),
-    "src/pages/aa.py": page("async def GET(rewrite, locals, cookies):\n locals.by = 'aa'; cookies.set('a', '1')\n return await rewrite('/b/7?q=2')"),
-    "src/pages/ab.py": page("async def GET(rewrite, locals, cookies):\n locals.by = 'ab'; cookies.set('a', '1')\n return await rewrite('/c/7?q=2')"),
-    "src/pages/ac.py": page("def GET(rewrite, locals, cookies):\n locals.by = 'ac'; cookies.set('a', '1')\n return rewrite('/c/7?q=2')"),
-    "src/pages/b/[id].py": page("def GET(params, url, locals): return Response(f\"{params['id']} {url.href} {locals.by}\")"),
-    "src/pages/c/[id].py": page("async def GET(params, url, locals): return Response(f\"{params['id']} {url.href} {locals.by}\")"),
+    "src/pages/ab.py": BEGINS_A.replace("TARGET", "b"),
+    "src/pages/ac.py": BEGINS_A.replace("TARGET", "c"),
+    "src/pages/bb.py": BEGINS_B.replace("TARGET", "b"),
+    "src/pages/bc.py": BEGINS_B.replace("TARGET", "c"),
+    "src/pages/b/[id].py": ENDS,
+    "src/pages/c/[id].py": ENDS.replace("def GET", "async def GET"),
     "src/pages/loop.py": page("def GET(rewrite): return rewrite('/loop')"),
     "src/pages/aloop.py": page("async def GET(rewrite): return await rewrite('/aloop')"),
     "src/pages/away.py": page("def GET(rewrite): return rewrite('https://example.org/x')"),
     "src/pages/none.py": page("def GET(rewrite): return rewrite('/nowhere')"),
-}  # fmt: skip
+}
+THROUGH = ("", "def onRequest(c, next): return next()", "async def onRequest(c, next): return await next()")
 
 
-@pytest.mark.parametrize("middleware", ["", "def onRequest(c, next): return next()", "async def onRequest(c, next): return await next()"])  # fmt: skip
+@pytest.mark.parametrize("middleware", THROUGH)
 def test_rewrites(serve: Serve, middleware: str) -> None:
     files = {**REWRITES, **({"src/middleware.py": middleware} if middleware else {})}
     served = serve(files)
-    for name, other in (("a", "b"), ("aa", "b"), ("ab", "c"), ("ac", "c")):
+    for name, other in (("ab", "b"), ("ac", "c"), ("bb", "b"), ("bc", "c")):
         reply = served(f"/{name}?z=1")
         assert reply.text == f"7 http://localhost/{other}/7?q=2 {name}"
         assert reply.header("Set-Cookie") == "a=1"
@@ -392,7 +400,8 @@ def test_what_middleware_does_wrong_is_said(
 
 
 def test_middleware_that_returns_nothing_after_next_passes_its_response_on(serve: Serve) -> None:
-    served = serve({**HANDLERS, "src/middleware.py": "def onRequest(c, next):\n c.locals.trail = []\n next().headers['X-A'] = '1'"})  # fmt: skip
+    middleware = "def onRequest(c, next):\n c.locals.trail = []\n next().headers['X-A'] = '1'"
+    served = serve({**HANDLERS, "src/middleware.py": middleware})
     assert served("/s").header("X-A") == "1"
 
 
@@ -488,7 +497,9 @@ def test_the_pages_for_errors(serve: Serve, kind: str, middleware: str, caplog: 
         "src/pages/af.py": page("async def GET(): raise RuntimeError('secret')"),
         "src/pages/w.py": page("def GET(): return 'wrong'"),
         "src/pages/own.py": page("def GET(): return Response('mine', 404)"),
-        "src/pages/404.py": page(f"{kind} GET(url, routePattern): return Response(f'no {{url.pathname}} {{routePattern}}')"),
+        "src/pages/404.py": page(
+            f"{kind} GET(url, routePattern): return Response(f'no {{url.pathname}} {{routePattern}}')"
+        ),
         "src/pages/500.py": page(f"{kind} GET(props): return Response(type(props['error']).__name__)"),
         **({"src/middleware.py": middleware} if middleware else {}),
     }  # fmt: skip
@@ -550,7 +561,9 @@ def test_a_path_that_cannot_be_decoded_is_400(serve: Serve, target: str) -> None
 def test_prefix_and_base_path(serve: Serve) -> None:
     files = {
         "backend/http_functions.py": "from wixhttp import ok\ndef get_f(): return ok('f')",
-        "src/pages/x/[id].py": page("def GET(url, params, routePattern): return Response.json([url.pathname, params['id'], routePattern])"),
+        "src/pages/x/[id].py": page("""
+            def GET(url, params, routePattern): return Response.json([url.pathname, params["id"], routePattern])
+        """),
         "src/pages/index.py": page("def GET(): return Response('root')"),
     }  # fmt: skip
     served = serve(files, base_path="/mysite", pages_prefix="/v1")
@@ -566,7 +579,11 @@ def test_functions_and_endpoints_side_by_side(serve: Serve) -> None:
             "backend/http_functions.py": "from wixhttp import ok\ndef get_x(request): return ok(request.url)",
             "backend/words.py": "HELLO = 'hello'",
             "src/pages/api/_shared.py": "HELP = 'help'",
-            "src/pages/api/x.py": page("from backend.words import HELLO\nfrom ._shared import HELP\ndef GET(): return Response(HELLO + HELP)"),
+            "src/pages/api/x.py": page("""
+                from backend.words import HELLO
+                from ._shared import HELP
+                def GET(): return Response(HELLO + HELP)
+            """),
             "src/pages/_functions/x.py": page("def GET(): return Response('never')"),
         }
     )  # fmt: skip
@@ -607,36 +624,33 @@ def test_streams(serve: Serve) -> None:
     assert served("/x").content == served("/x", "POST", JSON).content == b"ab"
 
 
-def test_a_time_out_is_504(serve: Serve) -> None:
-    if (served := one(serve, """
-        import asyncio
-        from wixhttp import limits
-        @limits(timeout=0.05)
-        async def GET():
-            await asyncio.Event().wait()
-    """)).door.name:  # fmt: skip
-        assert served("/x").problem["status"] == 504
+@pytest.mark.parametrize("middleware", ["", "def", "async def"])
+def test_a_time_out_is_504_and_ends_what_is_awaited(serve: Serve, middleware: str) -> None:
+    wait = "await " if "async" in middleware else ""
+    files = {
+        "src/pages/x.py": page("""
+            import asyncio, threading
+            from wixhttp import limits
+            ended = threading.Event()
+            @limits(timeout=0.05)
+            async def GET():
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    ended.set()
+            def POST(): return Response.json(ended.wait(10))
+        """),
+        **({"src/middleware.py": f"{middleware} onRequest(c, next): return {wait}next()"} if middleware else {}),
+    }
+    served = serve(files)
+    assert served("/x").problem["status"] == 504
+    assert served("/x", "POST", JSON).json() is True
 
 
-def test_an_async_handler_behind_def_middleware_ends_with_its_time(serve: Serve) -> None:
-    served = serve(
-        {
-            "src/pages/x.py": page("""
-                import asyncio
-                from wixhttp import limits
-                ended = []
-                @limits(timeout=0.05)
-                async def GET():
-                    try:
-                        await asyncio.Event().wait()
-                    finally:
-                        ended.append(1)
-            """),
-            "src/middleware.py": "def onRequest(c, next): return next()",
-        }
-    )
-    reply: Reply = served("/x")
-    assert reply.status in (500, 504)
+def test_a_middleware_that_rewrites_without_end_is_508(serve: Serve) -> None:
+    for kind, wait in (("def", ""), ("async def", "await ")):
+        middleware = f"{kind} onRequest(context, next): return {wait}context.rewrite('/s')"
+        assert serve({**HANDLERS, "src/middleware.py": middleware})("/s").problem["status"] == 508
 
 
 def test_a_file_that_fails_to_import_fails_alone_in_development(serve: Serve, tmp_path: Path) -> None:
@@ -666,3 +680,34 @@ def test_the_origin_is_compared_in_its_one_spelling(serve: Serve, host: str, ori
     served = one(serve, "def ALL(url): return Response(url.href)")
     reply = served("/x", "DELETE", ("Host", host), ("Origin", origin))
     assert (reply.status, reply.text) == (200, "http://localhost/x")
+
+
+def test_a_static_endpoint_on_demand_knows_nothing_of_who_asks(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    served = serve(
+        {
+            "src/pages/x.py": page("""
+                prerender = True
+                def GET(request, url, cookies, isPrerendered):
+                    return Response.json([
+                        request.headers.get("X-A"), url.search, list(url.searchParams), cookies.has("a"), url.href,
+                        isPrerendered, request.url,
+                    ])
+            """),
+            "src/pages/[id].py": page("""
+                prerender = True
+                async def getStaticPaths(): return [{"params": {"id": "1"}, "props": {"word": "one"}}]
+                async def GET(props, params): return Response(props["word"] + params["id"])
+            """),
+            "src/pages/who.py": page("prerender = True\ndef GET(clientAddress): return Response(clientAddress)"),
+            "src/pages/404.py": page("def GET(): return Response('no such page')"),
+        }
+    )
+    for _ in range(2):
+        reply = served("/x?q=1", "GET", ("X-A", "1"), ("Cookie", "a=1"))
+        assert reply.json() == [None, "", [], False, "http://localhost/x", True, "http://localhost/x"]
+    for member in ("request.headers", "url.search", "url.searchParams", "cookies"):
+        assert caplog.text.count(f"src/pages/x.py is static (prerender = True) and reads {member},") == 1
+    assert (served("/1?x").text, served("/2").status, served("/2").text) == ("one1", 404, "no such page")
+    assert served("/x", "POST", JSON).status == 405
+    assert served("/who").status == 500
+    assert "clientAddress is not available" in caplog.text

@@ -144,7 +144,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
 def checkout(tmp_path: Path) -> Path:
     """A copy of this repository, whose virtual environment is, to its scripts, the one that runs these tests."""
     folder = tmp_path / "checkout"
-    for name in ("scripts", "backend", "data"):
+    for name in ("scripts", "backend", "data", "src"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.sqlite3*"))
     for name in (".env", "pyproject.toml"):
         shutil.copy(ROOT / name, folder / name)
@@ -314,7 +314,7 @@ def _toml(value: object) -> str:
     if value == ():
         return "[]"
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:.15g}"
     return json.dumps(str(value) if isinstance(value, Path) else value)
 
 

@@ -181,7 +181,7 @@ class App:
             call.response = Response(permanent, None, {"Location": exchange.moved})
             return
         if exchange.built is not None:
-            call.timeout = self.config.timeout  # of a large file that is streamed
+            call.timeout = 0  # of the first piece of a file
             call.response = endpoints.send_built(exchange)
             return
         methods = exchange.methods
@@ -191,7 +191,7 @@ class App:
         if handler is None:
             error = self._no_endpoint(endpoints) if methods is None else self._not_allowed(call, methods)
             handler = endpoints.refuser(exchange, error)
-        if head.method not in _SAFE and self.config.check_origin and not handler.policy.is_velo:
+        if head.method not in _SAFE and self.config.check_origin and not exchange.is_velo:
             exchange.check_origin()
         self._admit(call, handler, is_velo=handler.policy.is_velo)
         exchange.refuse, exchange.timeout = self.refuse, call.timeout
@@ -224,15 +224,15 @@ class App:
         Only the request of an endpoint takes a body that is spooled.
         """
         head = call.head
+        if call.exchange is not None:
+            call.exchange.take_body(body)
+        else:
+            set_body(call.request, body)  # type: ignore[arg-type]  # only an exchange's is spooled
         if head.length == UNKNOWN:
             head.length = len(body)
             if body and call.refuses_body:
                 call.response = self.fail(call, delete_with_body())
                 return
-        if call.exchange is not None:
-            call.exchange.take_body(body)
-        else:
-            set_body(call.request, body)  # type: ignore[arg-type]  # only an exchange's is spooled
         try:
             call.slots.pop()
         except IndexError:

@@ -118,6 +118,7 @@ class ASGIApplication:
         self.app = app
         self.runner = Runner(app.config.threads)
         self.bridge = Bridge(app.config.threads)
+        self.disk = Bridge(app.config.threads)  # for long bodies: they do not wait for handlers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -232,7 +233,7 @@ class ASGIApplication:
                         if arriving.size > call.max_body:
                             raise self.app.too_large(call)
                         if is_much:
-                            await self.bridge.in_thread(arriving.spool)
+                            await self.disk.in_thread(arriving.spool)
                         patience.renew()
                     if not message.get("more_body", False):
                         return arriving.end()

@@ -31,6 +31,7 @@ from .callers import TokenInfo, current_caller, is_awaited, on_thread, token_to_
 from .errors import ConfigError, HTTPError
 from .keys import unrelayed
 from .policy import nearest
+from .settings import masked_url
 
 __all__ = ["TokenInfo", "elevate", "fetchWithAuth", "getTokenInfo", "require"]
 
@@ -181,7 +182,8 @@ def fetchWithAuth(url: str, method: str = "GET", **options: Any) -> Any:
         ConfigError: requests is not installed.
     """
     if not isinstance(url, str) or not is_guarded_url(url):
-        raise ValueError(f"a token is sent by https, or to this machine, without a user in the URL, not to {url!r}")
+        shown = masked_url(repr(url))
+        raise ValueError(f"a token is sent by https, or to this machine, without a user in the URL, not to {shown}")
     names = (name if isinstance(name, str) else name.decode("latin-1") for name in options.get("headers") or ())
     if "auth" in options or "authorization" in {name.lower() for name in names}:
         raise TypeError("fetchWithAuth sends the caller's token; for other credentials use requests itself")

@@ -9,6 +9,7 @@ from typing import Any
 
 from .dotenv import check_name
 from .policy import nearest
+from .settings import masked_url
 
 SUBJECT_TYPES = ("APP", "USER", "MEMBER", "VISITOR", "UNKNOWN")
 SYMMETRIC = ("HS256", "HS384", "HS512")
@@ -172,8 +173,9 @@ def _texts(value: object, name: str) -> tuple[str, ...]:
 
 def _url(value: object, name: str) -> str:
     if not isinstance(value, str) or not is_guarded_url(value):
+        shown = masked_url(repr(value))
         raise ValueError(
-            f"{name} is a URL of https, or of http on this machine, without a user in it, not {value!r}; "
+            f"{name} is a URL of https, or of http on this machine, without a user in it, not {shown}; "
             "write it like 'https://id.example.com/...'"
         )
     return value

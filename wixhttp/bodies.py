@@ -10,6 +10,8 @@ from .errors import HTTPError
 SPOOL_SIZE = 1_048_576
 """Bytes of a body that are kept in memory before it is put into a file."""
 
+_MOST_PARTS = 512  # that are kept apart: each takes some 40 bytes beside its own, and a client may send single bytes
+
 
 class SpooledBody:
     """A long body: ``file``, at its beginning, of ``size`` bytes. Who takes it closes the file."""
@@ -27,13 +29,14 @@ class SpooledBody:
 class Arriving:
     """The parts of a body: ``size`` bytes have arrived. ``spools`` says whether it may be put into a file."""
 
-    __slots__ = ("_file", "_kept", "_parts", "size", "spools")
+    __slots__ = ("_file", "_joined", "_kept", "_parts", "size", "spools")
 
     def __init__(self, *, spools: bool) -> None:
         self.spools = spools
         self.size = 0
         self._kept = 0
         self._parts: list[bytes] = []
+        self._joined = bytearray()  # what came before them
         self._file: BinaryIO | None = None
 
     def add(self, part: bytes) -> bool:
@@ -41,6 +44,9 @@ class Arriving:
         self._parts.append(part)
         self.size += len(part)
         self._kept += len(part)
+        if len(self._parts) == _MOST_PARTS:
+            self._joined += b"".join(self._parts)
+            self._parts.clear()
         return self.spools and self._kept >= SPOOL_SIZE
 
     def spool(self) -> None:
@@ -49,11 +55,11 @@ class Arriving:
         Raises:
             HTTPError: 507 where there is no room for it.
         """
-        parts, self._parts, self._kept = self._parts, [], 0
+        data = self._take()
         try:
             if self._file is None:
-                self._file = tempfile.TemporaryFile()  # type: ignore[assignment]  # noqa: SIM115  # whoever takes it closes it
-            self._file.write(b"".join(parts))  # type: ignore[union-attr]  # made above
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115  # whoever takes it closes it
+            self._file.write(data)
         except OSError as error:
             self.close()
             reason = f"the body of a request cannot be put into a file in {tempfile.gettempdir()}: {error}"
@@ -62,11 +68,19 @@ class Arriving:
     def end(self) -> bytes | SpooledBody:
         """The whole body."""
         if self._file is None:
-            return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+            return self._take()
         self.spool()
         file, self._file = self._file, None
         file.seek(0)
         return SpooledBody(file, self.size)
+
+    def _take(self) -> bytes:
+        """What is kept."""
+        parts, joined = self._parts, self._joined
+        self._parts, self._joined, self._kept = [], bytearray(), 0
+        if joined:
+            return b"".join((joined, *parts))
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def close(self) -> None:
         """Give the file back, where nobody took it."""

@@ -7,18 +7,18 @@ other.
 from __future__ import annotations
 
 import contextvars
-import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .errors import HTTPError
 from .loop import background
-from .printing import flush_prints
 
 if TYPE_CHECKING:
     import asyncio
+
+    from .threads import ThreadPool
 
 _Result = TypeVar("_Result")
 
@@ -37,41 +37,50 @@ class Bridge:
         self.threads = threads
         self.loop = loop
         self._lock = threading.Lock()
-        self._pools: dict[int, ThreadPoolExecutor] = {}
-        self._pid = os.getpid()
+        self._pools: dict[int, ThreadPool] = {}
 
     def wait(self, start: Callable[[], Any], timeout: float = 0) -> Any:
         """What awaiting ``start()`` on the loop gives, for a thread that may wait.
 
         Raises:
-            TimeoutError: it took longer than ``timeout`` seconds (0: no limit), and is being cancelled.
+            HTTPError: 504, it took longer than ``timeout`` seconds (0: no limit), and is being cancelled.
         """
-        value, error = background.run(start, timeout, self.loop)
+        try:
+            value, error = background.run(start, timeout, self.loop)
+        except TimeoutError:
+            reason = f"what was awaited ran past the timeout of {timeout:g} seconds"
+            raise HTTPError(504, "The function did not answer in time.", reason=reason) from None
         if error is not None:
             raise error
         return value
 
     async def in_thread(self, work: Callable[[], _Result]) -> _Result:
-        """What ``work()`` gives on a thread, in this context. Cancelled, it goes on."""
+        """What ``work()`` gives on a thread, in this context. Cancelled, it goes on, where it has begun."""
         import asyncio
 
+        from .threads import Job
+
+        loop = asyncio.get_running_loop()
         depth = _depth.get()
         context = contextvars.copy_context()
+        context.run(_depth.set, depth + 1)
+        job = Job(work, loop.create_future(), context)
+        self._pool(depth, loop).submit(job)
+        try:
+            value, error = await job.waiter
+        except asyncio.CancelledError:
+            job.skip = True
+            raise
+        if error is not None:
+            raise error
+        result: _Result = value
+        return result
 
-        def run() -> _Result:
-            _depth.set(depth + 1)
-            try:
-                return work()
-            finally:
-                flush_prints()
+    def _pool(self, depth: int, loop: asyncio.AbstractEventLoop) -> ThreadPool:
+        from .threads import ThreadPool
 
-        return await asyncio.get_running_loop().run_in_executor(self._pool(depth), context.run, run)
-
-    def _pool(self, depth: int) -> ThreadPoolExecutor:
         with self._lock:
-            if self._pid != os.getpid():  # threads do not live on in a fork
-                self._pools, self._pid = {}, os.getpid()
             pool = self._pools.get(depth)
-            if pool is None:
-                pool = self._pools[depth] = ThreadPoolExecutor(self.threads, f"wixhttp-bridge-{depth}")
+            if pool is None or pool.loop is not loop:  # each process has loops of its own, too
+                pool = self._pools[depth] = ThreadPool(self.threads, loop)
             return pool

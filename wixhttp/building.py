@@ -28,8 +28,8 @@ from .data import ambient
 from .data.collections import open_collections
 from .direct import Chunks, StreamBroken, answer
 from .encoding import Encoded
+from .endpoints.manifest import Built, Manifest
 from .endpoints.paths import encode
-from .endpoints.static import Built, Manifest
 from .endpoints.table import Endpoints, Route
 from .errors import BuildError, ConfigError, WrongAnswer
 from .head import PlainHead
@@ -377,21 +377,35 @@ def _clear(work: Path, place: Path) -> None:
 
 
 def swap(new: Path, place: Path, old: Path) -> None:
-    """Put the folder ``new`` in the place of another, which is ``old`` then, or is somewhere else.
+    """Put the folder ``new`` in the place of another, which is ``old`` or ``new`` then.
 
     On Linux it is one step, if the file system can do it. Elsewhere there is a moment without a folder, and a build
     that is killed in it is mended by the next one.
+
+    Raises:
+        BuildError: the file system does not let it.
     """
-    if not place.exists():
-        new.rename(place)
-    elif not _exchange(new, place):
-        place.rename(old)
-        try:
+    try:
+        if not place.exists():
             new.rename(place)
-        except BaseException:
-            if not place.exists():
-                old.rename(place)
-            raise
+        elif not _exchange(new, place):
+            replace_in_steps(new, place, old)
+    except OSError as error:
+        raise BuildError(
+            f"{place} cannot be replaced: {error.strerror}; remove it, or, where it is a mounted folder, set build_dir "
+            "to a folder in it"
+        ) from None
+
+
+def replace_in_steps(new: Path, place: Path, old: Path) -> None:
+    """Put the folder ``new`` in the place of another, which is ``old`` then. What fails leaves ``place`` as it was."""
+    place.rename(old)
+    try:
+        new.rename(place)
+    except BaseException:
+        if not place.exists():
+            old.rename(place)
+        raise
 
 
 def _exchange(one: Path, other: Path) -> bool:

@@ -17,7 +17,7 @@ from .config import Config
 from .data import ambient
 from .data.collections import open_collections
 from .encoding import STATUS_LINES
-from .fakerequests import fake_head
+from .fakerequests import Parts, fake_head
 from .loop import background
 from .secrets import SecretStore, override
 from .site import load_site
@@ -31,11 +31,14 @@ def call_once(
     query: Sequence[str],
     headers: Sequence[str],
     data: str | None,
+    form: Sequence[str],
     verbose: bool,
 ) -> int:
     """Print the answer to one request, and return its status. Errors of the function go to standard error.
 
-    ``query`` are ``KEY=VALUE``, ``headers`` ``NAME:VALUE``; ``data`` is text, ``@FILE`` or ``@-``.
+    ``query`` are ``KEY=VALUE``, ``headers`` ``NAME:VALUE``; ``data`` is text, ``@FILE`` or ``@-``. ``form`` are
+    ``NAME=VALUE`` and ``NAME=@FILE``, which makes the body multipart. A request to an endpoint has the site's own
+    ``Origin``, as in a `TestClient`.
 
     Raises:
         click.UsageError: one of them is not of that form.
@@ -46,19 +49,22 @@ def call_once(
     fields = [_pair(header, ":", "-H") for header in headers]
     if query:
         path += ("&" if "?" in path else "?") + urlencode([_pair(parameter, "=", "-q") for parameter in query])
+    if data is not None and form:
+        raise click.UsageError("a request has one body: -d or -F")
     body = _read_data(data)
+    parts: Parts = {"headers": fields, "data": body or None, **_read_form(form)}
     if body and not any(name.lower() == "content-type" for name, _ in fields):
         kind = "application/json" if body.lstrip()[:1] in (b"{", b"[") else "text/plain; charset=utf-8"
         fields.append(("Content-Type", kind))
     logs.configure("text", config.log_level, logs.LineWriter(2))
     secrets = SecretStore(config.root, config.mode, config.secrets_file)
     with override(secrets), ambient.override(open_collections(config)):
-        return _send(replace(config, mode="development", access_log=False), method, path, fields, body, verbose)
+        return _send(replace(config, mode="development", access_log=False), method, path, parts, verbose)
 
 
-def _send(config: Config, method: str, path: str, fields: list[tuple[str, str]], body: bytes, verbose: bool) -> int:
+def _send(config: Config, method: str, path: str, parts: Parts, verbose: bool) -> int:
     client = TestClient(App(load_site(config)), raise_exceptions=False)
-    head, sent = fake_head(path, method, headers=fields, data=body or None, config=config)
+    head, sent = fake_head(path, method, **parts, config=config)
     if verbose:
         target = head.path + ("?" + head.query if head.query else "")
         lines = [f"{head.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in head.fields())]
@@ -92,14 +98,26 @@ def _pair(text: str, separator: str, option: str) -> tuple[str, str]:
     return name, value.strip() if separator == ":" else value
 
 
+def _read_form(fields: Sequence[str]) -> Parts:
+    pairs = [_pair(field, "=", "-F") for field in fields]
+    if not pairs:
+        return {}
+    files = [(name, (Path(value[1:]).name, _read_file(value[1:], "-F"))) for name, value in pairs if value[:1] == "@"]
+    return {"form": [pair for pair in pairs if pair[1][:1] != "@"], "files": files}
+
+
 def _read_data(data: str | None) -> bytes:
     if data is None:
         return b""
     if data == "@-":
         return sys.stdin.buffer.read()
     if data.startswith("@"):
-        try:
-            return Path(data[1:]).read_bytes()
-        except OSError as error:
-            raise click.UsageError(f"-d: {data[1:]} cannot be read: {error.strerror}") from None
+        return _read_file(data[1:], "-d")
     return data.encode("utf-8", "surrogateescape")
+
+
+def _read_file(path: str, option: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise click.UsageError(f"{option}: {path} cannot be read: {error.strerror}") from None

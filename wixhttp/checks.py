@@ -1,4 +1,4 @@
-"""What ``wixhttp check`` looks at: imports, names, arguments, settings, collections, and secrets that are missing."""
+"""What ``wixhttp check`` looks at: imports, names, arguments, settings, routes, collections, missing secrets."""
 
 from __future__ import annotations
 
@@ -6,19 +6,23 @@ import ast
 import difflib
 import re
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from .config import Config
 from .data.collections import open_collections, set_default
 from .data.hooks import HOOKS, Hooks, prefix_of, split_name
 from .data.schema import FILE, load_schema
+from .endpoint_checks import broken_routes, endpoint_problems, endpoint_warnings, warnings_kept
+from .endpoints.loading import shown
+from .endpoints.table import Endpoints
 from .errors import ProjectError, SecretNotFound
 from .functions import PREFIXES, bindings
-from .loader import PACKAGE, backend_file, functions_file, load_module
+from .loader import PACKAGE, backend_file, functions_file, has_functions, load_module
 from .secrets import SecretStore, set_default_store
-from .site import load_site
+from .site import Site, load_site
 
 
 @dataclass
@@ -124,30 +128,33 @@ def _problems_of_files(root: Path, store: SecretStore, timeout: float) -> Iterat
     for file in sorted((root / PACKAGE).rglob("*.py")):
         place = file.relative_to(root)
         parts = place.with_suffix("").parts
-        problems = list(_problems_of_source(file, str(place), store))
-        try:
-            if file.name != "__main__.py" and all(part.isidentifier() for part in parts):
-                load_module(root, ".".join(parts).removesuffix(".__init__"), file, timeout)
-        except ProjectError as error:
-            problems = problems if isinstance(error.__cause__, SyntaxError | ValueError) and problems else [str(error)]
-        yield from problems
+        load = None
+        if file.name != "__main__.py" and all(part.isidentifier() for part in parts):
+            load = partial(load_module, root, ".".join(parts).removesuffix(".__init__"), file, timeout)
+        yield from _problems_of_file(file, str(place), store, load)
 
 
 def _problems_of_sources(endpoints: Endpoints, store: SecretStore) -> Iterator[str]:
-    """What is wrong with the files below ``src`` by what stands in them, those included that nothing imports."""
+    """What is wrong with the files below ``src`` as they stand, those included that nothing imports."""
     config = endpoints.config
-    told = {route.file for route in broken_routes(endpoints)}
     pages = config.pages
     files = {*(config.root / "src").rglob("*.py"), *pages.rglob("*.py"), *pages.parent.glob("middleware.py")}
-    for file in sorted(files - told):
-        yield from _problems_of_source(file, shown(file, config), store)
+    for file in sorted(files - {route.file for route in broken_routes(endpoints)}):
+        yield from _problems_of_file(file, shown(file, config), store)
 
 
-def _problems_of_source(file: Path, place: str, store: SecretStore) -> Iterator[str]:
+def _problems_of_file(
+    file: Path, place: str, store: SecretStore, load: Callable[[], object] | None = None
+) -> Iterator[str]:
     try:
         asked = list(_secrets_asked_for(file))
+        if load is not None:
+            load()
     except (SyntaxError, ValueError) as error:  # ValueError: a NUL, before Python 3.12
         yield f"{place}:{getattr(error, 'lineno', None) or 1}: the file is not Python: {error}"
+        return
+    except ProjectError as error:
+        yield str(error)
         return
     for name, line in asked:
         try:

@@ -77,17 +77,19 @@ def _config(context: click.Context, **flags: Any) -> Config:
 
 
 @cli.command()
+@click.option("--endpoints", is_flag=True, help="HTTP endpoints, files in src/pages, instead of HTTP functions.")
 @click.argument("folder", metavar="[DIR]", default=".")
-def init(folder: str) -> None:
+def init(folder: str, endpoints: bool) -> None:
     """Make a new project in DIR (default: here). Nothing that is there is overwritten."""
     import shlex
 
     from .scaffold import make_project
 
-    for path, written in make_project(Path(folder)):
+    for path, written in make_project(Path(folder), endpoints=endpoints):
         click.echo(f"{'made' if written else 'kept'}  {path}")
     step = "" if folder == "." else f"cd {shlex.quote(folder)} && "
-    click.echo(f"\nNext: {step}wixhttp serve, then open http://localhost:8080/_functions/hello")
+    first = "/api/hello" if endpoints else "/_functions/hello"
+    click.echo(f"\nNext: {step}wixhttp serve, then open http://localhost:8080{first}")
 
 
 @cli.command()
@@ -134,6 +136,7 @@ def routes(context: click.Context, as_json: bool) -> None:
 @click.option("-q", "--query", multiple=True, metavar="KEY=VALUE", help="A query parameter; may be repeated.")
 @click.option("-H", "--header", multiple=True, metavar="NAME:VALUE", help="A header; may be repeated.")
 @click.option("-d", "--data", metavar="TEXT|@FILE|@-", help="The body; @ reads it from a file, @- from standard input.")
+@click.option("-F", "--form", multiple=True, metavar="NAME=TEXT|@FILE", help="A field of a form; may be repeated.")
 @click.option("-v", "--verbose", is_flag=True, help="Print the request, too.")
 @click.pass_context
 def call(
@@ -143,12 +146,16 @@ def call(
     query: tuple[str, ...],
     header: tuple[str, ...],
     data: str | None,
+    form: tuple[str, ...],
     verbose: bool,
 ) -> None:
-    """Send one request through the whole dispatcher, without a server: wixhttp call GET hello/sub -q q=1"""
+    """Send one request through the whole dispatcher, without a server: wixhttp call GET hello/sub -q q=1
+
+    PATH is that of a function, or begins with a slash: wixhttp call GET /api/users/1
+    """
     from .calls import call_once
 
-    status = call_once(_config(context), method, path, query, header, data, verbose)
+    status = call_once(_config(context), method, path, query, header, data, form, verbose)
     if status >= 500:
         context.exit(FAILED)
 
@@ -170,6 +177,50 @@ def build(context: click.Context, as_json: bool) -> None:
 
 
 @cli.command()
+@click.option("--dry-run", is_flag=True, help="Print the files, and write nothing.")
+@click.option("--to", "folder", metavar="FOLDER", default="api", help="Folder of the pages to write to (default: api).")
+@click.pass_context
+def migrate(context: click.Context, folder: str, dry_run: bool) -> None:
+    """Write an endpoint for each name in backend/http_functions.py, which stays. Nothing that is there is overwritten.
+
+    The functions answer as before at /_functions/NAME, and besides at /api/NAME.
+    """
+    import contextlib
+
+    from .endpoints.loading import shown
+    from .migrating import next_steps, plan_migration, write_endpoints
+    from .secrets import SecretStore, override
+    from .site import load_site
+
+    config = _config(context)
+    store = SecretStore(config.root, config.mode, config.secrets_file)
+    with contextlib.redirect_stdout(sys.stderr), override(store):  # files may print, and ask, at their import
+        site = load_site(config)
+    try:
+        migration = plan_migration(site, folder)
+    except ProjectError:
+        raise
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    for warning in migration.warnings:
+        click.secho(f"Warning: {warning}", fg="yellow", err=True)
+    for name, reason in migration.left:
+        click.secho(f"left  {name}: {reason}", fg="red", err=True)
+    if dry_run:
+        for path in migration.kept:
+            click.echo(f"keep  {shown(path, config)}")
+        for made in migration.files:
+            click.echo(f"make  {shown(made.file, config)}\n\n{made.text}")
+    else:
+        for path, written in write_endpoints(migration):
+            click.echo(f"{'made' if written else 'kept'}  {shown(path, config)}")
+        for line in next_steps(migration, config):
+            click.echo(line)
+    if migration.left:
+        context.exit(FAILED)
+
+
+@cli.command()
 @click.option("--show-config", is_flag=True, help="Print every setting and where its value comes from.")
 @click.pass_context
 def check(context: click.Context, show_config: bool) -> None:
@@ -188,7 +239,7 @@ def check(context: click.Context, show_config: bool) -> None:
         click.secho(f"Error: {problem}", fg="red", err=True)
     if report.problems:
         context.exit(NOT_LOADED)
-    click.echo(f"{report.functions} functions, no problems")
+    click.echo(f"{report.summary}, no problems")
 
 
 @cli.group()

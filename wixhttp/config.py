@@ -63,7 +63,7 @@ class Config:
     public_url: Annotated[
         str | None, Rule(parse_public_url, "scheme://host[:port] in baseUrl and in signatures over URLs")
     ] = None
-    base_path: Annotated[str, Rule(parse_base_path, "path in front of /_functions")] = ""
+    base_path: Annotated[str, Rule(parse_base_path, "path in front of /_functions and of endpoints")] = ""
     test_site: Annotated[
         Path | None, Rule(parse_path, "folder served under /_functions-dev and with ?rc=test-site")
     ] = None
@@ -237,6 +237,11 @@ def _check_together(config: Config) -> None:
         path = str(config.secrets_file)
         raise ConfigError(
             f"{sources['secrets_file']}: secrets_file is a file, and {path!r} is a folder; name a file in it"
+        )
+    if config.pages_prefix.startswith(("/_functions", "/_wixhttp")):
+        raise ConfigError(
+            f"{sources['pages_prefix']}: pages_prefix is a path that is nobody else's, and {config.pages_prefix!r} is "
+            "that of the HTTP functions or of wixhttp's own pages; choose another"
         )
     if config.health_port is not None and config.health_port == config.port:
         raise ConfigError(

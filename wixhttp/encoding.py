@@ -74,9 +74,7 @@ def encode(response: Response, method: str) -> Encoded:
         data, kind = encode_json(body), JSON_TYPE
     if status == 204 or status == 304:
         return Encoded(status, [field for field in fields if field[0].lower() != "content-type"], b"", _ended(stream))
-    implied = response.implied_type
-    if implied is not None:
-        kind = implied
+    kind = kind if response.implied_type is None else response.implied_type
     if kind and not (fields and _has_type(fields)):
         fields.append(("Content-Type", kind))
     if stream is None:

@@ -106,29 +106,16 @@ def _doubtful_static(route: Route, tree: ast.Module) -> Iterator[str]:
         for near in bound:
             if near != known and difflib.get_close_matches(_squashed(near), [known.lower()], 1, cutoff=0.85):
                 yield f"{name}: {near} means nothing here; did you mean {known}?"
-    if route.is_static:
-        return
-    if _PATHS in bound or _PATHS in imported:
+    if (_PATHS in bound or _PATHS in imported) and not route.is_static and route.broken is None:
         yield f"{name}: {_PATHS} is asked of static endpoints only; add {_PRERENDER} = True, or remove it"
-    if _PRERENDER in imported or (_PRERENDER in bound and not _is_at_top(tree)):
-        yield f"{name}: {_PRERENDER} is read without an import; write it at the top of the file: {_PRERENDER} = True"
 
 
 def _squashed(name: str) -> str:
     return name.replace("_", "").lower()
 
 
-def _is_at_top(tree: ast.Module) -> bool:
-    return any(
-        isinstance(target, ast.Name) and target.id == _PRERENDER
-        for node in tree.body
-        if isinstance(node, ast.Assign | ast.AnnAssign)
-        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
-    )
-
-
 def _doubtful_handlers(route: Route, tree: ast.Module) -> Iterator[str]:
-    """Handlers that are imported, so not served, or that take the whole context under what is nearly a member's name."""
+    """Handlers that are imported, so not served, or whose parameter is nearly a member of the context."""
     served = {handler.method for handler in route.methods.values()}
     for name in sorted(bindings(tree)[1].intersection((*METHODS, ALL)) - served):
         yield f"{route.file_name}: {name} is imported, so it is not served; define it here, or name it in __all__"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -20,11 +21,13 @@ from .endpoints.loading import METHODS, route_files, shown
 from .endpoints.responses import Response
 from .endpoints.session import SessionState
 from .endpoints.table import Endpoints, Route
-from .errors import ProjectError
+from .errors import HTTPError, ProjectError
 from .fakedata import memory_collections, project_config
 from .fakerequests import Parts, fake_head
 from .functions import FunctionTable
+from .head import Head
 from .loader import load_file
+from .response import Response as CoreResponse
 from .secrets import SecretStore, fallback
 from .site import Site
 
@@ -112,9 +115,13 @@ def call_endpoint(
 
 def _answer(handler: Handler, exchange: Exchange) -> Response:
     logs.current.set(exchange.head)
-    value = exchange.wait(lambda: handler.call(exchange)) if handler.is_async else handler.call(exchange)
-    response = exchange.finish(value)
-    assert isinstance(response, Response)  # noqa: S101  # a handler's `call` gives nothing else
+    given: Response = exchange.wait(lambda: handler.call(exchange)) if handler.is_async else handler.call(exchange)
+    exchange.finish(given)
+    if not exchange.cookie_fields:
+        return given
+    response = Response(given.body, given.status, given.statusText, given.headers)  # that given may answer others, too
+    for field in exchange.cookie_fields:
+        response.headers.append("Set-Cookie", field)
     return response
 
 
@@ -155,11 +162,9 @@ def _exchange(
         raise ValueError(f"the URL of an endpoint is a path that begins with a slash, or a full one, not {url!r}")
     head, body = fake_head(url, method, **parts)
     routes = [Route(pattern, file, shown(file, config), is_static=False) for pattern, file in route_files(config)]
-    endpoints = Endpoints(config, routes, [])
-    app = App(Site(config, FunctionTable(), FunctionTable(), endpoints))
-    exchange = endpoints.receive(head, config.public_url or "")
+    exchange = Endpoints(config, routes, []).receive(head, config.public_url or "")
     exchange.take_body(body)
-    exchange.refuse = app.refuse
+    exchange.refuse = partial(_refuse, config)
     exchange.props = dict(props or {})
     if params is not None:
         exchange.params = dict(params)
@@ -167,3 +172,7 @@ def _exchange(
         exchange.locals[name] = value
     _Session.of(exchange)  # which the exchange keeps
     return exchange
+
+
+def _refuse(config: Config, head: Head, error: HTTPError) -> CoreResponse:
+    return App(Site(config, FunctionTable(), FunctionTable())).refuse(head, error)

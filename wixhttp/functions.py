@@ -195,6 +195,8 @@ def is_async_callable(target: Callable[..., Any]) -> bool:
     if isinstance(target, functools.partial):
         return is_async_callable(target.func)
     inner = inspect.unwrap(target)
+    if isinstance(inner, functools.partial):
+        return is_async_callable(inner.func)
     return inspect.iscoroutinefunction(inner) or (
         not inspect.isroutine(inner)
         and not isinstance(inner, type)

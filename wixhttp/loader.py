@@ -112,7 +112,9 @@ def functions_file(root: Path) -> Path:
     file = backend_file(root, "http_functions")
     if file is None:
         missing = root / PACKAGE / "http_functions.py"
-        raise ProjectError(f"there is no {missing}; 'wixhttp init' makes a project, --project names its folder")
+        raise ProjectError(
+            f"there is no {missing} and no folder src/pages; 'wixhttp init' makes a project, --project names its folder"
+        )
     return file
 
 

@@ -1,24 +1,28 @@
-"""The fixtures for a user's tests, found by pytest by itself: ``client``, ``fake_request``, ``fake_caller``,
-``secrets``, ``wix_data``.
+"""The fixtures for a user's tests, found by pytest by itself: ``client``, ``fake_request``, ``fake_context``,
+``call_endpoint``, ``load_endpoint``, ``fake_caller``, ``secrets``, ``wix_data``.
 
 The project is the folder of ``WIXHTTP_PROJECT``, else the nearest one, from where pytest was called upwards, with a
-``backend`` folder. It is put on the import path, so that a test
-can ``from backend.http_functions import get_hello``.
+folder ``backend`` or ``src/pages``. It is put on the import path, so that a test can ``from backend.http_functions
+import get_hello``.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from .auth import TokenInfo
+    from .endpoints.context import Context
+    from .endpoints.responses import Response
     from .request import Request
     from .testing import FakeData, TestClient
 
@@ -27,13 +31,17 @@ def _project(config: pytest.Config) -> Path:
     if named := os.environ.get("WIXHTTP_PROJECT"):
         return Path(named).absolute()
     here = config.invocation_params.dir
-    return next((folder for folder in (here, *here.parents) if (folder / "backend").is_dir()), config.rootpath)
+    return next((folder for folder in (here, *here.parents) if _is_project(folder)), config.rootpath)
+
+
+def _is_project(folder: Path) -> bool:
+    return (folder / "backend").is_dir() or (folder / "src/pages").is_dir()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Put the project on the import path."""
     project = _project(config)
-    if (project / "backend").is_dir() and str(project) not in sys.path:
+    if _is_project(project) and str(project) not in sys.path:
         sys.path.insert(0, str(project))
 
 
@@ -51,6 +59,30 @@ def fake_request_fixture() -> Callable[..., Request]:
     from .testing import fake_request
 
     return fake_request
+
+
+@pytest.fixture(name="fake_context")
+def fake_context_fixture(pytestconfig: pytest.Config) -> Callable[..., Context]:
+    """The function ``wixhttp.testing.fake_context``, for the project."""
+    from .testing import fake_context
+
+    return functools.partial(fake_context, project=_project(pytestconfig))
+
+
+@pytest.fixture(name="call_endpoint")
+def call_endpoint_fixture(pytestconfig: pytest.Config) -> Callable[..., Response]:
+    """The function ``wixhttp.testing.call_endpoint``, for the project."""
+    from .testing import call_endpoint
+
+    return functools.partial(call_endpoint, project=_project(pytestconfig))
+
+
+@pytest.fixture(name="load_endpoint")
+def load_endpoint_fixture(pytestconfig: pytest.Config) -> Callable[..., ModuleType]:
+    """The function ``wixhttp.testing.load_endpoint``, for the project."""
+    from .testing import load_endpoint
+
+    return functools.partial(load_endpoint, project=_project(pytestconfig))
 
 
 @pytest.fixture(name="fake_caller")

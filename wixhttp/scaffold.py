@@ -2,46 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-TEMPLATE = Path(__file__).parent / "template"
+TEMPLATE = Path(__file__).parent / "template"  # the files of every project, and a folder for each kind of its own
 
 # Names that a package cannot carry as they are: build tools and version control act on them.
 _RENAMED = {"gitignore": ".gitignore", "dockerignore": ".dockerignore"}
+_BUILD = b"RUN wixhttp build"
 
 
-def make_project(folder: Path) -> Iterator[tuple[Path, bool]]:
-    """Write the files of a new project into ``folder``; yields each path, and whether it was written.
+def make_project(folder: Path, *, endpoints: bool = False) -> Iterator[tuple[Path, bool]]:
+    """Write the files of a new project, of HTTP functions or of ``endpoints``, into ``folder``; yields each path, and
+    whether it was written.
 
     What is there already is kept, and nothing is put beside it that would contradict it.
 
     Raises:
         OSError: a file cannot be written.
     """
-    kept = set(_settled(folder))
-    for source in sorted(path for path in TEMPLATE.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
-        name = source.relative_to(TEMPLATE)
-        target = folder / name.with_name(_RENAMED.get(name.name, name.name))
-        if name.as_posix() in kept:
+    kind = TEMPLATE / ("endpoints" if endpoints else "functions")
+    sources = {path.name: path for path in TEMPLATE.iterdir() if path.is_file()}
+    for path in kind.rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            sources[path.relative_to(kind).as_posix()] = path
+    has_pages = endpoints or (folder / "src/pages").is_dir()
+    kept = set(_settled(folder, sources))
+    for name, source in sorted(sources.items()):
+        target = folder / _RENAMED.get(name, name)
+        if name in kept:
             yield target, False
             continue
+        content = source.read_bytes()
+        if name == "Dockerfile" and has_pages:
+            content = content.replace(b"# " + _BUILD, _BUILD)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             with target.open("xb") as file:
-                file.write(source.read_bytes())
+                file.write(content)
         except FileExistsError:
             yield target, False
         else:
             yield target, True
 
 
-def _settled(folder: Path) -> Iterator[str]:
+def _settled(folder: Path, names: Iterable[str]) -> Iterator[str]:
     """The files of the template whose matter a project has settled in another way."""
     functions = folder / "backend" / "http_functions"
     if functions.with_suffix(".py").exists() or functions.is_dir():
         yield "backend/http_functions.py"
         yield "tests/test_http_functions.py"  # it tests the functions of the template
+    if (folder / "src/middleware.py").exists() or any((folder / "src/pages").rglob("*.py")):
+        yield from (name for name in names if name.startswith("src/"))
+        yield "tests/test_endpoints.py"
     pyproject = folder / "pyproject.toml"
     if pyproject.is_file() and b"[tool.wixhttp" in pyproject.read_bytes():
         yield "wixhttp.toml"

@@ -120,6 +120,7 @@ class Server(base.Application):  # type: ignore[misc]  # gunicorn has no types f
                 open_later(config)
                 if is_used := has_collections(config):
                     _open_collections(config)
+                _make_verifier(config)
                 site = load_site(config)
         except ProjectError as error:
             self._tell(error)
@@ -136,6 +137,8 @@ class Server(base.Application):  # type: ignore[misc]  # gunicorn has no types f
         ready = Readiness(_ping, lambda: is_used or config.embedded_database.exists())
         app = App(site, access, ready)
         logger.info("%s of %s are served", site.summary, config.root)
+        for doubt in site.endpoints.doubts() if site.endpoints is not None else ():
+            logger.warning("%s", doubt)
         if self.cfg.worker_class_str in WSGI_WORKERS:
             from .wsgi import WSGIApplication
 
@@ -186,6 +189,14 @@ def _open_collections(config: Config) -> None:
     from .data.collections import open_collections, set_default
 
     set_default(open_collections(config))
+
+
+def _make_verifier(config: Config) -> None:
+    """Make what checks tokens, so that what is wrong with its keys is said at the start."""
+    from .tokens import shared_verifier
+
+    if config.auth is not None:
+        shared_verifier(config.auth, config.root)
 
 
 def _ping() -> None:

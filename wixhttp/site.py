@@ -26,10 +26,11 @@ class Site:
 
     @property
     def summary(self) -> str:
-        """What there is: ``"2 functions"``, ``"2 functions, 3 endpoints"``."""
-        if self.endpoints is None:
-            return f"{len(self.functions)} functions"
-        return f"{len(self.functions)} functions, {len(self.endpoints.routes)} endpoints"
+        """What there is: ``"2 functions"``, ``"1 endpoint"``, ``"2 functions, 3 endpoints"``."""
+        functions, endpoints = len(self.functions), len(self.endpoints.routes) if self.endpoints is not None else 0
+        counts = [(functions, "function")] if functions or not endpoints else []
+        counts += [(endpoints, "endpoint")] if endpoints else []
+        return ", ".join(f"{count} {name}{'s' * (count != 1)}" for count, name in counts)
 
 
 def load_site(config: Config) -> Site:

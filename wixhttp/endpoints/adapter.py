@@ -1,10 +1,11 @@
 """HTTP functions as endpoints: what ``wixhttp migrate`` writes calls the old handlers through `adapt`.
 
 # src/pages/api/product/[...path].py
-from backend import http_functions
 from wixhttp.endpoints import adapt
 
-GET = adapt(http_functions.get_product)
+from backend.http_functions import get_product
+
+GET = adapt(get_product)
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ..head import Head, PlainHead
 from ..policy import copy_policy
 from ..request import AsyncRequest, Request, set_body
 from .paths import encode as encode_path
+from .paths import normalize
 from .responses import Response, web_response
 
 _REST = "/[..."
@@ -33,14 +35,17 @@ def adapt(function: Callable[..., Any]) -> Callable[..., Any]:
     Raises:
         ProjectError: the function takes more than the request.
     """
-    name = getattr(function, "__name__", "the function")
-    call = accepting(name, function, 1, "an HTTP function takes the request, or nothing")
+    name = getattr(function, "__name__", "")  # a partial has none
+    call = accepting(name or repr(function), function, 1, "an HTTP function takes the request, or nothing")
     if is_async_callable(function):
 
         @functools.wraps(function, updated=())
         async def handle_async(context: Any) -> Response:
             exchange = context._exchange
-            request = await exchange.bridge.in_thread(lambda: _request(AsyncRequest, exchange))
+            if isinstance(exchange.body, bytes) and not exchange.depth:
+                request = _request(AsyncRequest, exchange)
+            else:  # the body may be in a file
+                request = await exchange.bridge.in_thread(lambda: _request(AsyncRequest, exchange))
             return _web(exchange, name, await call(request))
 
         handler: Callable[..., Any] = handle_async
@@ -58,7 +63,8 @@ def adapt(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _web(exchange: Any, name: str, value: Any) -> Response:
-    return web_response(response_of(name, value, warns=exchange.endpoints.config.mode == "development"))
+    warns = exchange.endpoints.config.mode == "development"
+    return web_response(response_of(name or exchange.head.function, value, warns=warns))
 
 
 def _request(kind: type[Request] | type[AsyncRequest], exchange: Any) -> Request | AsyncRequest:
@@ -69,17 +75,31 @@ def _request(kind: type[Request] | type[AsyncRequest], exchange: Any) -> Request
     head = exchange.head if not exchange.depth else _rewritten(exchange)
     rest = _behind(head.path, exchange.path, (mount + "/" + name).count("/"))
     request = kind(head, exchange.origin, encode_path(mount) if mount else "", name, rest)
-    body = exchange.body
-    set_body(request, body if isinstance(body, bytes) else exchange.content.clone().read())
+    set_body(request, _body(exchange))
     return request
 
 
+def _body(exchange: Any) -> bytes:
+    """The whole body. A middleware in front reads a ``clone()`` of it, as for any handler.
+
+    Raises:
+        BodyAlreadyUsed: it was read.
+    """
+    taken = exchange.content.clone().take()
+    return taken if isinstance(taken, bytes) else taken.read()
+
+
 def _behind(raw: str, path: str, count: int) -> str:
-    """What stands in a raw path behind so many segments. Where the raw path has dot segments, those of the path that
-    the router saw."""
+    """What stands in a raw path behind so many segments: as it was sent, since Velo decodes it once.
+
+    Where its segments are not those of the path that the router and middleware saw (dot segments, backslashes, however
+    encoded), those of the latter: what they let pass is what the function is given.
+    """
     parts = [part for part in raw.split("/") if part]
-    if "\\" in raw or any(part.replace("%2e", ".").replace("%2E", ".") in (".", "..") for part in parts):
-        parts = [part for part in encode_path(path).split("/") if part]
+    if raw != path:
+        seen = [part for part in path.split("/") if part]
+        if [normalize("/" + part)[1:] for part in parts] != seen:
+            parts = [part for part in encode_path(path).split("/") if part]
     return "/".join(parts[count:])
 
 

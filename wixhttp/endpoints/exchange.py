@@ -6,7 +6,7 @@ Members that cost something are made when they are read. `context` shows them to
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any, Protocol, TypeVar
 
@@ -19,7 +19,7 @@ from ..response import Response as CoreResponse
 from .cookies import Cookies
 from .requests import AsyncRequest, Content, Request
 from .responses import Response, web_response
-from .web import URL
+from .web import URL, URLSearchParams
 
 MOST_REWRITES = 3
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
@@ -27,6 +27,7 @@ _NO_COOKIES: list[str] = []
 _FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
 
 _Request = TypeVar("_Request", Request, AsyncRequest)
+_Value = TypeVar("_Value")
 
 logger = logging.getLogger("wixhttp")
 
@@ -51,6 +52,7 @@ class Routing(Protocol):
     not_found_page: Any
     prefix: str
     site: URL | None
+    warned: set[tuple[str, str]]
 
     def handler(self, exchange: Exchange) -> Any:
         """What answers a request."""
@@ -90,6 +92,45 @@ class Locals(SimpleNamespace):
     def get(self, name: str, default: Any = None) -> Any:
         """The value under a name, else ``default``."""
         return self.__dict__.get(name, default)
+
+
+class _HeadOfNone(PlainHead):
+    """The head that a static endpoint sees: nothing of who asks is known when it is built."""
+
+    __slots__ = ("_exchange",)
+
+    def __init__(self, exchange: Exchange) -> None:
+        super().__init__("GET", exchange.head.path, host=exchange.head.host)
+        self._exchange = exchange
+
+    def fields(self) -> Iterable[tuple[str, str]]:
+        self._exchange.warn("request.headers")
+        return ()
+
+
+class _URLOfNone(URL):
+    """The URL that a static endpoint sees: without a query."""
+
+    __slots__ = ("_exchange",)
+
+    _exchange: Exchange
+
+    @classmethod
+    def seen_by(cls, exchange: Exchange, origin: str, pathname: str) -> _URLOfNone:
+        """The URL of a request."""
+        url: _URLOfNone = cls.of(origin, pathname, "")  # type: ignore[assignment]  # of the class it is asked of
+        url._exchange, url._href = exchange, URL.of(origin, pathname, "").href
+        return url
+
+    @property
+    def search(self) -> str:
+        self._exchange.warn("url.search")
+        return ""
+
+    @property
+    def searchParams(self) -> URLSearchParams:
+        self._exchange.warn("url.searchParams")
+        return super().searchParams
 
 
 class Exchange:
@@ -147,6 +188,11 @@ class Exchange:
     def methods(self) -> Any:
         """The handlers of its route by method; ``None`` where there is no route."""
         return None if self.route is None else self.route.methods
+
+    @property
+    def is_velo(self) -> bool:
+        """Whether its route holds HTTP functions."""
+        return self.route is not None and any(handler.policy.is_velo for handler in self.route.methods.values())
 
     def check_origin(self) -> None:
         """See to it that a form was sent from a page of the site itself: others' pages can send forms, too.
@@ -208,11 +254,12 @@ class Exchange:
         """The URL, with the one path string."""
         url = self._url
         if url is None:
-            query = self.query
-            if query and self.is_static:
-                self.warn("the query")
-                query = ""
-            url = self._url = URL.of(self.public_origin, self.head.base + self.path, query)
+            origin, pathname = self.public_origin, self.head.base + self.path
+            if self.is_static:
+                url = _URLOfNone.seen_by(self, origin, pathname)
+            else:
+                url = URL.of(origin, pathname, self.query)
+            self._url = url
         return url
 
     @property
@@ -268,9 +315,7 @@ class Exchange:
         """The request, for one kind of handler."""
         made = self._requests.get(kind)
         if made is None:
-            head = self.head
-            if self.is_static:
-                head = PlainHead("GET", head.path, host=head.host)
+            head = _HeadOfNone(self) if self.is_static else self.head
             made = self._requests[kind] = kind.of(head, self.url, self.content)
         return made  # type: ignore[return-value]  # kept under its kind
 
@@ -278,13 +323,14 @@ class Exchange:
         """An HTTP error as the web response that it is."""
         return web_response(self.refuse(self.head, error))
 
-    def wait(self, start: Callable[[], Any]) -> Any:
+    def wait(self, start: Callable[[], Awaitable[_Value]]) -> _Value:
         """What awaiting ``start()`` on the loop that serves gives, for a thread that may wait.
 
         Raises:
-            TimeoutError: the time of the call is over.
+            HTTPError: 504, the time of the call is over.
         """
-        return self.bridge.wait(start, self.timeout)
+        value: _Value = self.bridge.wait(start, self.timeout)
+        return value
 
     def rewritten(self, target: str | URL) -> Exchange:
         """The request for another path of the site, which shares everything but path and query with this one.
@@ -301,6 +347,7 @@ class Exchange:
         made._cookies, made._locals, made._content = shared
         made.refuse, made.bridge, made.timeout = self.refuse, self.bridge, self.timeout
         made._first = self._first or self
+        made.is_static = made.is_static or self.is_static
         return made
 
     def is_listed(self) -> bool:
@@ -320,6 +367,8 @@ class Exchange:
         return Unavailable(f"context.{member} is not available in {where}: {reason}")
 
     def warn(self, member: str) -> None:
-        """Say that a static endpoint reads what is not known when it is built."""
+        """Say, once, that a static endpoint reads what is not known when it is built."""
         where = self.route.file_name if self.route is not None else "this path"
-        logger.warning("%s is static (prerender = True) and reads %s, which is empty in it", where, member)
+        if (where, member) not in self.endpoints.warned:
+            self.endpoints.warned.add((where, member))
+            logger.warning("%s is static (prerender = True) and reads %s, which is empty in it", where, member)

@@ -10,6 +10,7 @@ import io
 import re
 import tempfile
 import threading
+import time
 import weakref
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -286,6 +287,7 @@ class _Parts:
                     if (decoder.buffer[-len(ending) :] + piece[-len(ending) :]).endswith(ending):
                         piece += stream.read(1)
                     decoder.receive_data(piece)
+                    time.sleep(0)  # under gevent others wait for this greenlet
                     continue
             except RequestEntityTooLarge:
                 raise InvalidForm(

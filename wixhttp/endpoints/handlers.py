@@ -140,8 +140,9 @@ class Handler:
         if not isinstance(value, Response):
             raise wrong_answer(self._name, value, "return Response(...) or Response.json(...)")
         if self.status is not None and value.status == 200:
-            value = copy.copy(value)  # it may be one for many requests
-            value.status = self.status
+            copied: Response = copy.copy(value)  # it may be one for many requests
+            copied.status = self.status
+            return copied
         return value
 
 

@@ -46,7 +46,7 @@ def load_endpoints(config: Config) -> Endpoints | None:
     found = sorted(_routes(config), key=lambda route: route.pattern.key)
     endpoints = Endpoints(config, _without_doubles(found, config), middleware)
     for route in endpoints.routes:
-        _fill(route, config, middleware)
+        _fill(route, config, middleware, prefix=endpoints.prefix)
     for name, status in _PAGES.items():
         page = config.pages / name
         if page.is_file():
@@ -59,7 +59,7 @@ def load_endpoints(config: Config) -> Endpoints | None:
             else:
                 endpoints.error_page = route
     if config.mode == "production":
-        endpoints.static = StaticFiles(config.build_dir)
+        endpoints.static = StaticFiles(config.build_dir, endpoints.prefix)
     return endpoints
 
 
@@ -140,7 +140,9 @@ def _is_static(file: Path, name: str) -> bool:
     return said
 
 
-def _fill(route: Route, config: Config, middleware: list[Middleware], *, status: int | None = None) -> None:
+def _fill(
+    route: Route, config: Config, middleware: list[Middleware], *, status: int | None = None, prefix: str = ""
+) -> None:
     """Import a route's file, and take its handlers.
 
     Raises:
@@ -161,20 +163,24 @@ def _fill(route: Route, config: Config, middleware: list[Middleware], *, status:
                 f"{route.file_name} sets {_PRERENDER} elsewhere than at its top; write {_PRERENDER} = True there"
             )
         if route.is_static:
-            route.static_paths = _static_paths(module, route, config)
+            route.static_paths = _static_paths(module, route, config, prefix)
+        made = {method: _handler(method, target, route, middleware, status) for method, target in handlers.items()}
     except ProjectError as error:
         if config.mode != "development":
             raise
         logger.error("%s: its route answers 500 until it is mended", error)
         route.broken = error
-        handlers = {ALL: _failing(error)}
+        made = {ALL: _handler(ALL, _failing(error), route, middleware, status)}
     route.methods.clear()
-    for method, target in handlers.items():
-        route.methods[EVERY_METHOD if method == ALL else method] = Handler(
-            method, route.pattern.text, target, middleware, file=route.file_name, status=status
-        )
+    route.methods.update({EVERY_METHOD if method == ALL else method: handler for method, handler in made.items()})
     if EVERY_METHOD not in route.methods and "GET" in route.methods:
         route.methods.setdefault("HEAD", route.methods["GET"])
+
+
+def _handler(
+    method: str, target: Callable[..., Any], route: Route, middleware: list[Middleware], status: int | None
+) -> Handler:
+    return Handler(method, route.pattern.text, target, middleware, file=route.file_name, status=status)
 
 
 def _failing(error: ProjectError) -> Callable[..., Any]:
@@ -206,7 +212,7 @@ def _handlers(module: ModuleType, route: Route) -> dict[str, Callable[..., Any]]
     return found
 
 
-def _static_paths(module: ModuleType, route: Route, config: Config) -> StaticPaths | None:
+def _static_paths(module: ModuleType, route: Route, config: Config, prefix: str) -> StaticPaths | None:
     function = getattr(module, _PATHS, None)
     if not route.pattern.names:
         return None
@@ -215,7 +221,7 @@ def _static_paths(module: ModuleType, route: Route, config: Config) -> StaticPat
             f"{route.file_name} is static and its route {route.pattern.text} has parameters; define {_PATHS}(), which "
             'gives a list of {"params": {...}}'
         )
-    return StaticPaths(route.pattern, route.file_name, function, keeps=config.mode != "development")
+    return StaticPaths(route.pattern, route.file_name, function, keeps=config.mode != "development", prefix=prefix)
 
 
 def _middleware(config: Config, file: Path) -> Iterator[Middleware]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, overload
 from urllib.parse import quote
 
 from ..encoding import as_stream, chunk_bytes, close_stream, encode, is_async_stream
@@ -29,6 +29,10 @@ _KEPT_IN_LOCATION = "%/?#[]!$&'()*+,;=:@-._~|^\\{}"
 class _JSON:
     """``Response.json`` on the class makes a response, on an instance it reads one."""
 
+    @overload
+    def __get__(self, response: None, owner: type[Response]) -> Callable[..., Response]: ...
+    @overload
+    def __get__(self, response: Response, owner: type[Response]) -> Callable[[], Any]: ...
     def __get__(self, response: Response | None, owner: type[Response]) -> Callable[..., Any]:
         return owner._of_json if response is None else response._read_json
 
@@ -264,7 +268,11 @@ def web_response(response: CoreResponse) -> Response:
         return response
     encoded = encode(response, "GET")
     fields = [field for field in encoded.fields if field[0].lower() != "content-length"]
-    body = None if encoded.status in _NO_BODY else encoded.stream or encoded.data or None
+    body = encoded.stream or encoded.data or None
+    if encoded.status in _NO_BODY and body is not None:
+        if encoded.stream is not None:
+            close_stream(encoded.stream)
+        body = None
     made = Response(body, encoded.status, "", fields)
     made.length = response.length
     return made

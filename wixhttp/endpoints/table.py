@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..bridge import Bridge
@@ -15,6 +16,7 @@ from .context import Context
 from .entries import StaticPaths
 from .exchange import Exchange
 from .handlers import Handler
+from .manifest import Manifest
 from .middleware import Middleware
 from .paths import normalize, slash_redirect
 from .responses import Response
@@ -56,6 +58,7 @@ class Endpoints:
         self.site = None if config.public_url is None else URL(config.public_url)
         self.prefix = normalize(ascii_target((config.base_path + config.pages_prefix).encode()) or "/").rstrip("/")
         self.static: StaticFiles | None = None
+        self.warned: set[tuple[str, str]] = set()
         self._table: RouteTable[Route] = RouteTable([(route.pattern, route) for route in routes])
         self._rule = config.trailing_slash
         self._refuser = Handler("the refusal", "of a request", _refuse, middleware)
@@ -64,6 +67,20 @@ class Endpoints:
     def patterns(self) -> list[str]:
         """The routes as their files name them, in the order in which they are asked."""
         return [self.prefix + route.pattern.text for route in self.routes]
+
+    def doubts(self) -> Iterator[str]:
+        """What a server says at its start: static endpoints that are not built, or have changed since."""
+        files = [route for route in self.routes if route.is_static]
+        manifest = self.config.build_dir / Manifest.NAME
+        if self.static is None or not files:
+            return
+        if not manifest.is_file():
+            yield f"{len(files)} static endpoints are not built, and answer at each request; run 'wixhttp build'"
+            return
+        built = manifest.stat().st_mtime_ns
+        for route in files:
+            if route.file.stat().st_mtime_ns > built:
+                yield f"{route.file_name} has changed since it was built; run 'wixhttp build'"
 
     def receive(self, head: Head, origin: str) -> Exchange:
         """A request, with the route of its path; ``moved`` and ``built`` say where that decides.

@@ -1,0 +1,9 @@
+"""This file is the route /api/hello. Its functions are the methods that it answers."""
+
+from wixhttp.endpoints import Response
+
+
+def GET(url):
+    """Say hello: /api/hello?name=Ada"""
+    name = url.searchParams.get("name") or "world"
+    return Response.json({"message": f"Hello, {name}!"})
