@@ -184,7 +184,7 @@ class App:
             call.timeout = 0  # of the first piece of a file
             call.response = endpoints.send_built(exchange)
             return
-        methods = exchange.methods
+        methods = None if exchange.route is None else exchange.route.methods
         if methods is not None and head.method == "OPTIONS" and self._answer_options(call, methods):
             return
         handler = methods.resolve(head.method) if methods is not None else None
@@ -201,7 +201,7 @@ class App:
         """See to it that the function's limits allow the request; ``is_velo`` says that Velo's rules hold for it."""
         head, config, policy = call.head, self.config, function.policy
         head.function = function.exported_name
-        call.cors = policy.cors or config.cors
+        call.cors = policy.cors or call.cors or config.cors
         call.function = function
         call.max_body = config.max_body if policy.max_body is None else policy.max_body
         call.timeout = config.timeout if policy.timeout is None else policy.timeout
@@ -309,7 +309,7 @@ class App:
         if response._headers:  # a handler may hand on another server's
             fields[:] = [field for field in fields if field[0].lower() != "x-request-id"]
         exchange = call.exchange if call.again is None else call.again.exchange
-        if exchange is not None:
+        if exchange is not None and exchange.cookie_fields:
             fields.extend([("Set-Cookie", cookie) for cookie in exchange.cookie_fields])
         fields.append(("X-Request-Id", head.request_id))
         return encoded

@@ -11,6 +11,7 @@ GET = adapt(get_product)
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ from .paths import normalize
 from .responses import Response, web_response
 
 _REST = "/[..."
+_SHIFTS = re.compile(r"\\|/\.|%(?:25|2[eE]|5[cC])")  # without these its segments are those that the router sees
 
 
 def adapt(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -69,14 +71,20 @@ def _web(exchange: Any, name: str, value: Any) -> Response:
 
 def _request(kind: type[Request] | type[AsyncRequest], exchange: Any) -> Request | AsyncRequest:
     """The request as the function would be given it: the name is the part of the route in front of its rest."""
-    route, prefix = exchange.route, exchange.endpoints.prefix
-    mount, _, name = ("" if route is None else route.pattern.text.partition(_REST)[0]).rpartition("/")
-    mount = prefix + mount
+    mount, name, count = _place(exchange.route.pattern.text, exchange.endpoints.prefix)
     head = exchange.head if not exchange.depth else _rewritten(exchange)
-    rest = _behind(head.path, exchange.path, (mount + "/" + name).count("/"))
-    request = kind(head, exchange.origin, encode_path(mount) if mount else "", name, rest)
+    rest = _behind(head.path, exchange.path, count)
+    request = kind(head, exchange.origin, mount, name, rest)
     set_body(request, _body(exchange))
     return request
+
+
+@functools.lru_cache(maxsize=1024)
+def _place(route: str, prefix: str) -> tuple[str, str, int]:
+    """The raw mount of a function and its name, and how many segments they are."""
+    mount, _, name = route.partition(_REST)[0].rpartition("/")
+    mount = prefix + mount
+    return encode_path(mount) if mount else "", name, (mount + "/" + name).count("/")
 
 
 def _body(exchange: Any) -> bytes:
@@ -96,7 +104,7 @@ def _behind(raw: str, path: str, count: int) -> str:
     encoded), those of the latter: what they let pass is what the function is given.
     """
     parts = [part for part in raw.split("/") if part]
-    if raw != path:
+    if raw != path and _SHIFTS.search(raw):
         seen = [part for part in path.split("/") if part]
         if [normalize("/" + part)[1:] for part in parts] != seen:
             parts = [part for part in encode_path(path).split("/") if part]

@@ -255,10 +255,8 @@ class Exchange:
         url = self._url
         if url is None:
             origin, pathname = self.public_origin, self.head.base + self.path
-            if self.is_static:
-                url = _URLOfNone.seen_by(self, origin, pathname)
-            else:
-                url = URL.of(origin, pathname, self.query)
+            known = not self.is_static
+            url = URL.of(origin, pathname, self.query) if known else _URLOfNone.seen_by(self, origin, pathname)
             self._url = url
         return url
 

@@ -17,6 +17,7 @@ MOST_ROUNDS = 10
 """How often a path is decoded before it is refused: each round takes away one layer of ``%25``."""
 
 _ESCAPE = re.compile(f"(%(?:{'|'.join(f'{ord(character):02X}' for character in RESERVED)}))", re.IGNORECASE)
+_UNTIDY = re.compile(r"//|/\.|/%2[eE]|\\")  # what has none of it has no dot segments, runs of slashes, backslashes
 _DIGITS = "0123456789abcdefABCDEF"
 
 
@@ -44,8 +45,12 @@ def normalize(raw: str) -> str:
     """
     if "%" not in raw and "//" not in raw and "/." not in raw and "\\" not in raw and raw[:1] == "/":
         return raw
-    path = _without_dots(raw)
-    return _without_dots(_decoded(path)) if "%" in path else path
+    path = raw if raw[:1] == "/" and not _UNTIDY.search(raw) else _without_dots(raw)
+    if "%" in path:
+        path = _decoded(path)
+        if _UNTIDY.search(path):
+            path = _without_dots(path)
+    return path
 
 
 def encode(path: str) -> str:
@@ -109,8 +114,8 @@ def _decoded(path: str) -> str:
     """``path``, decoded until nothing changes."""
     for done in range(MOST_ROUNDS + 1):
         decoded = _decoded_once(path, first=done == 0)
-        if decoded == path:
-            return path
+        if decoded == path or ("%" not in decoded and done < MOST_ROUNDS):
+            return decoded
         path = decoded
     raise _refused(path, f"it still changes after {MOST_ROUNDS} rounds of decoding")
 

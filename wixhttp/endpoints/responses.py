@@ -273,7 +273,8 @@ def web_response(response: CoreResponse) -> Response:
         if encoded.stream is not None:
             close_stream(encoded.stream)
         body = None
-    made = Response(body, encoded.status, "", fields)
+    made = Response(None, encoded.status)
+    made._headers, made._body = Headers.of(fields, fixed=False), body  # encoded, so they can be sent
     made.length = response.length
     return made
 

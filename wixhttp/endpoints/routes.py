@@ -178,17 +178,20 @@ def _kind(segment: Sequence[Part]) -> int:
 class _Node:
     """Where routes share their segments up to here. Routes are known by their rank: their place in the order."""
 
-    __slots__ = ("endings", "least", "lengths", "parameter", "partly", "rank", "rests", "static")
+    __slots__ = ("endings", "least", "lengths", "only_rest", "parameter", "partly", "rank", "rests", "static")
 
     def __init__(self, none: int) -> None:
         self.least = none  # the least rank of the routes here and below
         self.rank = none  # that of the route that ends here
         self.static: dict[str, _Node] = {}
         self.parameter: _Node | None = None
-        self.partly: dict[str, dict[str, tuple[Matcher, _Node]]] = {}  # by beginning, then by shape
-        self.lengths: list[int] = []  # of those beginnings
-        self.rests: dict[str, list[tuple[int, Matcher]]] = {}  # matched as a whole: by ending, then by rank
-        self.endings: list[int] = []  # the lengths of those endings
+        # Partly static segments by their beginning and ending, then by shape; routes with a rest in the next segment by
+        # its beginning and the ending of the whole path, in order. The lengths of those texts are what is looked up.
+        self.partly: dict[tuple[str, str], dict[str, tuple[Matcher, _Node]]] = {}
+        self.lengths: list[tuple[int, int]] = []
+        self.rests: dict[tuple[str, str], list[tuple[int, Matcher]]] = {}
+        self.endings: list[tuple[int, int]] = []
+        self.only_rest: tuple[int, str] | None = None  # the rank of the one route with a rest, its name
 
     def child(self, segment: tuple[Part, ...], none: int) -> _Node:
         """The node behind ``segment``, which has no rest; a new one where there is none yet."""
@@ -198,19 +201,32 @@ class _Node:
         if kind == _PARAMETER:
             self.parameter = self.parameter or _Node(none)
             return self.parameter
-        # A literal % may stand before digits that make it an escape in a path; it is left to the matcher.
-        beginning = comparable(segment[0].text).partition("%")[0]
-        if beginning not in self.partly:
-            self.partly[beginning] = {}
-            self.lengths = sorted({*self.lengths, len(beginning)}, reverse=True)
+        key = _beginning(segment), _ending(segment)
+        if key not in self.partly:
+            self.partly[key] = {}
+            self.lengths = sorted({(len(beginning), len(ending)) for beginning, ending in self.partly})
         matcher = Matcher(steps_of_segment(segment), ())
-        return self.partly[beginning].setdefault(_shape(segment), (matcher, _Node(none)))[1]
+        return self.partly[key].setdefault(_shape(segment), (matcher, _Node(none)))[1]
 
-    def add_rest(self, rank: int, pattern: Pattern) -> None:
+    def add_rest(self, rank: int, pattern: Pattern, segment: tuple[Part, ...]) -> None:
         """Note a route that has a rest in its next segment."""
-        ending = pattern.matcher.ending
-        self.rests.setdefault(ending, []).append((rank, pattern.matcher))
-        self.endings = sorted({*self.endings, len(ending)}, reverse=True)
+        key = _beginning(segment), pattern.matcher.ending
+        is_only = not self.rests and pattern.segments[-1] is segment and is_rest(segment) and len(pattern.names) == 1
+        self.only_rest = (rank, pattern.names[0]) if is_only else None
+        self.rests.setdefault(key, []).append((rank, pattern.matcher))
+        self.endings = sorted({(len(beginning), len(ending)) for beginning, ending in self.rests})
+
+
+def _beginning(segment: Sequence[Part]) -> str:
+    """A text that whatever matches begins with. A literal % may stand before digits that make it an escape in a path:
+    what is behind it is left to the matcher."""
+    return comparable(segment[0].text).partition("%")[0]
+
+
+def _ending(segment: Sequence[Part]) -> str:
+    """A text that whatever matches ends with."""
+    text = comparable(segment[-1].text)
+    return "" if "%" in text else text
 
 
 class RouteTable(Generic[T]):
@@ -251,7 +267,12 @@ class RouteTable(Generic[T]):
     def _first(self, segments: list[str], texts: list[str], path: str) -> _Best:
         """The first in the order of the routes that match. Goes straight on as long as there is one way only."""
         node, index, none = self._root, 1, len(self._routes)
-        while not node.lengths and not node.endings:
+        while not node.lengths:
+            if node.endings:
+                if node.only_rest is None or node.static or node.parameter is not None or index == len(segments):
+                    break
+                rank, name = node.only_rest
+                return rank, {name: "/".join(segments[index:]) or None}
             if index == len(segments):
                 return node.rank, None
             text = texts[index]
@@ -295,7 +316,7 @@ class RouteTable(Generic[T]):
         node.least = min(node.least, rank)
         for segment in pattern.segments:
             if any(part.rest for part in segment):
-                node.add_rest(rank, pattern)
+                node.add_rest(rank, pattern, segment)
                 return
             node = node.child(segment, len(self._routes))
             node.least = min(node.least, rank)
@@ -322,15 +343,16 @@ def _search(node: _Node, index: int, segments: list[str], texts: list[str], path
         child = node.static.get(text)
         if child is not None and child.least < best[0]:
             best = _search(child, index + 1, segments, texts, path, best)
-        for length in node.lengths:
-            for matcher, child in node.partly.get(text[:length], {}).values():
+        for beginning, ending in node.lengths:
+            for matcher, child in node.partly.get((text[:beginning], text[len(text) - ending :]), {}).values():
                 if child.least < best[0] and matcher.match(segments[index]) is not None:
                     best = _search(child, index + 1, segments, texts, path, best)
         child = node.parameter
         if child is not None and child.least < best[0] and text:
             best = _search(child, index + 1, segments, texts, path, best)
-    for length in node.endings:
-        for rank, matcher in node.rests.get(path[max(0, len(path) - length) :], ()):
+    text = texts[index] if index < len(texts) else ""
+    for beginning, ending in node.endings:
+        for rank, matcher in node.rests.get((text[:beginning], path[max(0, len(path) - ending) :]), ()):
             if rank >= best[0]:
                 break
             params = matcher.match(path)

@@ -62,13 +62,13 @@ class Headers:
                 self.append(*pair)
 
     @classmethod
-    def of(cls, fields: Iterable[tuple[str, str]]) -> Headers:
-        """The read-only headers of a request, from pairs in any case. Not checked: they arrived, they are not sent."""
+    def of(cls, fields: Iterable[tuple[str, str]], *, fixed: bool = True) -> Headers:
+        """Headers from pairs in any case, not checked: those of a request, which are read-only, or ``fixed`` not so."""
         headers = cls()
         for name, value in fields:
             known = headers._fields.setdefault(name.lower(), (name, []))
             known[1].append(value)
-        headers._fixed = True
+        headers._fixed = fixed
         return headers
 
     def get(self, name: str, default: Any = None, /) -> Any:
@@ -153,6 +153,9 @@ class Headers:
 
     def __iter__(self) -> Iterator[str]:
         return self.keys()
+
+    def __bool__(self) -> bool:
+        return bool(self._fields)
 
     def __len__(self) -> int:
         return sum(len(values) if key == "set-cookie" else 1 for key, (_, values) in self._fields.items())
@@ -351,7 +354,8 @@ class URL:
         """The parameters of the query, decoded."""
         params = self._params
         if params is None:
-            params = self._params = URLSearchParams(query_pairs(self._query))
+            params = self._params = URLSearchParams.__new__(URLSearchParams)
+            params._pairs = query_pairs(self._query)
         return params
 
     @property
