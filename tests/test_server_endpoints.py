@@ -370,7 +370,7 @@ def test_upload_in_tiny_pieces_takes_little_memory(server: Server) -> None:
     (pid,) = server.workers()
     forget_peak(pid)
     before = peak_memory(pid)
-    first, count = FORM_HEAD, 500_000
+    first, count = FORM_HEAD, 250_000
     with connect(server.port) as connection:
         connection.sendall(form_request("/upload/async", "Transfer-Encoding: chunked"))
         connection.sendall(f"{len(first):x}\r\n".encode() + first + b"\r\n")
@@ -379,7 +379,7 @@ def test_upload_in_tiny_pieces_takes_little_memory(server: Server) -> None:
         connection.sendall(f"{len(FORM_END):x}\r\n".encode() + FORM_END + b"\r\n0\r\n\r\n")
         answer = read_answer(connection, "POST")
     assert (answer.status, answer.json()["size"]) == (200, 2 * count)
-    assert peak_memory(pid) - before < 20_000
+    assert peak_memory(pid) - before < 15_000
 
 
 def test_client_that_leaves_amid_an_upload_leaves_nothing_behind(server: Server, temporary: Path) -> None:
@@ -433,8 +433,8 @@ def test_upload_does_not_wait_for_handlers(tmp_path: Path) -> None:
         with Upload(server.port, "/upload/async", 3_000_000) as upload:
             upload.send(3_000_000)
             answer = upload.end()
-        assert (answer.status, answer.json()["size"]) == (200, 3_000_000)
         requests.post(f"{server.url}/busy", headers={"Content-Type": "application/json"}, timeout=PATIENT)
+        assert (answer.status, answer.json()) == (200, {"title": "large", "size": 3_000_000, "last": "cdef"})
         assert waits.result().status_code == 200
 
 
