@@ -63,7 +63,10 @@ def _show_project_error(error: ProjectError | BuildError) -> None:
 @click.option("--project", metavar="DIR", help="The project's folder (WIXHTTP_PROJECT; default: the current folder).")
 @click.pass_context
 def cli(context: click.Context, project: str | None) -> None:
-    """Wix's HTTP functions in Python: backend/http_functions.py, served at /_functions/."""
+    """Wix's backend APIs in Python.
+
+    backend/http_functions.py is served at /_functions/, the files of src/pages at the paths that they name.
+    """
     context.obj = project
 
 

@@ -1,4 +1,4 @@
-"""The user's code: ``backend.http_functions`` of a project folder, imported once per process.
+"""The user's code: ``backend.http_functions`` and the files of ``src/pages``, imported once per process.
 
 The first project of a process is imported as Python imports: its folder goes in front of ``sys.path``. A further one
 (a test site beside the published one) has modules of the same names; it is imported apart, and its own
