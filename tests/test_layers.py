@@ -26,8 +26,8 @@ SERVICES = {"opening", "secrets", "auth", "callers", "keys", "tokens", "endpoint
     room for room in ROOMS if room.partition(".")[0] == "data"
 }
 TOOLS = set(
-    "testing endpoint_checks fakedata fakecontexts fakerequests pytest_plugin data_commands cli calls checks routes scaffold server "
-    "worker building migrating __main__".split()
+    "testing endpoint_checks fakedata fakecontexts fakerequests pytest_plugin data_commands cli calls checks routes "
+    "scaffold server worker building migrating __main__".split()
 )
 
 # A session is kept in the project's data store, which is loaded when a handler first reads its session, and not before.
