@@ -49,6 +49,7 @@ class Case(NamedTuple):
 
 _WIXHTTP = "wixhttp.wsgi:application"
 _QUIET = {"WIXHTTP_PROJECT": str(workload.SITE), "WIXHTTP_ACCESS_LOG": "false"}
+_BESIDE = _QUIET | {"WIXHTTP_PROJECT": str(workload.ENDPOINTS)}
 _ENDPOINT = {"get": workload.ENDPOINT_PATH, "post": workload.ENDPOINT_ECHO_PATH}
 
 
@@ -66,9 +67,11 @@ def _routes(number: int, name: str) -> dict[str, str]:
 
 
 def _behind_middleware() -> dict[str, str]:
-    """`benchmarks/site` with a middleware that does nothing in front of its endpoints."""
+    """`benchmarks/endpoints` with a middleware that does nothing in front of its endpoints."""
     files = {
-        file.relative_to(workload.SITE).as_posix(): file.read_text("utf-8") for file in workload.SITE.rglob("*.py")
+        file.relative_to(root).as_posix(): file.read_text("utf-8")
+        for root in (workload.SITE, workload.ENDPOINTS)
+        for file in root.rglob("*.py")
     }
     return files | {"src/middleware.py": "def onRequest(context, next):\n    return next()\n"}
 
@@ -77,7 +80,7 @@ FRAMEWORKS = {
     "bare": Candidate("peers.bare_app:application"),
     "wixhttp": Candidate(_WIXHTTP, _QUIET),
     "wixhttp-access-log": Candidate("logged_app:application", _QUIET | {"WIXHTTP_ACCESS_LOG": "true"}, logs=True),
-    "wixhttp-endpoint": Candidate(_WIXHTTP, _QUIET, paths=_ENDPOINT),
+    "wixhttp-endpoint": Candidate(_WIXHTTP, _BESIDE, paths=_ENDPOINT),
     "falcon": Candidate("peers.falcon_app:application"),
     "bottle": Candidate("peers.bottle_app:application"),
     "werkzeug": Candidate("peers.werkzeug_app:application"),
@@ -86,11 +89,11 @@ FRAMEWORKS = {
 }
 ENDPOINTS = {
     "wixhttp-endpoint-context": Candidate(
-        _WIXHTTP, _QUIET, paths={"get": "/context/product/sku%2042", "post": "/context/echo"}
+        _WIXHTTP, _BESIDE, paths={"get": "/context/product/sku%2042", "post": "/context/echo"}
     ),
     "wixhttp-endpoint-middleware": Candidate(_WIXHTTP, _QUIET, _behind_middleware, paths=_ENDPOINT),
     "wixhttp-endpoint-adapted": Candidate(
-        _WIXHTTP, _QUIET, paths={"get": "/adapted/product/sku%2042", "post": "/adapted/echo"}
+        _WIXHTTP, _BESIDE, paths={"get": "/adapted/product/sku%2042", "post": "/adapted/echo"}
     ),
 }
 GROWTH = {

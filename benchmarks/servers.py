@@ -51,7 +51,6 @@ _ENDPOINTS = {
     GET_ASYNC: f"{workload.ENDPOINT_ASYNC_PATH}?{workload.PRODUCT_QUERY}",
     POST: workload.ENDPOINT_ECHO_PATH,
 }
-_NO_ENDPOINTS = {"WIXHTTP_PAGES": "none"}
 
 
 def _gthread(application: str) -> Server:
@@ -59,9 +58,9 @@ def _gthread(application: str) -> Server:
     return Server(["gunicorn", *options, "--no-control-socket", application], _SYNC)
 
 
-def _wixhttp(access_log: str, targets: dict[str, str], settings: Mapping[str, str] = _NO_ENDPOINTS) -> Server:
-    command = ["wixhttp", "--project", str(workload.SITE), "serve", "--port", "{port}", "--workers", "{workers}"]
-    settings = {"HOST": "127.0.0.1", "WIXHTTP_ACCESS_LOG": access_log, **settings}
+def _wixhttp(access_log: str, targets: dict[str, str], project: Path = workload.SITE) -> Server:
+    command = ["wixhttp", "--project", str(project), "serve", "--port", "{port}", "--workers", "{workers}"]
+    settings = {"HOST": "127.0.0.1", "WIXHTTP_ACCESS_LOG": access_log}
     return Server(command, targets, settings, logs=access_log == "true")
 
 
@@ -69,8 +68,8 @@ SERVERS = {
     "bare, gunicorn gthread": _gthread("peers.bare_app:application"),
     "wixhttp serve": _wixhttp("false", _BOTH),
     "wixhttp serve, access log on": _wixhttp("true", _BOTH),
-    "wixhttp serve, beside endpoints": _wixhttp("false", _BOTH, {}),
-    "wixhttp serve, endpoints": _wixhttp("false", _ENDPOINTS, {}),
+    "wixhttp serve, beside endpoints": _wixhttp("false", _BOTH, workload.ENDPOINTS),
+    "wixhttp serve, endpoints": _wixhttp("false", _ENDPOINTS, workload.ENDPOINTS),
     "Falcon, gunicorn gthread": _gthread("peers.falcon_app:application"),
     "Bottle, gunicorn gthread": _gthread("peers.bottle_app:application"),
     "Flask, gunicorn gthread": _gthread("peers.flask_app:application"),

@@ -8,6 +8,7 @@ from typing import Any
 
 BENCHMARKS = Path(__file__).parent
 SITE = BENCHMARKS / "site"
+ENDPOINTS = BENCHMARKS / "endpoints"  # the same functions, with endpoints beside them
 
 PRODUCT_PATH = "/_functions/product/sku%2042"
 PRODUCT_ASYNC_PATH = "/_functions/productasync/sku%2042"

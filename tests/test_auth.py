@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 import functools
 import hashlib
 import hmac
@@ -648,6 +649,72 @@ def test_nobody_waits_for_new_keys_who_has_old_ones(remote: tokens.Verifier, iss
     assert not counts(remote, token())
 
 
+def test_made_up_kids_do_not_wait_for_a_slow_issuer(remote: tokens.Verifier, issuer: Issuer, clock: Clock) -> None:
+    assert counts(remote, token())
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(asked: Asked) -> Any:
+        begun.set()
+        assert go_on.wait(20)
+        return {"keys": [public(OTHER_RSA, "two")]}
+
+    issuer.answer("/keys", slowly)
+    results: list[bool] = []
+    two = token(OTHER_RSA, header={"kid": "two"})
+    searching, others = (
+        [threading.Thread(target=lambda: results.append(counts(remote, two))) for _ in range(number)]
+        for number in (1, 8)
+    )
+    searching[0].start()
+    assert begun.wait(20)
+    clock.now += keys.SEARCH_WAIT
+    try:
+        for thread in others:
+            thread.start()
+        for thread in others:
+            thread.join(3)  # less than the issuer has
+        assert results == [False] * 8
+        assert counts(remote, token())
+    finally:
+        go_on.set()
+    searching[0].join(20)
+    assert results == [False] * 8 + [True]
+    assert counts(remote, two)
+    assert len(issuer.asked) == 2
+
+
+def test_the_first_tokens_after_a_rotation_wait_for_the_search(
+    issuer: Issuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    here = threading.current_thread()
+
+    def clock() -> float:
+        if begun.is_set() and threading.current_thread() is here:
+            go_on.set()
+        return 1000.0
+
+    def slowly(asked: Asked) -> Any:
+        begun.set()
+        assert go_on.wait(20)
+        return {"keys": [public(OTHER_RSA, "two")]}
+
+    monkeypatch.setattr(keys, "SEARCH_WAIT", 20.0)
+    table = {"issuer": ISSUER, "audience": AUDIENCE, "jwks_url": issuer.url + "/keys"}
+    remote = tokens.make_verifier(AuthConfig.parse(table, "auth"), tmp_path, clock=clock)
+    assert counts(remote, token())
+    issuer.answer("/keys", slowly)
+    two = token(OTHER_RSA, header={"kid": "two"})
+    results: list[bool] = []
+    searching = threading.Thread(target=lambda: results.append(counts(remote, two)))
+    searching.start()
+    assert begun.wait(20)
+    assert counts(remote, two)
+    searching.join(20)
+    assert results == [True]
+    assert len(issuer.asked) == 2
+
+
 # --- introspection ---------------------------------------------------------------------------------------------------
 
 
@@ -1043,6 +1110,33 @@ def test_no_proxy_gets_what_is_for_this_machine(
         assert proxy.asked == []
     finally:
         proxy.close()
+
+
+def test_slow_fetches_do_not_delay_the_check_of_tokens(issuer: Issuer, tmp_path: Path) -> None:
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def slowly(asked: Asked) -> Any:
+        begun.release()
+        assert go_on.wait(30)
+        return {}
+
+    issuer.answer("/slow", slowly)
+    said = AuthConfig.parse({"issuer": ISSUER, "audience": AUDIENCE, "jwks_url": issuer.url + "/keys"}, "auth")
+    info = callers._Unchecked(token(), dataclasses.replace(load_config(tmp_path), auth=said))
+
+    async def main() -> str | None:
+        with fake_caller():
+            url = issuer.url + "/slow"
+            fetching = [asyncio.ensure_future(cast(Any, fetchWithAuth(url, timeout=30))) for _ in range(64)]
+        try:
+            for _ in range(callers._THREADS):
+                assert await asyncio.to_thread(begun.acquire, timeout=20)
+            return (await asyncio.wait_for(info, 10)).subjectId
+        finally:
+            go_on.set()
+            await asyncio.gather(*fetching)
+
+    assert asyncio.run(main()) == "ada"
 
 
 def test_where_a_token_is_not_sent() -> None:

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from wixhttp.app import App
-from wixhttp.building import build_site, check_place, replace_in_steps, swap
+from wixhttp.buildfolder import check_place, replace_in_steps, swap
+from wixhttp.building import build_site
 from wixhttp.config import load_config
 from wixhttp.direct import answer
 from wixhttp.encoding import Encoded
@@ -197,6 +198,18 @@ def test_settings_of_the_server_do_not_count(project: Project) -> None:
     assert files(folder / "out/of/it") == {"a.txt": b"https://site.example/a.txt"}
     headers = Manifest.read(folder / "out/of/it")["/a.txt"].headers
     assert not any(name.lower().startswith("access-control") for name, _ in headers)
+
+
+@pytest.mark.parametrize("origins", [["*"], ["https://a.example"]])
+def test_cors_is_not_built(project: Project, origins: list[str]) -> None:
+    """Its headers depend on who asks. What the handler itself says stays."""
+    text = f"from wixhttp import cors\n{STATIC}@cors(origins={origins})\ndef GET():\n"
+    text += "    return Response('a', headers={'Vary': 'Accept-Language', 'X-Own': '1'})\n"
+    folder = project(pages("a.txt.py", text=text))
+    build(folder)
+    built = {name.lower(): value for name, value in Manifest.read(folder / "dist")["/a.txt"].headers}
+    assert (built["vary"], built["x-own"]) == ("Accept-Language", "1")
+    assert [name for name in built if name.startswith("access-control")] == []
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,7 @@ def test_a_name_that_is_no_route_stops_the_check(tmp_path: Path, name: str) -> N
 
 def test_a_build_that_serve_would_refuse_is_told(tmp_path: Path) -> None:
     root = write_project(tmp_path, {"src/pages/x.py": ENDPOINT, "dist/manifest.json": "{}"})
-    with pytest.raises(ProjectError, match="run 'wixhttp build' again"):
+    with pytest.raises(ProjectError, match="remove the folder and run 'wixhttp build'"):
         problems(root)
 
 
@@ -245,3 +245,16 @@ def test_endpoints_elsewhere_are_looked_at_too(tmp_path: Path) -> None:
     }
     found = problems(write_project(tmp_path, files))
     assert [each.partition(": ")[0] for each in found] == ["site/middleware.py:1", "site/routes/x.py:4"]
+
+
+@pytest.mark.parametrize(
+    ("auth", "words"),
+    [
+        ('{issuer = "https://a", audience = "b", secret = "NOPE"}', "there is no secret 'NOPE'"),
+        ('{issuer = "https://a", audience = "b", key_file = "nope.pem"}', "nope.pem"),
+    ],
+)
+def test_auth_that_cannot_work_is_a_problem(tmp_path: Path, auth: str, words: str) -> None:
+    root = write_project(tmp_path, {"backend/http_functions.py": "def get_x(): ...", "wixhttp.toml": f"auth = {auth}"})
+    report = check_project(load_config(root, environ={}))
+    assert [words in problem for problem in report.problems] == [True]

@@ -58,6 +58,7 @@ def test_settings_are_the_fields_of_config() -> None:
 def test_every_key_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "next/backend").mkdir(parents=True)
     (tmp_path / "next/backend/http_functions.py").touch()
+    (tmp_path / "routes").mkdir()
     text = f"""
 mode = "development"
 public_url = "HTTPS://Example.com:8443"

@@ -38,6 +38,7 @@ OK = "from wixhttp.endpoints import Response\ndef GET(): return Response('x')\n"
         ({"src/pages/[x].py": "prerender = True\n" + OK}, ["src/pages/[x].py", "getStaticPaths"]),
         ({"src/pages/x.py": "prerender = True\ndef POST(): ..."}, ["src/pages/x.py", "no GET"]),
         ({"src/pages/404.py": "prerender = True\n" + OK}, ["src/pages/404.py", "static"]),
+        ({"src/pages/x.py": OK, "src/middleware/index.py": OK}, ["src/middleware/index.py", "src/middleware.py"]),
         ({"src/pages/x.py": OK, "src/middleware.py": "x = 1"}, ["src/middleware.py", "onRequest"]),
         ({"src/pages/x.py": OK, "src/middleware.py": "def onRequest(a, b, c): ..."}, ["onRequest", "a, b, c"]),
         ({"src/pages/x.py": OK, "src/middleware.py": f"{SEQUENCE}onRequest = sequence(3)"}, ["sequence", "3"]),
@@ -92,3 +93,17 @@ def test_lower_case_methods_are_hinted_at(tmp_path: Path, caplog: pytest.LogCapt
     with caplog.at_level(logging.WARNING):
         load_app(write_project(tmp_path, {"src/pages/x.py": OK + "def post(): ...\n"}))
     assert "src/pages/x.py: post is not served; a handler's name is upper case: POST" in caplog.text
+
+
+def test_a_syntax_error_names_its_file_and_line(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError) as caught:
+        load_app(write_project(tmp_path, {"src/pages/x.py": "x = 1\ndef GET(: pass\n"}))
+    cause = caught.value.__cause__
+    assert isinstance(cause, SyntaxError)
+    assert (cause.filename, cause.lineno) == (str(tmp_path / "src/pages/x.py"), 2)
+
+
+def test_a_folder_of_endpoints_that_is_not_there_stops(tmp_path: Path) -> None:
+    write_project(tmp_path, {"backend/http_functions.py": "", "src/pages/x.py": OK})
+    with pytest.raises(ProjectError, match="flag --pages: pages is the folder of the endpoints, and there is no"):
+        load_app(tmp_path, pages="src/page")

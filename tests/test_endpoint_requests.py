@@ -13,7 +13,7 @@ import pytest
 
 from wixhttp.endpoints.forms import AsyncFormFile, FormFile
 from wixhttp.endpoints.requests import AsyncRequest, Content, Request
-from wixhttp.endpoints.web import URL
+from wixhttp.endpoints.urls import URL
 from wixhttp.errors import BodyAlreadyUsed, HTTPError, InvalidForm, InvalidJSON
 from wixhttp.head import PlainHead
 

@@ -30,7 +30,8 @@ from wixhttp.data.stores import open_store
 from wixhttp.data.tree import EVERYTHING
 from wixhttp.data.values import format_date
 from wixhttp.endpoints.cookies import Cookies
-from wixhttp.endpoints.session import COLLECTION, MAX_SIZE, NAME, AsyncSession, Session, SessionState, remove_expired
+from wixhttp.endpoints.session import AsyncSession, Session
+from wixhttp.endpoints.sessionstate import COLLECTION, MAX_SIZE, NAME, SessionState, remove_expired
 from wixhttp.errors import StoreUnavailable, WixDataError
 
 LIFETIME = 1000.0

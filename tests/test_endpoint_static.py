@@ -218,13 +218,13 @@ def test_a_wrong_manifest_names_itself_what_is_wrong_and_the_way_out(
     with pytest.raises(ProjectError, match=says) as caught:
         Manifest.read(folder)
     assert str(caught.value).startswith(f"{place}: ")
-    assert str(caught.value).endswith("run 'wixhttp build' again")
+    assert str(caught.value).endswith("remove the folder and run 'wixhttp build'")
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"\xff", b'{"version": 1, "paths": {"\\ud800": {}}}', b"[" * 100_000])
 def test_a_manifest_that_is_not_json_says_so(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "manifest.json").write_bytes(text)
-    with pytest.raises(ProjectError, match=r"manifest\.json: a manifest is JSON.*run 'wixhttp build' again"):
+    with pytest.raises(ProjectError, match=r"manifest\.json: a manifest is JSON.*remove the folder"):
         Manifest.read(tmp_path)
 
 

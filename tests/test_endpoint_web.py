@@ -1,4 +1,4 @@
-"""wixhttp.endpoints.web and responses: headers, URLs and responses as the web has them."""
+"""wixhttp.endpoints: headers, URLs and responses as the web has them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wixhttp.encoding import encode
+from wixhttp.endpoints.headers import Headers
 from wixhttp.endpoints.paths import normalize
 from wixhttp.endpoints.responses import Response, web_response
-from wixhttp.endpoints.web import URL, Headers, URLSearchParams
+from wixhttp.endpoints.urls import URL, URLSearchParams
 from wixhttp.errors import EncodeError
 from wixhttp.response import Response as CoreResponse
 
@@ -439,6 +440,14 @@ def test_clone() -> None:
         (" /a ", "/a"),
         ('/"<>', "/%22%3C%3E"),
         (URL("http://h/ü"), "http://h/%C3%BC"),
+        ("myapp://callback", "myapp://callback"),
+        ("HTTPS://ada@other.example:8443", "HTTPS://ada@other.example:8443"),
+        ("http://[::1]:8000/", "http://[::1]:8000/"),
+        ("/a:b", "/a:b"),
+        ("./a:b", "./a:b"),
+        ("a/b?x=http://y", "a/b?x=http://y"),
+        ("?next=https:/x", "?next=https:/x"),
+        ("#a:b", "#a:b"),
     ],
 )
 def test_redirect(url: str | URL, location: str) -> None:
@@ -464,6 +473,20 @@ def test_other_statuses_do_not_redirect(status: Any) -> None:
 )  # fmt: skip
 def test_locations_that_break_out_are_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"redirect|leaves the site"):
+        Response.redirect(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["javascript:alert(1)", "JavaScript:alert(1)", " javascript:alert(1)", "javascript://host/%0aalert(1)",
+     "data:text/html,x", "data://h/,x", "vbscript://h/x", "https:evil.example", "http:/evil.example",
+     "https:///evil.example",
+     "https:\\\\evil.example", "https:/\\evil.example", "https://\\evil.example", "https://", "https://?a", "https://#a",
+     "https://@/a", "https://:80/", "https://a@/evil.example", "mailto:ada@example.com", "localhost:8000/a", "a:b",
+     URL("mailto:ada@example.com")],
+)  # fmt: skip
+def test_locations_with_a_scheme_have_a_host(url: str | URL) -> None:
+    with pytest.raises(ValueError, match=r'path of the site or a whole URL, not to .*; write "https://host/\.\.\."'):
         Response.redirect(url)
 
 

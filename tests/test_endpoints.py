@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.doors import Served
+from tests.doors import Served, write_project
+from wixhttp import check_origin
+from wixhttp.building import build_site
+from wixhttp.config import load_config
 
 Serve = Callable[..., Served]
 
@@ -711,3 +714,213 @@ def test_a_static_endpoint_on_demand_knows_nothing_of_who_asks(serve: Serve, cap
     assert served("/x", "POST", JSON).status == 405
     assert served("/who").status == 500
     assert "clientAddress is not available" in caplog.text
+
+
+# --- slots, limits and rules that hold whatever way a request takes --------------------------------------------------
+
+STREAMS = """
+def fail():
+    raise RuntimeError("at once")
+    yield
+async def afail():
+    raise RuntimeError("at once")
+    yield
+def GET(): return Response(fail())
+async def POST(): return Response(afail())
+"""
+
+
+@pytest.mark.parametrize("kind", ["def", "async def"])
+def test_a_stream_that_fails_at_once_is_answered_by_500_and_gives_its_slots_back(serve: Serve, kind: str) -> None:
+    files = {"src/pages/x.py": page(STREAMS), "src/pages/500.py": page(f"{kind} ALL(): return Response('sorry')")}
+    served = serve(files, max_concurrency=3)
+    for method in ("GET", "POST") * 5:
+        reply = served("/x", method, JSON)
+        assert (reply.status, reply.text) == (500, "sorry")
+    assert (len(served.app._def_slots), len(served.app._async_slots)) == (3, 3)
+
+
+def test_a_thread_that_nothing_can_stop_keeps_the_slot_of_its_request(serve: Serve) -> None:
+    served = serve(
+        {
+            "src/pages/slow.py": page("""
+                import threading
+                from wixhttp import limits
+                go = threading.Event()
+                @limits(timeout=0.05)
+                def GET():
+                    go.wait(20)
+                    return Response("late")
+                @limits(timeout=0)
+                async def POST():
+                    go.set()
+                    return Response("gone")
+            """),
+            "src/pages/next.py": page("def GET(): return Response('next')"),
+            "src/middleware.py": "async def onRequest(context, next): return await next()",
+        },
+        max_concurrency=3,
+        threads=1,
+    )
+    assert served("/slow").problem["status"] == 504
+    assert len(served.app._def_slots) == 2
+    assert served("/slow", "POST", JSON).text == "gone"
+    assert served("/next").text == "next"  # by the one thread, once it had ended what it did before
+    assert len(served.app._def_slots) == 3
+
+
+def test_an_adapted_function_opens_no_other_handler_of_its_file(serve: Serve) -> None:
+    served = serve(
+        {
+            "backend/http_functions.py": "from wixhttp import ok\ndef post_x(request): return ok('function')",
+            "src/pages/x/[...path].py": page("""
+                from backend.http_functions import post_x
+                POST = adapt(post_x)
+                def PUT(): return Response("native")
+            """),
+            "src/pages/y.py": page("def POST(rewrite): return rewrite('/z')"),
+            "src/pages/z.py": page("def POST(): return Response('z')"),
+            "src/pages/w/[...path].py": page("""
+                from wixhttp.endpoints import adapt
+                def post_w(request): return None
+                POST = adapt(post_w)
+            """),
+        }
+    )
+    evil = [("Origin", "https://evil.example"), ("Content-Type", "text/plain")]
+    assert served("/x/a", "POST", *evil).text == "function"
+    assert served("/x/a", "PUT", *evil).status == 403
+    assert served("/y", "POST", *evil).status == 403
+    assert served("/w/a", "PUT", *evil).status == 405
+
+
+def test_a_handler_may_take_forms_from_everywhere(serve: Serve) -> None:
+    served = serve(
+        {
+            "src/pages/hook.py": page("""
+                from wixhttp import check_origin
+                @check_origin(False)
+                def POST(request): return Response(request.formData().get("a"))
+                def PUT(): return Response("own")
+            """),
+            "src/pages/to.py": page("""
+                from wixhttp import check_origin
+                @check_origin(False)
+                def POST(rewrite): return rewrite("/own")
+            """),
+            "src/pages/own.py": page("def POST(): return Response('own')"),
+        }
+    )
+    form = [("Content-Type", "application/x-www-form-urlencoded"), ("Origin", "https://hooks.example")]
+    assert served("/hook", "POST", *form, body=b"a=1").text == "1"
+    assert served("/hook", "PUT", *form, body=b"a=1").status == 403
+    assert served("/to", "POST", *form, body=b"a=1").status == 403
+    with pytest.raises(TypeError, match=r"write @check_origin\(False\)"):
+        check_origin(lambda: None)  # type: ignore[arg-type]
+
+
+def test_a_rewrite_meets_the_size_that_its_target_takes(serve: Serve) -> None:
+    served = serve(
+        {
+            "src/pages/a.py": page("def POST(rewrite): return rewrite('/b')"),
+            "src/pages/b.py": page("""
+                from wixhttp import limits
+                @limits(max_body=5)
+                def POST(request): return Response(request.text())
+            """),
+        }
+    )
+    assert served("/a", "POST", JSON, body=b"12345").text == "12345"
+    assert served("/a", "POST", JSON, body=b"123456").problem["status"] == 413
+
+
+def test_a_rewrite_behind_a_mount_point_cuts_it_off_whole(serve: Serve) -> None:
+    served = serve(
+        {
+            "src/pages/a.py": page("def GET(rewrite, url): return rewrite(url.searchParams.get('to'))"),
+            "src/pages/application.py": page("def GET(url): return Response(url.pathname)"),
+        }
+    )
+    for target in ("/application", "/app/application"):
+        assert served(f"/app/a?to={target}", root="/app").text == "/app/application"
+
+
+@pytest.mark.parametrize("host", ["localhost:99999", "[:::]", "[1:2]", "[::1]:70000", "[]"])
+def test_a_host_that_is_none_is_400(serve: Serve, host: str) -> None:
+    served = one(serve, "def GET(rewrite): return rewrite('/y')")
+    assert served("/x", "GET", ("Host", host)).problem["status"] == 400
+    assert served("/x", "GET", ("Host", "[::1]:8080")).problem["status"] == 404
+
+
+def test_what_only_begins_as_the_functions_do_is_an_endpoint(serve: Serve) -> None:
+    served = serve({"src/pages/[id].py": page("def GET(params): return Response(params['id'])")})
+    assert served("/_functionsfoo").text == "_functionsfoo"
+    assert [served(f"/_functions{rest}").problem["status"] for rest in ("", "/x", "-dev", "-dev/x")] == [404] * 4
+
+
+@pytest.mark.parametrize(
+    ("middleware", "words"),
+    [
+        ("async def onRequest(c, next): next()", "called next() and did not await it"),
+        ("def onRequest(c, next):\n try:\n  next()\n except ValueError: pass", "next() raised what it caught"),
+        ("async def onRequest(c, next):\n try:\n  await next()\n except ValueError: pass", "raised what it caught"),
+    ],
+)
+def test_middleware_without_a_response_is_told_why(
+    serve: Serve, middleware: str, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = serve({"src/pages/x.py": page("def GET(): raise ValueError"), "src/middleware.py": middleware})
+    assert served("/x").problem["status"] == 500
+    assert words in caplog.text
+
+
+def test_a_static_function_sees_nothing_of_who_asks(serve: Serve) -> None:
+    served = serve(
+        {
+            "backend/http_functions.py": "from wixhttp import ok\n"
+            "def get_x(request): return ok({'q': request.query, 'a': request.headers['x-a'], 'ip': request.ip})",
+            "src/pages/x.py": page("""
+                from backend.http_functions import get_x
+                prerender = True
+                GET = adapt(get_x)
+            """),
+        }
+    )
+    assert served("/x?z=1", "GET", ("X-A", "1")).json() == {"q": {}, "a": None, "ip": ""}
+
+
+def test_after_a_build_static_endpoints_have_the_paths_that_were_built(serve: Serve, tmp_path: Path) -> None:
+    source = page("""
+        from pathlib import Path
+        from wixhttp import cors
+        prerender = True
+        def getStaticPaths(): return [{"params": {"id": id}} for id in Path(IDS).read_text().split()]
+        @cors(origins=["https://app.example.com"], credentials=True)
+        def GET(params): return Response(params["id"])
+        """).replace("IDS", repr(str(tmp_path / "ids.txt")))
+    files = {
+        "src/pages/c++[id].txt.py": source,
+        "src/pages/to.py": page("def GET(rewrite): return rewrite('/c++1.txt')"),
+    }
+    (tmp_path / "ids.txt").write_text("1 2")
+    folder = write_project(tmp_path / "site", files)
+    build_site(load_config(folder, environ={}))
+    (tmp_path / "ids.txt").write_text("1 2 3")
+    served = serve(folder)
+    origin = ("Origin", "https://app.example.com")
+    for target in ("/c++1.txt", "/c%2B%2b1.txt", "/c++1.txt/", "/to"):
+        reply = served(target, "GET", origin)
+        assert (reply.text, bool(reply.header("ETag"))) == ("1", True)
+    reply = served("/c++2.txt", "GET", origin)
+    assert reply.header("Access-Control-Allow-Origin") == "https://app.example.com"
+    assert reply.all("Vary") == ["Origin"]
+    assert served("/c++3.txt").problem["status"] == 404
+
+
+def test_a_server_says_which_routes_never_answer(serve: Serve) -> None:
+    source = page("def GET(): return Response('x')")
+    endpoints = serve({"src/pages/[id].py": source, "src/pages/[name].py": source}).app.site.endpoints
+    assert endpoints is not None
+    assert list(endpoints.doubts()) == [
+        "src/pages/[name].py never answers: src/pages/[id].py has the same route; remove one"
+    ]

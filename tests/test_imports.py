@@ -16,8 +16,8 @@ from tests.doors import write_project
 
 PUBLIC = [
     "ok", "created", "badRequest", "forbidden", "notFound", "serverError", "response", "Response", "Request",
-    "AsyncRequest", "limits", "cors", "WixHTTPError", "HTTPError", "InvalidJSON", "EncodeError", "ProjectError",
-    "ConfigError", "SecretNotFound",
+    "AsyncRequest", "limits", "cors", "check_origin", "WixHTTPError", "HTTPError", "InvalidJSON", "EncodeError",
+    "ProjectError", "ConfigError", "SecretNotFound",
 ]  # fmt: skip
 HEAVY = {"click", "gunicorn", "asyncio", "sqlite3", "werkzeug", "pytest", "concurrent.futures", "apsw", "psycopg"}
 PACKAGE = Path(wixhttp.__file__).parent

@@ -17,17 +17,20 @@ ROOMS = {
     for path in (*ROOT.glob("*.py"), *ROOT.glob("data/*.py"), *ROOT.glob("endpoints/*.py"))
 }
 
+SESSIONS = {"endpoints.session", "endpoints.sessionstate"}
 REQUEST_ROOMS = set(
     "errors url jsontext head request response encoding functions loader site policy settings config dotenv logs "
     "printing health app direct loop threads deadlines runner sending wsgi asgi proxies tomlfile readiness bodies "
     "bridge authconfig".split()
-) | {room for room in ROOMS if room.partition(".")[0] == "endpoints" and room != "endpoints.session"}
-SERVICES = {"opening", "secrets", "auth", "callers", "keys", "tokens", "endpoints.session"} | {
-    room for room in ROOMS if room.partition(".")[0] == "data"
-}
+) | {room for room in ROOMS if room.partition(".")[0] == "endpoints" and room not in SESSIONS}
+SERVICES = (
+    {"opening", "secrets", "auth", "callers", "keys", "tokens"}
+    | SESSIONS
+    | {room for room in ROOMS if room.partition(".")[0] == "data"}
+)
 TOOLS = set(
     "testing endpoint_checks fakedata fakecontexts fakerequests pytest_plugin data_commands cli calls checks routes "
-    "scaffold server worker building migrating __main__".split()
+    "scaffold server worker building buildfolder migrating __main__".split()
 )
 
 # A session is kept in the project's data store, which is loaded when a handler first reads its session, and not before.
@@ -159,7 +162,7 @@ ALLOWED = {
     "scaffold": "",
     "checks": (
         "config data.collections data.hooks data.schema endpoint_checks endpoints.loading endpoints.table errors "
-        "functions loader secrets site"
+        "functions loader secrets site tokens"
     ),
     "calls": "app config data.ambient data.collections encoding fakerequests logs loop secrets site testing",
     "data_commands": (
@@ -178,35 +181,35 @@ ALLOWED = {
     "endpoints.paths": "errors url",
     "endpoints.cookies": "jsontext response",
     "authconfig": "dotenv policy settings",
-    "endpoints.web": "endpoints.paths response url",
     "endpoints.matching": "endpoints.paths",
-    "endpoints.static": "encoding endpoints.conditions endpoints.manifest errors head response",
-    "endpoints.forms": "errors request",
-    "endpoints.responses": "encoding endpoints.web errors jsontext request response",
+    "endpoints.static": "encoding endpoints.conditions endpoints.manifest endpoints.paths errors head response",
+    "endpoints.forms": "endpoints.sharedfile errors request",
+    "endpoints.responses": "encoding endpoints.headers endpoints.urls errors jsontext request response",
     "endpoints.routes": "endpoints.matching endpoints.paths errors",
     "fakerequests": "config head jsontext request url",
     "bridge": "errors loop threads",
-    "endpoints.requests": "endpoints.forms endpoints.responses endpoints.web errors head jsontext request response",
+    "endpoints.requests": (
+        "endpoints.forms endpoints.headers endpoints.responses endpoints.sharedfile endpoints.urls errors head "
+        "jsontext request response"
+    ),
     "endpoints.middleware": "endpoints.responses errors functions",
     "endpoints.adapter": "endpoints.paths endpoints.responses functions head policy request",
     "endpoints.entries": "endpoints.paths endpoints.routes errors functions",
     "keys": "errors secrets",
     "endpoints.exchange": (
-        "bodies bridge config endpoints.cookies endpoints.requests endpoints.responses endpoints.web errors head "
+        "bodies bridge config endpoints.cookies endpoints.requests endpoints.responses endpoints.urls errors head "
         "response"
     ),
     "tokens": "authconfig errors keys secrets",
     "callers": "authconfig config head keys logs loop opening tokens",
-    "endpoints.session": (
-        "bridge data.collections data.store data.tree data.values endpoints.cookies endpoints.exchange errors"
-    ),
+    "endpoints.session": "bridge endpoints.exchange endpoints.sessionstate",
     "endpoints.context": (
         "endpoints.cookies endpoints.exchange endpoints.requests endpoints.responses endpoints.session "
-        "endpoints.web errors functions policy"
+        "endpoints.urls errors functions policy"
     ),
     "endpoints": (
         "endpoints.adapter endpoints.context endpoints.cookies endpoints.entries endpoints.forms "
-        "endpoints.middleware endpoints.requests endpoints.responses endpoints.web"
+        "endpoints.headers endpoints.middleware endpoints.requests endpoints.responses endpoints.urls"
     ),
     "endpoints.handlers": (
         "endpoints.context endpoints.exchange endpoints.middleware endpoints.responses errors functions policy"
@@ -214,7 +217,7 @@ ALLOWED = {
     "endpoints.table": (
         "bridge config endpoints.context endpoints.entries endpoints.exchange endpoints.handlers "
         "endpoints.manifest endpoints.middleware endpoints.paths endpoints.responses endpoints.routes "
-        "endpoints.static endpoints.web errors functions head response url"
+        "endpoints.static endpoints.urls errors functions head url"
     ),
     "endpoints.loading": (
         "config endpoints.entries endpoints.handlers endpoints.middleware endpoints.routes endpoints.static "
@@ -222,17 +225,24 @@ ALLOWED = {
     ),
     "fakecontexts": (
         "app callers config data.ambient endpoints.context endpoints.exchange endpoints.handlers "
-        "endpoints.loading endpoints.responses endpoints.session endpoints.table errors fakedata fakerequests "
-        "functions head loader logs response secrets site"
+        "endpoints.loading endpoints.responses endpoints.sessionstate endpoints.table errors fakedata "
+        "fakerequests functions head loader logs response secrets site"
     ),
     "building": (
-        "app config data.ambient data.collections direct encoding endpoints.manifest endpoints.paths "
+        "app buildfolder config data.ambient data.collections direct encoding endpoints.manifest endpoints.paths "
         "endpoints.table errors head logs loop secrets site"
     ),
     "endpoints.manifest": "encoding errors response",
     "endpoints.conditions": "endpoints.manifest errors head",
     "endpoint_checks": "config endpoints.context endpoints.loading endpoints.routes endpoints.table errors functions",
-    "migrating": "config endpoints.loading endpoints.paths endpoints.routes functions loader site url",
+    "migrating": "config endpoints.loading endpoints.paths endpoints.routes functions loader site",
+    "endpoints.sharedfile": "",
+    "endpoints.headers": "response",
+    "endpoints.urls": "endpoints.paths url",
+    "buildfolder": "config endpoints.manifest errors",
+    "endpoints.sessionstate": (
+        "data.collections data.store data.tree data.values endpoints.cookies endpoints.exchange errors"
+    ),
 }
 
 

@@ -668,6 +668,8 @@ def test_each_name_gets_a_file_once(tmp_path: Path, file: str) -> None:
             The functions answer at both URLs:
               /_functions/mixed    /api/mixed
               /_functions/product  /api/product
+            Note: a path that cannot be decoded (%zz, %FF) is answered 400 at the new URLs; to functions it is text
+            Note: dot segments and backslashes are resolved before the new URLs are matched; to functions they are text
 
             Next: wixhttp check
         """),
@@ -754,7 +756,7 @@ def test_names_that_no_file_can_have_are_left(tmp_path: Path) -> None:
     write_project(tmp_path, functions(source))
     out, err = run(tmp_path, "migrate", code=1)
     assert "made  src/pages/api/fine/[...path].py" in out
-    assert len(out.splitlines()) == 6
+    assert out.count("/_functions/") == out.count("made") == 1
     assert [line.partition(":")[0] for line in err.splitlines()] == [
         f"left  {name}" for name in ("../../x", "[x]", "_private", "a-b", "\ufb01")
     ]
@@ -845,6 +847,8 @@ def test_settings_and_files_that_matter_are_told(tmp_path: Path) -> None:
     out = run(tmp_path, "migrate")[0]
     assert "  /base/_functions/product  /base/v1/api/product\n" in out
     assert [line.removeprefix("Note: ") for line in out.splitlines() if line.startswith("Note")] == [
+        "a path that cannot be decoded (%zz, %FF) is answered 400 at the new URLs; to functions it is text",
+        "dot segments and backslashes are resolved before the new URLs are matched; to functions they are text",
         "pages_prefix = '/v1' stands in front of the new URLs",
         "trailing_slash = 'always' redirects requests for the other spelling of the new URLs",
         "test_site: the new URLs are answered by the published site, with ?rc=test-site too",

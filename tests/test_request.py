@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import encodings
 import json
 from typing import Any
 
@@ -93,6 +94,44 @@ def test_any_charset_gives_text(data: bytes, charset: str) -> None:
 )
 def test_charsets_that_exist(charset: str) -> None:
     assert decode_text("text".encode(charset), f'text/plain; charset="{charset}"') == "text"
+
+
+@pytest.mark.parametrize(
+    ("codec", "spellings"),
+    [
+        ("utf-8", "UTF-8 utf8 Utf_8 U8 utf-8-sig"), ("latin-1", "ISO-8859-1 latin1 Latin-1 iso_8859-1 L1 IBM819 8859"),
+        ("cp1252", "windows-1252 CP1252 Windows_1252"), ("shift_jis", "shift_jis Shift-JIS SJIS csShiftJIS"),
+        ("euc-kr", "euc-kr EUC_KR ks_c_5601-1987"), ("gb18030", "GB18030"), ("gbk", "gbk MS936 CP936"),
+        ("big5", "big5 Big5-TW csBig5"), ("koi8-r", "KOI8-R koi8_r"), ("koi8-u", "KOI8-U"), ("cp874", "cp874"),
+        ("ascii", "us-ascii US_ASCII ascii ANSI_X3.4-1968"), ("utf-16", "UTF-16 utf16"),
+        ("iso8859-15", "ISO-8859-15 latin9"),
+    ],
+)  # fmt: skip
+def test_charsets_in_any_spelling(codec: str, spellings: str) -> None:
+    text = {"latin-1": "é£", "cp1252": "€", "iso8859-15": "€", "koi8-r": "ж", "koi8-u": "ї", "cp874": "ก",
+            "euc-kr": "한", "ascii": "a", "shift_jis": "日本"}.get(codec, "漢字")  # fmt: skip
+    for spelling in spellings.split():
+        for written in (spelling, spelling.upper(), f'"{spelling.lower()}"', spelling.replace("-", " ")):
+            assert decode_text(text.encode(codec), f"text/plain; charset={written}") == text, written
+
+
+@pytest.mark.parametrize(
+    "charset",
+    ["", "none", "utf-9", "base64", "hex", "zlib", "rot13", "idna", "punycode", "undefined", "unicode_escape", "mbcs",
+     "raw-unicode-escape", "oem", "os", "..", "aliases", "utf\u20138", "cp1252" + "x" * 60],
+)  # fmt: skip
+def test_what_is_no_charset_is_utf8(charset: str) -> None:
+    assert decode_text(r"é\n".encode(), f"text/plain; charset={charset}") == r"é\n"
+
+
+def test_no_name_of_a_client_is_remembered() -> None:
+    names = [f"made-up-{number}" for number in range(1000)]
+    spellings = [f"utf{'-' * number}8" for number in range(1, 30)]
+    decode_text(b"a", "text/plain; charset=utf-8")
+    before = dict(encodings._cache)  # no public way to see it
+    for name in (*names, *spellings):
+        assert decode_text("é".encode(), f"text/plain; charset={name}") == "é"
+    assert encodings._cache == before
 
 
 def test_a_request_shows_its_method_and_name() -> None:

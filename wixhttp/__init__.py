@@ -20,7 +20,7 @@ tree), ``wixhttp.wsgi`` and ``wixhttp.asgi`` (the application for any server).
 """
 
 from .errors import ConfigError, EncodeError, HTTPError, InvalidJSON, ProjectError, SecretNotFound, WixHTTPError
-from .policy import cors, limits
+from .policy import check_origin, cors, limits
 from .request import AsyncRequest, Request
 from .response import Response, badRequest, created, forbidden, notFound, ok, response, serverError
 
@@ -42,6 +42,7 @@ __all__ = [
     # per function
     "limits",
     "cors",
+    "check_origin",
     # errors
     "WixHTTPError",
     "HTTPError",

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import ipaddress
 import itertools
 import logging
 import os
@@ -29,7 +30,7 @@ from .bodies import SpooledBody
 from .encoding import Encoded, encode
 from .errors import HTTPError, WrongAnswer
 from .functions import Function, FunctionTable, Methods, response_of
-from .head import MALFORMED, UNKNOWN, Head
+from .head import MALFORMED, SAFE_METHODS, UNKNOWN, Head
 from .health import RESERVED, answer_health, is_for_health
 from .policy import Cors
 from .request import AsyncRequest, Request, set_body
@@ -44,7 +45,6 @@ if TYPE_CHECKING:  # a site without endpoints does not load them
 
 logger = logging.getLogger("wixhttp")
 
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # methods that pages of other sites may send
 RETRY_AFTER = "1"  # seconds, with every 503
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _ID_CHARACTERS = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ._-")
@@ -54,12 +54,12 @@ class Call:
     """One request on its way. ``response`` is its answer once that is decided; until then ``function`` and ``request``
     are set, and ``max_body`` (bytes) and ``timeout`` (seconds, 0 for none) bound what the edge does for it.
 
-    ``exchange`` is the request where it is for an endpoint. ``again`` is the call whose answer takes the place of a
-    failure: that of the site's ``500.py``."""
+    ``exchange`` is the request where it is for an endpoint. ``failure`` is what a 500 stands for, and
+    ``again`` the call whose answer takes its place: that of the site's ``500.py``."""
 
     __slots__ = (
-        "again", "cors", "exchange", "function", "head", "max_body", "refuses_body", "request", "response", "slots",
-        "timeout",
+        "again", "cors", "exchange", "failure", "function", "head", "max_body", "refuses_body", "request", "response",
+        "slots", "timeout",
     )  # fmt: skip
 
     function: Function | Handler
@@ -74,6 +74,7 @@ class Call:
         self.response: Response | None = None
         self.cors: Cors | None = None
         self.exchange: Exchange | None = None
+        self.failure: BaseException | None = None
         self.again: Call | None = None
 
     def run(self) -> Any:
@@ -129,7 +130,7 @@ class App:
 
     def _check_host(self, head: Head) -> None:
         host = head.host
-        if host is None or not _HOST.fullmatch(host):
+        if host is None or not _is_host(host):
             raise HTTPError(400, "A request has one Host header, with a host and perhaps a port.")
         if head.path.startswith(RESERVED):
             return  # a probe asks by address
@@ -146,12 +147,14 @@ class App:
             return
         mount = self._mount
         functions, endpoints = self.site.functions, self.site.endpoints
-        if not path.startswith(mount):
-            if endpoints is None:
-                raise HTTPError(404, self._not_found(functions, None))
+        rest = path[len(mount) :] if path.startswith(mount) else None
+        if endpoints is not None and (
+            rest is None or (rest[:1] not in ("", "/") and rest[:5] not in ("-dev", "-dev/"))
+        ):
             self._enter(call, endpoints)
             return
-        rest = path[len(mount) :]
+        if rest is None:
+            raise HTTPError(404, self._not_found(functions, None))
         if rest.startswith("-dev") and rest[4:5] in ("/", ""):
             rest, mount, functions = rest[4:], mount + "-dev", self.site.test_functions
         elif config.test_site is not None and ("rc", "test-site") in query_pairs(head.query):
@@ -180,19 +183,20 @@ class App:
             permanent = 301 if head.method == "GET" else 308
             call.response = Response(permanent, None, {"Location": exchange.moved})
             return
-        if exchange.built is not None:
-            call.timeout = 0  # of the first piece of a file
-            call.response = endpoints.send_built(exchange)
-            return
         methods = None if exchange.route is None else exchange.route.methods
+        if exchange.built is not None:
+            call.cors = self._cors(methods, "GET") if methods is not None else call.cors
+            self._admit(call, endpoints.built_handler, is_velo=False)
+            exchange.refuse, call.request, call.exchange = self.refuse, exchange, exchange
+            return
         if methods is not None and head.method == "OPTIONS" and self._answer_options(call, methods):
             return
         handler = methods.resolve(head.method) if methods is not None else None
         if handler is None:
             error = self._no_endpoint(endpoints) if methods is None else self._not_allowed(call, methods)
             handler = endpoints.refuser(exchange, error)
-        if head.method not in _SAFE and self.config.check_origin and not exchange.is_velo:
-            exchange.check_origin()
+        if head.method not in SAFE_METHODS:
+            endpoints.check_origin(exchange, handler)
         self._admit(call, handler, is_velo=handler.policy.is_velo)
         exchange.refuse, exchange.timeout = self.refuse, call.timeout
         call.request = call.exchange = exchange
@@ -214,7 +218,7 @@ class App:
         call.refuses_body = is_velo and head.method == "DELETE" and config.strict_delete
         if call.refuses_body and (length > 0 or _is_json(head)):
             raise delete_with_body()
-        call.slots = self._async_slots if function.is_async else self._def_slots
+        call.slots = self._slots(function)
         if not call.slots:
             raise self._busy(call)
 
@@ -239,8 +243,12 @@ class App:
             call.response = self.fail(call, self._busy(call))
 
     def release(self, call: Call) -> None:
-        """Give the slot of a call back: its handler has ended."""
-        call.slots.append(None)
+        """Give the slot of a call back: its handler has ended, but perhaps for threads that nothing can stop."""
+        working = call.exchange.working if call.exchange is not None else None
+        if working is None:
+            call.slots.append(None)
+        else:
+            working.when_done(lambda: call.slots.append(None))
 
     # --- after the handler ---
 
@@ -265,7 +273,7 @@ class App:
                 error = unsendable
         name = head.function or "the request"
         if call.exchange is not None:
-            call.again = self._error_page(call.exchange, error)
+            call.failure = error
         if isinstance(error, WrongAnswer):
             logger.error("%s", error)
             return self._failure(head, str(error))
@@ -278,21 +286,30 @@ class App:
             logger.warning("%s %s: %s", logs.escaped(head.method), logs.escaped(head.path), error.reason)
         return self.problem(head, error.status, error.detail, error.headers)
 
-    def _error_page(self, exchange: Exchange, error: BaseException) -> Call | None:
-        """The call that answers for a failure, by the site's ``500.py``; it takes a slot, and has a time of its own."""
+    def error_page(self, call: Call) -> Call | None:
+        """The call that answers for one that failed, by the site's ``500.py``, and is to be run at once: it has taken a
+        slot. ``None`` where there is no such page, no slot, or it is the page that failed."""
+        exchange, error = call.exchange, call.failure
+        call.failure = None  # or it would hold its traceback, and that this call
+        if exchange is None or error is None or call.again is not None:
+            return None
         page = exchange.error_page(error)
         if page is None:
             return None
         handler, shown = page
-        call = Call(exchange.head)
-        call.function, call.exchange, call.request, call.cors = handler, shown, shown, self.config.cors
-        call.timeout = self.config.timeout if handler.policy.timeout is None else handler.policy.timeout
-        call.slots = self._async_slots if handler.is_async else self._def_slots
+        again = Call(exchange.head)
+        again.function, again.exchange, again.request, again.cors = handler, shown, shown, self.config.cors
+        again.timeout = self.config.timeout if handler.policy.timeout is None else handler.policy.timeout
+        again.slots = self._slots(handler)
         try:
-            call.slots.pop()
+            again.slots.pop()
         except IndexError:  # too busy for a page
             return None
-        return call
+        call.again = again
+        return again
+
+    def _slots(self, function: Function | Handler) -> deque[None]:
+        return self._def_slots if function.is_threaded else self._async_slots
 
     def encode(self, call: Call, response: Response) -> Encoded:
         """What goes on the wire, with the request's id and the CORS headers. What cannot be encoded becomes a 500."""
@@ -303,6 +320,7 @@ class App:
             if inspect.iscoroutine(response.body):
                 response.body.close()  # or Python warns that it was never awaited
             encoded = encode(self.fail(call, error), head.method)
+            call.failure = None
         fields = encoded.fields
         if call.cors is not None and not any(name.lower() == "access-control-allow-origin" for name, _ in fields):
             fields.extend(call.cors.answer_headers(head.header("origin")))
@@ -426,6 +444,21 @@ def delete_with_body() -> HTTPError:
 
 def _is_json(head: Head) -> bool:
     return (head.header("content-type") or "").partition(";")[0].strip().lower() == "application/json"
+
+
+def _is_host(host: str) -> bool:
+    """Whether a Host header is one: a name or an address, and perhaps a port (RFC 9110, 7.2)."""
+    if not _HOST.fullmatch(host):
+        return False
+    name, _, port = host.rpartition(":") if not host.endswith("]") and ":" in host else (host, "", "")
+    if port and int(port) > 65535:
+        return False
+    if name.startswith("["):
+        try:
+            ipaddress.IPv6Address(name[1:-1])
+        except ValueError:
+            return False
+    return True
 
 
 def _host_allowed(host: str, allowed: tuple[str, ...]) -> bool:

@@ -67,6 +67,8 @@ class ASGIHead(Head):
         self.function = ""
         self.method = scope["method"]
         self.query = ascii_target(scope["query_string"])
+        if "#" in self.query:
+            self.query = self.query.partition("#")[0]
         raw = scope.get("raw_path")
         path = split_target(ascii_target(raw))[0] if raw else quote_path(scope["path"])
         self.base = base = scope.get("root_path", "")
@@ -191,7 +193,8 @@ class ASGIApplication:
             return None
         value, error = result
         response = app.finish(call, value) if error is None else app.fail(call, error)
-        return response if call.again is None else await self._handle(call.again, send)
+        page = app.error_page(call)
+        return response if page is None else await self._handle(page, send)
 
     def _answer_late(self, call: Call, send: Send) -> None:
         """Send a 504, by a task of its own."""
@@ -211,7 +214,15 @@ class ASGIApplication:
             failure = app.timed_out(call)
         if failure is None:
             return encoded.status, stream.sent
-        answer = app.encode(call, app.fail(call, failure))
+        response: Response | None = app.fail(call, failure)
+        page = app.error_page(call)
+        if page is not None:
+            response = await self._handle(page, send)
+        if response is None:
+            return GATEWAY_TIMEOUT, 0
+        answer = app.encode(call, response)
+        if answer.stream is not None:
+            return await self._stream(call, answer, scope, receive, send)
         await send_whole(scope, answer, send)
         return answer.status, len(answer.data)
 

@@ -87,28 +87,9 @@ class AuthConfig:
                 raise ValueError(f"{where}.{key} is not a key of {where}; {nearest(str(key), _KEYS)}")
         source = _source(value, where)
         algorithms = _algorithms(value, where, source)
-        if source == "introspection_url":
-            _need(value, where, ("client_id", "client_secret"), "an introspection_url")
-        else:
-            _need(value, where, ("issuer", "audience"), f"a {source}: without it tokens for other sites count here")
-            for key in ("client_id", "client_secret"):
-                if value.get(key) is not None:
-                    raise ValueError(f"{where}.{key} belongs to an introspection_url; leave it out with {source}")
-        checks: dict[str, Callable[[object, str], Any]] = {
-            "issuer": _text,
-            "audience": _texts,
-            "jwks_url": _url,
-            "key_file": _text,
-            "secret": _secret_name,
-            "introspection_url": _url,
-            "client_id": _text,
-            "client_secret": _secret_name,
-            "leeway": _leeway,
-            "claims": _claims,
-            "subject_type": _subject_type,
-        }
+        _check_source(value, where, source)
         found = {
-            key: check(value[key], f"{where}.{key}") for key, check in checks.items() if value.get(key) is not None
+            key: check(value[key], f"{where}.{key}") for key, check in _CHECKS.items() if value.get(key) is not None
         }
         claims = value.get("claims")
         if "subject_type" in found and isinstance(claims, Mapping) and "subjectType" in claims:
@@ -150,6 +131,17 @@ def _algorithms(value: Mapping[Any, Any], where: str, source: str) -> tuple[str,
             rule = "signs with a shared secret" if each in SYMMETRIC else "signs with a private key"
             raise ValueError(f"{name}: {each} {rule}, which does not fit {source}; write {list(fitting[:1])!r}")
     return algorithms
+
+
+def _check_source(value: Mapping[Any, Any], where: str, source: str) -> None:
+    """Raise for a source that lacks what belongs to it, or has what belongs to another."""
+    if source == "introspection_url":
+        _need(value, where, ("client_id", "client_secret"), "an introspection_url")
+        return
+    _need(value, where, ("issuer", "audience"), f"a {source}: without it tokens for other sites count here")
+    for key in ("client_id", "client_secret"):
+        if value.get(key) is not None:
+            raise ValueError(f"{where}.{key} belongs to an introspection_url; leave it out with {source}")
 
 
 def _need(value: Mapping[Any, Any], where: str, keys: tuple[str, ...], what: str) -> None:
@@ -213,3 +205,19 @@ def _subject_type(value: object, name: str) -> str:
     if value not in SUBJECT_TYPES:
         raise ValueError(f"{name} is one of {', '.join(SUBJECT_TYPES)}, not {value!r}")
     return str(value)
+
+
+# In the order in which what is wrong is told.
+_CHECKS: dict[str, Callable[[object, str], Any]] = {
+    "issuer": _text,
+    "audience": _texts,
+    "jwks_url": _url,
+    "key_file": _text,
+    "secret": _secret_name,
+    "introspection_url": _url,
+    "client_id": _text,
+    "client_secret": _secret_name,
+    "leeway": _leeway,
+    "claims": _claims,
+    "subject_type": _subject_type,
+}

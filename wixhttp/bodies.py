@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+import threading
+from contextlib import suppress
 from typing import BinaryIO
 
 from .errors import HTTPError
@@ -27,9 +29,12 @@ class SpooledBody:
 
 
 class Arriving:
-    """The parts of a body: ``size`` bytes have arrived. ``spools`` says whether it may be put into a file."""
+    """The parts of a body: ``size`` bytes have arrived. ``spools`` says whether it may be put into a file.
 
-    __slots__ = ("_file", "_joined", "_kept", "_parts", "size", "spools")
+    ``close`` may be called while another thread is in ``spool``; all else is called by one at a time.
+    """
+
+    __slots__ = ("_closed", "_file", "_joined", "_kept", "_parts", "_writing", "size", "spools")
 
     def __init__(self, *, spools: bool) -> None:
         self.spools = spools
@@ -38,6 +43,8 @@ class Arriving:
         self._parts: list[bytes] = []
         self._joined = bytearray()  # what came before them
         self._file: BinaryIO | None = None
+        self._writing = threading.Lock()
+        self._closed = False
 
     def add(self, part: bytes) -> bool:
         """Take a part; whether enough is kept for `spool`."""
@@ -50,20 +57,31 @@ class Arriving:
         return self.spools and self._kept >= SPOOL_SIZE
 
     def spool(self) -> None:
-        """Put what is kept into the file. Waits for the disk.
+        """Put what is kept into the file. Waits for the disk. Does nothing once it is closed.
 
         Raises:
             HTTPError: 507 where there is no room for it.
         """
         data = self._take()
         try:
-            if self._file is None:
-                self._file = tempfile.TemporaryFile()  # noqa: SIM115  # whoever takes it closes it
-            self._file.write(data)
+            with self._writing:
+                self._write(data)
         except OSError as error:
+            if self._closed:
+                return
             self.close()
             reason = f"the body of a request cannot be put into a file in {tempfile.gettempdir()}: {error}"
             raise HTTPError(507, "The body is too large for this server now.", reason=reason) from error
+        finally:
+            if self._closed:
+                self.close()
+
+    def _write(self, data: bytes) -> None:
+        if self._closed:
+            return
+        if self._file is None:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115  # whoever takes it closes it
+        self._file.write(data)
 
     def end(self) -> bytes | SpooledBody:
         """The whole body."""
@@ -83,7 +101,14 @@ class Arriving:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def close(self) -> None:
-        """Give the file back, where nobody took it."""
-        file, self._file = self._file, None
-        if file is not None:
-            file.close()
+        """Give the file back, where nobody took it. A `spool` that is under way is not waited for: it does so then."""
+        self._closed = True
+        if not self._writing.acquire(blocking=False):
+            return
+        try:
+            file, self._file = self._file, None
+            if file is not None:
+                with suppress(OSError):  # what a full disk did not take is tried once more
+                    file.close()
+        finally:
+            self._writing.release()

@@ -27,6 +27,36 @@ _Result = TypeVar("_Result")
 _depth: ContextVar[int] = ContextVar("wixhttp_bridge_depth", default=0)
 
 
+class Working:
+    """The threads that work for one request, whose client may have had its answer."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+        self._waiting: Callable[[], None] | None = None
+
+    def begin(self) -> None:
+        """One more thread works."""
+        with self._lock:
+            self._count += 1
+
+    def end(self) -> None:
+        """One of them has ended."""
+        with self._lock:
+            self._count -= 1
+            waiting = None if self._count else self._waiting
+        if waiting is not None:
+            waiting()
+
+    def when_done(self, call: Callable[[], None]) -> None:
+        """Call ``call``, once, when none of them works any more: now, or later from one of them."""
+        with self._lock:
+            if self._count:
+                self._waiting = call
+                return
+        call()
+
+
 class Bridge:
     """Ways between threads and one event loop. ``threads`` at once, for each depth of what waits for what.
 
@@ -54,8 +84,9 @@ class Bridge:
             raise error
         return value
 
-    async def in_thread(self, work: Callable[[], _Result]) -> _Result:
-        """What ``work()`` gives on a thread, in this context. Cancelled, it goes on, where it has begun."""
+    async def in_thread(self, work: Callable[[], _Result], ended: Callable[[], None] | None = None) -> _Result:
+        """What ``work()`` gives on a thread, in this context. Cancelled, it goes on, where it has begun; ``ended`` is
+        called, on that thread, when it has ended."""
         import asyncio
 
         from .threads import Job
@@ -64,7 +95,7 @@ class Bridge:
         depth = _depth.get()
         context = contextvars.copy_context()
         context.run(_depth.set, depth + 1)
-        job = Job(work, loop.create_future(), context)
+        job = Job(work, loop.create_future(), context, ended)
         self._pool(depth, loop).submit(job)
         try:
             value, error = await job.waiter

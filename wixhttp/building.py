@@ -7,14 +7,8 @@ are exchanged at the end. They are not forced to the disk: after a power failure
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import errno
-import fcntl
 import json
 import logging
-import os
-import shutil
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -23,6 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from . import logs
 from .app import App
+from .buildfolder import check_place, swap, workspace
 from .config import Config
 from .data import ambient
 from .data.collections import open_collections
@@ -31,7 +26,7 @@ from .encoding import Encoded
 from .endpoints.manifest import Built, Manifest
 from .endpoints.paths import encode
 from .endpoints.table import Endpoints, Route
-from .errors import BuildError, ConfigError, WrongAnswer
+from .errors import BuildError, WrongAnswer
 from .head import PlainHead
 from .loop import background
 from .secrets import SecretStore, override
@@ -40,10 +35,9 @@ from .site import load_site
 logger = logging.getLogger("wixhttp")
 
 Progress = Callable[[int], AbstractContextManager[Callable[[int], Any]]]
-"""From the number of all paths to what is told of each that is done: ``data_commands`` has one."""
+"""From the number of all paths to what is told of each that is done: ``data_commands.progress`` gives one."""
 
 _MOST_BYTES = 255  # of one name, in the file systems of Linux, macOS and Windows
-_DEAR = ("src", "backend", "data")  # folders of a project in which nothing is ever built
 # Said anew for each answer, or only of one connection (RFC 9110, 7.6.1).
 _NOT_KEPT = frozenset((
     "connection", "content-length", "keep-alive", "proxy-authenticate", "proxy-connection", "te", "trailer",
@@ -87,7 +81,7 @@ def build_site(config: Config, progress: Progress = _unseen) -> list[Built]:
     logs.configure("text", config.log_level, logs.LineWriter(2))
     place = config.build_dir.resolve()
     secrets = SecretStore(config.root, config.mode, config.secrets_file)
-    with _workspace(place) as work, override(secrets), ambient.override(open_collections(config)):
+    with workspace(place) as work, override(secrets), ambient.override(open_collections(config)):
         new = work / "new"
         new.mkdir()
         try:
@@ -111,6 +105,10 @@ def _build(config: Config, folder: Path, progress: Progress) -> list[Built]:
     if endpoints is None:
         return []
     endpoints.static = None
+    _without_cors(endpoints)
+    for route in endpoints.routes:
+        if route.static_paths is not None:
+            route.static_paths.keeps = True
     found = list(targets(endpoints))
     _check_files(found)
     scheme, _, host = (config.public_url or "http://localhost").partition("://")
@@ -122,6 +120,13 @@ def _build(config: Config, folder: Path, progress: Progress) -> list[Built]:
             built.append(_write(app, head, target, folder))
             advance(1)
     return built
+
+
+def _without_cors(endpoints: Endpoints) -> None:
+    """Take ``@cors`` off the handlers: its headers depend on who asks, so they are no part of what is built."""
+    for route in endpoints.routes:
+        for handler in route.methods.values():
+            handler.policy = replace(handler.policy, cors=None)
 
 
 def format_built(built: Sequence[Built], folder: Path, as_json: bool) -> str:
@@ -293,130 +298,3 @@ def _headers(head: PlainHead, encoded: Encoded, target: Target) -> list[tuple[st
             "prerender"
         )
     return [(name, value) for name, value in encoded.fields if name.lower() not in _NOT_KEPT]
-
-
-# --- the folder ------------------------------------------------------------------------------------------------------
-
-
-def check_place(config: Config) -> None:
-    """See to it that the build folder may be replaced: it does not exist, is empty, or is an earlier build.
-
-    Raises:
-        ConfigError: it is not, or it is a folder of the project itself.
-    """
-    place, root = config.build_dir.resolve(), config.root.resolve()
-    dear = [*(root / name for name in _DEAR), config.pages.resolve()]
-    files = [root, config.secrets_file.resolve(), *([] if config.test_site is None else [config.test_site.resolve()])]
-    if any(each.is_relative_to(place) for each in (*dear, *files)) or any(map(place.is_relative_to, dear)):
-        raise _refused(config, "is a folder of its own, and not one of the project's")
-    if not place.exists():
-        return
-    if not place.is_dir():
-        raise _refused(config, "is a folder, and this is a file")
-    if any(place.iterdir()) and not _is_built(place):
-        raise _refused(config, "is empty or an earlier build, and this holds something else; remove it yourself")
-
-
-def _refused(config: Config, rule: str) -> ConfigError:
-    where = config.sources.get("build_dir", "default")
-    return ConfigError(f"{where}: build_dir {rule}: {str(config.build_dir)!r}; set build_dir to another folder")
-
-
-def _is_built(place: Path) -> bool:
-    """Whether there is a manifest of ours: other programs, too, write a ``manifest.json``."""
-    try:
-        manifest = json.loads((place / Manifest.NAME).read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(manifest, dict) and isinstance(manifest.get("paths"), dict) and "version" in manifest
-
-
-@contextlib.contextmanager
-def _workspace(place: Path) -> Iterator[Path]:
-    """A folder beside the build folder, for one build alone; what a killed build left in it is removed before.
-
-    Raises:
-        BuildError: another build has it.
-    """
-    work = place.with_name(f".{place.name}.build")
-    lock = work / "lock"
-    while True:
-        work.mkdir(parents=True, exist_ok=True)
-        try:
-            opened = lock.open("ab")
-        except FileNotFoundError:  # another build ended just now
-            continue
-        with opened:
-            try:
-                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise BuildError(f"another build of {place} is running; wait for its end") from None
-            try:
-                is_there = os.path.samestat(os.fstat(opened.fileno()), lock.stat())
-            except FileNotFoundError:
-                continue
-            if not is_there:
-                continue
-            _clear(work, place)
-            try:
-                yield work
-            finally:
-                _clear(work, place)
-                lock.unlink()
-                with contextlib.suppress(OSError):  # the next build may be in it
-                    work.rmdir()
-            return
-
-
-def _clear(work: Path, place: Path) -> None:
-    old = work / "old"
-    if old.exists() and not place.exists():  # killed between the two steps of a swap
-        old.rename(place)
-    for folder in (work / "new", old):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def swap(new: Path, place: Path, old: Path) -> None:
-    """Put the folder ``new`` in the place of another, which is ``old`` or ``new`` then.
-
-    On Linux it is one step, if the file system can do it. Elsewhere there is a moment without a folder, and a build
-    that is killed in it is mended by the next one.
-
-    Raises:
-        BuildError: the file system does not let it.
-    """
-    try:
-        if not place.exists():
-            new.rename(place)
-        elif not _exchange(new, place):
-            replace_in_steps(new, place, old)
-    except OSError as error:
-        raise BuildError(
-            f"{place} cannot be replaced: {error.strerror}; remove it, or, where it is a mounted folder, set build_dir "
-            "to a folder in it"
-        ) from None
-
-
-def replace_in_steps(new: Path, place: Path, old: Path) -> None:
-    """Put the folder ``new`` in the place of another, which is ``old`` then. What fails leaves ``place`` as it was."""
-    place.rename(old)
-    try:
-        new.rename(place)
-    except BaseException:
-        if not place.exists():
-            old.rename(place)
-        raise
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two folders in one step (Linux, ``renameat2``); ``False`` where that cannot be done."""
-    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
-    if renameat2 is None:
-        return False
-    at_cwd, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
-    if renameat2(at_cwd, os.fsencode(one), at_cwd, os.fsencode(other), ctypes.c_uint(exchange)) == 0:
-        return True
-    code = ctypes.get_errno()
-    if code in (errno.EINVAL, errno.ENOSYS):
-        return False
-    raise OSError(code, os.strerror(code), str(other))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from . import logs
 from .authconfig import SUBJECT_TYPES, AuthConfig
@@ -31,7 +31,7 @@ logger = logging.getLogger("wixhttp")
 MAX_TOKEN = 8192
 """Characters of a token that is looked at."""
 
-_THREADS = 32  # for what is awaited, in each process
+_THREADS = 32  # of each kind, for what is awaited, in each process
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)  # RFC 6750, 2.1
 _BEARER_BEHIND = re.compile(r",\s*bearer\s", re.IGNORECASE)
 
@@ -91,7 +91,7 @@ class _Unchecked(TokenInfo):
         return getattr(self.checked(), name)
 
     def __await__(self) -> Generator[Any, None, TokenInfo]:
-        return on_thread(self.checked).__await__()
+        return on_thread(self.checked, "verification").__await__()
 
     def __repr__(self) -> str:
         return repr(self.checked())
@@ -230,17 +230,20 @@ def is_awaited() -> bool:
     return "asyncio" in sys.modules and background.would_stand_still()
 
 
-@functools.lru_cache(maxsize=1)
-def _threads(pid: int) -> ThreadPoolExecutor:
+@functools.lru_cache(maxsize=2)
+def _threads(pid: int, kind: str) -> ThreadPoolExecutor:
     """The threads of a process: they do not live on in a fork."""
     from concurrent.futures import ThreadPoolExecutor
 
-    return ThreadPoolExecutor(_THREADS, "wixhttp-auth")
+    return ThreadPoolExecutor(_THREADS, f"wixhttp-auth-{kind}")
 
 
-async def on_thread(call: Callable[[], _Result]) -> _Result:
-    """What ``call`` gives, on a thread, in this context."""
+async def on_thread(call: Callable[[], _Result], kind: Literal["fetch", "verification"] = "fetch") -> _Result:
+    """What ``call`` gives, on a thread, in this context.
+
+    Each kind has threads of its own: however slow what is fetched from is, tokens are verified.
+    """
     import asyncio
 
     run = functools.partial(copy_context().run, call)
-    return await asyncio.get_running_loop().run_in_executor(_threads(os.getpid()), run)
+    return await asyncio.get_running_loop().run_in_executor(_threads(os.getpid(), kind), run)

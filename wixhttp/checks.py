@@ -23,6 +23,7 @@ from .functions import PREFIXES, bindings
 from .loader import PACKAGE, backend_file, functions_file, has_functions, load_module
 from .secrets import SecretStore, set_default_store
 from .site import Site, load_site
+from .tokens import check_auth
 
 
 @dataclass
@@ -58,6 +59,11 @@ def check_project(config: Config) -> Report:
     if site.endpoints is not None:
         report.problems.extend(_problems_of_sources(site.endpoints, store))
     _check_collections(config, report)
+    if config.auth is not None:
+        try:
+            check_auth(config.auth, config.root)
+        except ProjectError as error:
+            report.problems.append(str(error))
     if not report.problems:
         with warnings_kept():
             load_site(config)  # as it is served, with what else is refused then
@@ -78,7 +84,7 @@ def _load(config: Config, report: Report) -> Site:
     with warnings_kept() as warned:
         site = load_site(replace(config, mode="development"))
     if site.endpoints is not None:
-        report.problems.extend(endpoint_problems(site.endpoints, warned))
+        report.problems.extend(endpoint_problems(site.endpoints))
         report.warnings.extend(endpoint_warnings(site.endpoints))
     report.warnings[:0] = warned
     return site

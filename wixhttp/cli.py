@@ -171,11 +171,11 @@ def build(context: click.Context, as_json: bool) -> None:
     import contextlib
 
     from .building import build_site, format_built
-    from .data_commands import _progress
+    from .data_commands import progress
 
     config = _config(context)
     with contextlib.redirect_stdout(sys.stderr):  # where files print to standard output
-        built = build_site(config, lambda total: _progress("build", total))
+        built = build_site(config, lambda total: progress("build", total))
     click.echo(format_built(built, config.build_dir, as_json))
 
 

@@ -59,8 +59,11 @@ def _opened(context: click.Context) -> Iterator[_Opened]:
 
 
 @contextlib.contextmanager
-def _progress(label: str, length: int, shown: Callable[[], object] | None = None) -> Iterator[Callable[[int], Any]]:
-    """A bar on a terminal, and nothing elsewhere; ``shown`` is written behind it."""
+def progress(label: str, length: int, shown: Callable[[], object] | None = None) -> Iterator[Callable[[int], Any]]:
+    """A bar on a terminal, and nothing elsewhere; the block calls what it is given with what more is done.
+
+    ``length`` is the number of all that is to be done, ``label`` stands before the bar, ``shown`` is written behind it.
+    """
     if not sys.stderr.isatty():
         yield lambda done: None
         return
@@ -149,7 +152,7 @@ def export(context: click.Context, names: tuple[str, ...], output: str | None, f
             return
         path = Path(output)
         chosen = names or tuple(_site_collections(store))
-        with _progress("export", sum(store.count(name, EVERYTHING) for name in chosen)) as advance:
+        with progress("export", sum(store.count(name, EVERYTHING) for name in chosen)) as advance:
             if len(names) == 1 and not output.endswith("/") and not path.is_dir():
                 counts = {names[0]: export_file(store, schema, names[0], path, format_, force=force, advance=advance)}
             else:
@@ -237,7 +240,7 @@ def _parted(text: str, option: str, form: str) -> tuple[str, str]:
 
 def _import_folder(importer: Importer, path: Path) -> None:
     size = sum(each.stat().st_size for each in path.iterdir() if each.suffix in (".jsonl", ".csv"))
-    with _progress("import", size, lambda: importer.counts) as advance:
+    with progress("import", size, lambda: importer.counts) as advance:
         importer.read_folder(path, advance)
 
 
@@ -259,7 +262,7 @@ def _import_file(
         file = opened.enter_context(_piped() if source == "-" else path.open("rb"))
         size = file.seek(0, 2)
         file.seek(0)
-        advance = opened.enter_context(_progress("import", size, lambda: importer.counts))
+        advance = opened.enter_context(progress("import", size, lambda: importer.counts))
         name = "standard input" if source == "-" else source
         importer.read_file(collection, file, name, kind, advance=advance, **options)
 
@@ -405,7 +408,7 @@ def backup(context: click.Context, target: str, force: bool) -> None:
 
     with _opened(context) as (store, _):
         done = 0  # percent
-        with _progress("backup", 100) as advance:
+        with progress("backup", 100) as advance:
 
             def report(pages: int, total: int) -> None:
                 nonlocal done

@@ -67,7 +67,8 @@ def _handle(app: App, call: Call, reraise: bool) -> Response:
     if reraise and not isinstance(error, HTTPError):
         raise error
     response = app.fail(call, error)
-    return response if call.again is None else _handle(app, call.again, reraise)
+    page = app.error_page(call)
+    return response if page is None else _handle(app, page, reraise)
 
 
 def _run(call: Call) -> Outcome:
@@ -111,7 +112,12 @@ def _begin_stream(app: App, call: Call, encoded: Encoded, chunks: Chunks, rerais
         chunks.close()
         if reraise:
             raise
-        return app.encode(call, app.fail(call, error))
+        response = app.fail(call, error)
+        page = app.error_page(call)
+        encoded = app.encode(call, response if page is None else _handle(app, page, reraise))
+        if encoded.stream is not None:
+            return _begin_stream(app, call, encoded, Chunks(call, encoded.stream, chunks.context), reraise)
+        return encoded
     encoded.stream = chunks
     return encoded
 

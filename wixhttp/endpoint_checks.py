@@ -12,27 +12,25 @@ from pathlib import Path
 
 from .config import Config
 from .endpoints.context import MEMBERS
-from .endpoints.loading import ALL, METHODS, route_files, shown
+from .endpoints.loading import ALL, METHODS, PRERENDER, STATIC_PATHS, doubles, route_files, shown
 from .endpoints.routes import RouteTable
 from .endpoints.table import Endpoints, Route
 from .errors import ProjectError
 from .functions import bindings
 
-_PRERENDER, _PATHS = "prerender", "getStaticPaths"
-_FIRST_ANSWERS = ". The first one answers"  # what the loader says in development of two files of one route
-
 logger = logging.getLogger("wixhttp")
 
 
 class _Recorder(logging.Handler):
-    """Keeps the texts of warnings."""
+    """Keeps the texts of warnings, but for those about an error, which is a problem here."""
 
     def __init__(self) -> None:
         super().__init__()
         self.texts: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno == logging.WARNING:
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        if record.levelno == logging.WARNING and not any(isinstance(each, ProjectError) for each in arguments):
             self.texts.append(record.getMessage())
 
 
@@ -55,16 +53,13 @@ def broken_routes(endpoints: Endpoints) -> list[Route]:
     return [route for route in (*endpoints.routes, *pages) if route.broken is not None]
 
 
-def endpoint_problems(endpoints: Endpoints, warned: list[str]) -> Iterator[str]:
-    """What keeps the endpoints of a site, which were loaded as in development, from being served.
-
-    ``warned`` is what was said while they were loaded; what is no mere warning elsewhere is taken out of it.
-    """
-    for text in [text for text in warned if text.endswith(_FIRST_ANSWERS)]:
-        warned.remove(text)
-        yield text.removesuffix(_FIRST_ANSWERS)
+def endpoint_problems(endpoints: Endpoints) -> Iterator[str]:
+    """What keeps the endpoints of a site, which were loaded as in development, from being served."""
+    config = endpoints.config
+    for _, error in doubles(route_files(config), config):
+        yield str(error)
     for route in broken_routes(endpoints):
-        yield f"{route.broken}{_place(route.broken, endpoints.config)}"
+        yield f"{route.broken}{_place(route.broken, config)}"
 
 
 def _place(error: ProjectError | None, config: Config) -> str:
@@ -102,12 +97,12 @@ def _doubtful_static(route: Route, tree: ast.Module) -> Iterator[str]:
     """Names that look as if the endpoint were static, where it is not."""
     name = route.file_name
     bound, imported = bindings(tree)
-    for known in (_PRERENDER, _PATHS):
+    for known in (PRERENDER, STATIC_PATHS):
         for near in bound:
             if near != known and difflib.get_close_matches(_squashed(near), [known.lower()], 1, cutoff=0.85):
                 yield f"{name}: {near} means nothing here; did you mean {known}?"
-    if (_PATHS in bound or _PATHS in imported) and not route.is_static and route.broken is None:
-        yield f"{name}: {_PATHS} is asked of static endpoints only; add {_PRERENDER} = True, or remove it"
+    if (STATIC_PATHS in bound or STATIC_PATHS in imported) and not route.is_static and route.broken is None:
+        yield f"{name}: {STATIC_PATHS} is asked of static endpoints only; add {PRERENDER} = True, or remove it"
 
 
 def _squashed(name: str) -> str:

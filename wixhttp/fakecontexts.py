@@ -19,7 +19,7 @@ from .endpoints.exchange import Exchange
 from .endpoints.handlers import Handler
 from .endpoints.loading import METHODS, route_files, shown
 from .endpoints.responses import Response
-from .endpoints.session import SessionState
+from .endpoints.sessionstate import SessionState
 from .endpoints.table import Endpoints, Route
 from .errors import HTTPError, ProjectError
 from .fakedata import memory_collections, project_config

@@ -40,7 +40,19 @@ class Function:
     request, whatever the user's function takes), ``is_async``, ``policy`` (what its decorators ask for), ``file`` and
     ``line``, ``summary``."""
 
-    __slots__ = ("call", "exported_name", "file", "is_async", "line", "name", "policy", "prefix", "summary", "target")
+    __slots__ = (
+        "call",
+        "exported_name",
+        "file",
+        "is_async",
+        "is_threaded",
+        "line",
+        "name",
+        "policy",
+        "prefix",
+        "summary",
+        "target",
+    )
 
     def __init__(self, prefix: str, name: str, target: Callable[..., Any]) -> None:
         self.prefix = prefix
@@ -51,6 +63,7 @@ class Function:
         self.policy: Policy = policy_of(target)
         self.file, self.line = place_of(target)
         self.summary = (inspect.getdoc(target) or "").partition("\n")[0] if not isinstance(target, type) else ""
+        self.is_threaded = not self.is_async  # whether it takes a thread
         self.call: Callable[[Any], Any] = accepting(
             self.exported_name, target, 1, "an HTTP function takes the request, or nothing"
         )

@@ -8,6 +8,7 @@ from typing import Any
 from .url import DICT_CHANGES, read_only
 
 UNKNOWN, MALFORMED = -1, -2  # lengths of a body
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # that change nothing, so that pages of other sites may send them
 
 
 @read_only(*DICT_CHANGES)

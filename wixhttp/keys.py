@@ -23,6 +23,7 @@ TIMEOUT = 5.0  # seconds for an answer of the issuer
 MAX_ANSWER = 1 << 20  # bytes of it
 KEYS_LIFE = 600.0  # seconds after which keys are fetched again
 SEARCH_PAUSE = 10.0  # seconds between two searches for keys that are not known: anybody can make up a kid
+SEARCH_WAIT = 1.0  # seconds from the beginning of a search for which others wait for what it finds
 RETRY_PAUSE = 5.0  # seconds after which an issuer that did not answer is asked again
 
 _LEAST_RSA_BITS = 2048  # RFC 7518, 3.3
@@ -90,6 +91,11 @@ class RemoteKeys:
 
     A key that is not known is searched for at once, then at most every `SEARCH_PAUSE` seconds. Keys that are old are
     used on while others are fetched, or cannot be.
+
+    Who looks for a key that is not known while keys are fetched waits for them until `SEARCH_WAIT` seconds after that
+    began, and is refused then, or at once if that is over. So the first tokens after a rotation count, for an issuer
+    answers in less; and with a slow issuer made-up names hold one thread until it answers, and others for one second
+    of that. Who is refused wrongly, because a slow issuer has new keys, finds them next time.
     """
 
     def __init__(self, url: str, algorithms: tuple[str, ...], clock: Callable[[], float]) -> None:
@@ -99,6 +105,7 @@ class RemoteKeys:
         self._fetching = threading.Lock()
         self._keys: list[Key] = []
         self._failure = ""
+        self._begun: float | None = None  # when what is fetched now was asked for
         self._old_at = self._search_at = self._retry_at = -math.inf
 
     def find(self, name: str | None, algorithm: str) -> Key:
@@ -124,15 +131,22 @@ class RemoteKeys:
         return self._keys
 
     def _searched(self, known: list[Key]) -> list[Key]:
-        with self._fetching:
-            if self._keys is known and self._clock() >= self._search_at:
-                self._search_at = self._clock() + SEARCH_PAUSE
-                self._fetch()
-            return self._keys
+        begun = self._begun
+        waited = 0.0 if begun is None else self._clock() - begun
+        if self._fetching.acquire(timeout=max(SEARCH_WAIT - waited, 0)):
+            try:
+                if self._keys is known and self._clock() >= self._search_at:
+                    self._search_at = self._clock() + SEARCH_PAUSE
+                    self._fetch()
+            finally:
+                self._fetching.release()
+        return self._keys
 
     def _fetch(self) -> None:
-        if self._clock() < self._retry_at:
+        now = self._clock()
+        if now < self._retry_at:
             return
+        self._begun = now
         try:
             self._keys = parse_keys(ask("GET", self._url), self._algorithms, self._url)
             self._old_at = self._clock() + KEYS_LIFE
@@ -141,6 +155,8 @@ class RemoteKeys:
             self._retry_at = self._clock() + RETRY_PAUSE
             if self._keys:
                 logger.warning("the keys that are known stay in use: %s", error)
+        finally:
+            self._begun = None
 
 
 def _unknown(name: str | None, algorithm: str) -> TokenRefused:

@@ -10,12 +10,11 @@ from pathlib import Path, PurePosixPath
 
 from .config import Config
 from .endpoints.loading import FAILED, METHODS, route_files, shown
-from .endpoints.paths import normalize
+from .endpoints.paths import route_prefix
 from .endpoints.routes import Pattern, route_of
 from .functions import EVERY_METHOD, Function, Methods
 from .loader import functions_file
 from .site import Site
-from .url import ascii_target
 
 _FILE = "[...path].py"  # an HTTP function answers whatever is below its name
 _FOLDER = re.compile(r"[A-Za-z0-9~-][A-Za-z0-9._~-]*")
@@ -111,7 +110,9 @@ def next_steps(migration: Migration, config: Config) -> list[str]:
 
 
 def _differences(config: Config) -> Iterator[str]:
-    """What of a project applies to its endpoints and not to its HTTP functions."""
+    """What is otherwise for endpoints than for the HTTP functions of a project."""
+    yield "a path that cannot be decoded (%zz, %FF) is answered 400 at the new URLs; to functions it is text"
+    yield "dot segments and backslashes are resolved before the new URLs are matched; to functions they are text"
     if config.pages_prefix:
         yield f"pages_prefix = {config.pages_prefix!r} stands in front of the new URLs"
     if config.trailing_slash != "ignore":
@@ -152,7 +153,7 @@ def _unwritable(name: str, methods: Methods[Function]) -> str | None:
 
 
 def _endpoint(config: Config, segments: list[str], methods: Methods[Function]) -> EndpointFile:
-    prefix = (normalize(ascii_target((config.base_path + config.pages_prefix).encode()) or "/")).rstrip("/")
+    prefix = route_prefix(config.base_path + config.pages_prefix)
     url = "/".join([prefix, *segments])
     file = config.pages.joinpath(*segments, _FILE)
     old_url = f"{config.base_path}/_functions/{segments[-1]}"

@@ -185,13 +185,15 @@ def _cors_origin(value: str, where: str) -> str:
 class Policy:
     """What one function asks for; ``None`` is not said and takes the site's setting.
 
-    ``timeout``: seconds for the handler, 0 is without end. ``max_body``: bytes of the request's body. ``is_velo``: an
-    endpoint that is an HTTP function, so that Velo's rules hold for it.
+    ``timeout``: seconds for the handler, 0 is without end. ``max_body``: bytes of the request's body. ``check_origin``:
+    whether an endpoint takes forms of the site's own pages only. ``is_velo``: an endpoint that is an HTTP function, so
+    that Velo's rules hold for it.
     """
 
     timeout: float | None = None
     max_body: int | None = None
     cors: Cors | None = None
+    check_origin: bool | None = None
     is_velo: bool = False
 
 
@@ -234,6 +236,19 @@ def cors(
         raise TypeError(f"cors takes keywords only, not {misplaced[0]!r}; write @cors(origins=[...])")
     table = {"origins": origins, "headers": headers, "credentials": credentials, "max_age": max_age}
     return functools.partial(_note, {"cors": Cors.parse(table, "@cors")})
+
+
+def check_origin(checks: bool) -> Callable[[F], F]:
+    """A decorator for a handler of an endpoint that says, instead of the setting of that name, whether forms are taken
+    from the site's own pages only: ``@check_origin(False)`` for a webhook that sends forms. For HTTP functions it has
+    no meaning.
+
+    Raises:
+        TypeError: written without parentheses, or with what is no truth value.
+    """
+    if not isinstance(checks, bool):
+        raise TypeError(f"check_origin takes True or False, not {checks!r}; write @check_origin(False)")
+    return functools.partial(_note, {"check_origin": checks})
 
 
 def _note(said: dict[str, Any], function: F) -> F:

@@ -6,7 +6,8 @@ those of Velo's ``WixHttpFunctionRequest``: https://dev.wix.com/docs/velo/apis/w
 
 from __future__ import annotations
 
-import codecs
+import encodings
+from encodings.aliases import aliases
 from typing import Any
 
 from .head import Head, Headers
@@ -14,7 +15,18 @@ from .jsontext import decode_json
 from .url import Path, Query, query_pairs, segments
 
 # Python codecs that call themselves text encodings and are none that a client could mean.
-_NOT_CHARSETS = frozenset({"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "mbcs", "oem"})
+_NOT_CHARSETS = frozenset({"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "mbcs", "oem"})
+_WITHOUT_ALIAS = (
+    "cp720", "cp737", "cp856", "cp874", "cp875", "cp1006", "koi8_t", "koi8_u", "mac_arabic", "mac_croatian",
+    "mac_farsi", "mac_romanian", "palmos", "utf_8_sig",
+)  # fmt: skip
+# From a charset's name, as Python normalises it, to its codec. Python remembers each name and each spelling that it is
+# asked for, as long as the process lives: it is asked for none but these.
+_CODECS = {
+    name: codec
+    for name, codec in {**aliases, **{each: each for each in (*aliases.values(), *_WITHOUT_ALIAS)}}.items()
+    if codec not in _NOT_CHARSETS
+}
 
 
 class Body:
@@ -188,7 +200,7 @@ def decode_text(data: bytes, content_type: str | None) -> str:
     charset = _charset(content_type) if content_type and "charset" in content_type.lower() else "utf-8"
     try:
         return data.decode(charset, "replace")
-    except UnicodeError:
+    except (LookupError, UnicodeError):  # LookupError: of a codec that turns bytes into bytes
         return data.decode("utf-8", "replace")
 
 
@@ -196,11 +208,7 @@ def _charset(content_type: str) -> str:
     for parameter in content_type.split(";")[1:]:
         key, _, value = parameter.partition("=")
         if key.strip().lower() == "charset":
-            name = value.strip().strip("\"'")
-            try:
-                codec = codecs.lookup(name[:40])  # Python remembers each name that it does not know
-                b"\0\0\0\0".decode(codec.name)  # refuses the codecs that turn bytes into bytes
-            except (LookupError, ValueError, UnicodeError):
-                return "utf-8"
-            return "utf-8" if codec.name in _NOT_CHARSETS else codec.name
+            name = value.strip().strip("\"'")[:40]
+            known = name.isascii() and _CODECS.get(encodings.normalize_encoding(name).lower())
+            return known or "utf-8"
     return "utf-8"

@@ -120,7 +120,7 @@ class Server(base.Application):  # type: ignore[misc]  # gunicorn has no types f
                 open_later(config)
                 if is_used := has_collections(config):
                     _open_collections(config)
-                _make_verifier(config)
+                _check_auth(config)
                 site = load_site(config)
         except ProjectError as error:
             self._tell(error)
@@ -191,12 +191,12 @@ def _open_collections(config: Config) -> None:
     set_default(open_collections(config))
 
 
-def _make_verifier(config: Config) -> None:
-    """Make what checks tokens, so that what is wrong with its keys is said at the start."""
-    from .tokens import shared_verifier
-
+def _check_auth(config: Config) -> None:
+    """Make what checks tokens, so that what is wrong with it is said at the start."""
     if config.auth is not None:
-        shared_verifier(config.auth, config.root)
+        from .tokens import check_auth
+
+        check_auth(config.auth, config.root)
 
 
 def _ping() -> None:

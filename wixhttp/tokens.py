@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from urllib.parse import quote_plus
 
 from .authconfig import AuthConfig
-from .errors import ConfigError
+from .errors import ConfigError, SecretNotFound
 from .keys import Key, Keys, RemoteKeys, SecretKey, TokenRefused, ask, brief, read_keys
 from .secrets import getSecret
 
@@ -185,3 +185,18 @@ def _check_times(claims: Mapping[str, Any]) -> None:
         is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) != math.inf
         if value is not None and not (is_number and value == value):  # NaN is not
             raise TokenRefused(f"its {name} is no number")
+
+
+def check_auth(config: AuthConfig, root: Path) -> None:
+    """See to it that tokens can be checked as ``config`` says: with the packages, keys and secrets that it takes.
+
+    Raises:
+        ProjectError: as `make_verifier`, or a secret is not there.
+    """
+    shared_verifier(config, root)
+    for name in (config.secret, config.client_secret):
+        if name is not None:
+            try:
+                getSecret(name)
+            except SecretNotFound as error:
+                raise ConfigError(f"auth: {error}") from None

@@ -19,10 +19,11 @@ from .context import AsyncContext, Context
 from .cookies import Cookie, Cookies
 from .entries import Page, paginate
 from .forms import AsyncFormFile, FormData, FormFile
+from .headers import Headers
 from .middleware import sequence
 from .requests import AsyncRequest, Request
 from .responses import Response
-from .web import URL, Headers, URLSearchParams
+from .urls import URL, URLSearchParams
 
 __all__ = [
     "URL",

@@ -60,7 +60,7 @@ def adapt(function: Callable[..., Any]) -> Callable[..., Any]:
             return _web(exchange, name, exchange.wait(lambda: value) if isinstance(value, Awaitable) else value)
 
         handler = handle
-    copy_policy(function, handler, is_velo=True)
+    copy_policy(function, handler, is_velo=True, check_origin=False)
     return handler
 
 
@@ -72,7 +72,7 @@ def _web(exchange: Any, name: str, value: Any) -> Response:
 def _request(kind: type[Request] | type[AsyncRequest], exchange: Any) -> Request | AsyncRequest:
     """The request as the function would be given it: the name is the part of the route in front of its rest."""
     mount, name, count = _place(exchange.route.pattern.text, exchange.endpoints.prefix)
-    head = exchange.head if not exchange.depth else _rewritten(exchange)
+    head = exchange.visible_head if not exchange.depth else _rewritten(exchange)
     rest = _behind(head.path, exchange.path, count)
     request = kind(head, exchange.origin, mount, name, rest)
     set_body(request, _body(exchange))
@@ -112,7 +112,7 @@ def _behind(raw: str, path: str, count: int) -> str:
 
 
 def _rewritten(exchange: Any) -> Head:
-    head = exchange.head
+    head = exchange.visible_head
     made = PlainHead(
         head.method, encode_path(exchange.path), exchange.query, head.fields(),
         scheme=head.scheme, host=head.host, client=head.client, length=head.length,

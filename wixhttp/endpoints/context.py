@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import ProjectError
 from ..functions import parameters_of, place_of
@@ -17,7 +17,7 @@ from .cookies import Cookies
 from .exchange import Exchange, Locals
 from .requests import AsyncRequest, Request
 from .responses import Response
-from .web import URL
+from .urls import URL
 
 if TYPE_CHECKING:
     from .session import AsyncSession, Session
@@ -51,6 +51,10 @@ class _Context:
         """What middleware and handler tell each other, by attribute or key. It is the request's own, and cannot be
         replaced."""
         return self._exchange.locals
+
+    @locals.setter
+    def locals(self, value: object) -> NoReturn:
+        raise AttributeError("context.locals cannot be replaced; set what is in it: context.locals.user = ...")
 
     @property
     def props(self) -> Mapping[str, Any]:
@@ -208,10 +212,15 @@ def bind(name: str, target: Callable[..., Any], kind: type[Context | AsyncContex
     if unknown:
         file, line = place_of(target)
         raise ProjectError(
-            f"{name} ({file}:{line}) asks for {', '.join(unknown)}; {nearest(unknown[0], MEMBERS)}. "
+            f"{name} ({file}:{line}) asks for {', '.join(unknown)}{_nearly(unknown[0])}. "
             f"A handler takes the whole context, or members of it by name: {', '.join(MEMBERS)}"
         )
     return _by_name(target, parameters, kind)
+
+
+def _nearly(name: str) -> str:
+    hint = nearest(name, MEMBERS)
+    return f"; {hint}" if hint.startswith("did") else ""
 
 
 def _is_alone(parameters: list[inspect.Parameter]) -> bool:

@@ -100,14 +100,15 @@ class StaticPaths:
     """What ``getStaticPaths`` of one file lists. ``prefix``, a path string without a slash at its end, stands in
     front of the paths that a `Page` names.
 
-    ``keeps`` a good list for the life of the process: then the function is called once. Safe to share between threads.
+    The function is called each time, so that processes which serve side by side give the same answer; where ``keeps``
+    is set, as for a build, once, unless its list is wrong. Safe to share between threads.
 
     Raises:
         ProjectError: the function asks for something other than ``paginate``.
     """
 
     def __init__(
-        self, pattern: Pattern, file_name: str, function: Callable[..., Any], *, keeps: bool, prefix: str = ""
+        self, pattern: Pattern, file_name: str, function: Callable[..., Any], *, keeps: bool = False, prefix: str = ""
     ) -> None:
         self.pattern = pattern
         self.file_name = file_name

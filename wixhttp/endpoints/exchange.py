@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any, Protocol, TypeVar
 
 from ..bodies import SpooledBody
-from ..bridge import Bridge
+from ..bridge import Bridge, Working
 from ..config import Config
 from ..errors import HTTPError, Unavailable
 from ..head import Head, PlainHead
@@ -19,7 +19,7 @@ from ..response import Response as CoreResponse
 from .cookies import Cookies
 from .requests import AsyncRequest, Content, Request
 from .responses import Response, web_response
-from .web import URL, URLSearchParams
+from .urls import URL, URLSearchParams
 
 MOST_REWRITES = 3
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
@@ -100,7 +100,9 @@ class _HeadOfNone(PlainHead):
     __slots__ = ("_exchange",)
 
     def __init__(self, exchange: Exchange) -> None:
-        super().__init__("GET", exchange.head.path, host=exchange.head.host)
+        head = exchange.head
+        super().__init__("GET", head.path, scheme=head.scheme, host=head.host, client="")
+        self.request_id = head.request_id
         self._exchange = exchange
 
     def fields(self) -> Iterable[tuple[str, str]]:
@@ -143,7 +145,7 @@ class Exchange:
     __slots__ = (
         "_content", "_cookies", "_first", "_locals", "_refusal", "_requests", "_session", "_url", "body", "bridge",
         "built", "cookie_fields", "depth", "endpoints", "head", "is_static", "moved", "origin", "params", "path",
-        "props", "query", "refuse", "route", "timeout",
+        "props", "query", "refuse", "route", "timeout", "working",
     )  # fmt: skip
 
     refuse: Callable[[Head, HTTPError], CoreResponse]
@@ -174,6 +176,7 @@ class Exchange:
         self._first: Exchange | None = None
         self._session: Saved | None = None
         self.timeout = 0.0
+        self.working: Working | None = None
         self.cookie_fields: list[str] = _NO_COOKIES
         self._content: Content | None = None
         self._cookies: Cookies | None = None
@@ -188,11 +191,6 @@ class Exchange:
     def methods(self) -> Any:
         """The handlers of its route by method; ``None`` where there is no route."""
         return None if self.route is None else self.route.methods
-
-    @property
-    def is_velo(self) -> bool:
-        """Whether its route holds HTTP functions."""
-        return self.route is not None and any(handler.policy.is_velo for handler in self.route.methods.values())
 
     def check_origin(self) -> None:
         """See to it that a form was sent from a page of the site itself: others' pages can send forms, too.
@@ -248,6 +246,11 @@ class Exchange:
         head = self.head
         host = (head.host or "localhost").lower()
         return f"{head.scheme}://{host.removesuffix(_DEFAULT_PORTS.get(head.scheme, ':'))}"
+
+    @property
+    def visible_head(self) -> Head:
+        """What the handler may see of the request: nothing where it is static."""
+        return _HeadOfNone(self) if self.is_static else self.head
 
     @property
     def url(self) -> URL:
@@ -313,8 +316,7 @@ class Exchange:
         """The request, for one kind of handler."""
         made = self._requests.get(kind)
         if made is None:
-            head = _HeadOfNone(self) if self.is_static else self.head
-            made = self._requests[kind] = kind.of(head, self.url, self.content)
+            made = self._requests[kind] = kind.of(self.visible_head, self.url, self.content)
         return made  # type: ignore[return-value]  # kept under its kind
 
     def refused(self, error: HTTPError) -> Response:
@@ -330,6 +332,14 @@ class Exchange:
         value: _Value = self.bridge.wait(start, self.timeout)
         return value
 
+    async def in_thread(self, work: Callable[[], _Value]) -> _Value:
+        """What ``work()`` gives on a thread, which holds the slot of the request until it has ended."""
+        working = self.working
+        if working is None:
+            working = self.working = Working()
+        working.begin()
+        return await self.bridge.in_thread(work, working.end)
+
     def rewritten(self, target: str | URL) -> Exchange:
         """The request for another path of the site, which shares everything but path and query with this one.
 
@@ -344,6 +354,9 @@ class Exchange:
         made.depth = self.depth + 1
         made._cookies, made._locals, made._content = shared
         made.refuse, made.bridge, made.timeout = self.refuse, self.bridge, self.timeout
+        if self.working is None:
+            self.working = Working()
+        made.working = self.working
         made._first = self._first or self
         made.is_static = made.is_static or self.is_static
         return made

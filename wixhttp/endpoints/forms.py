@@ -9,15 +9,14 @@ from __future__ import annotations
 import io
 import re
 import tempfile
-import threading
 import time
-import weakref
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import unquote_to_bytes
 
 from ..errors import HTTPError, InvalidForm
 from ..request import decode_text
+from .sharedfile import SharedFile, Window
 
 if TYPE_CHECKING:
     from werkzeug.sansio.multipart import Event, Field, File
@@ -36,43 +35,6 @@ _BOUNDARY = re.compile("[ -~]{0,199}[!-~]")  # wider than RFC 2046: what clients
 _CONTROLS = dict.fromkeys((*range(32), *range(127, 160)))
 
 Data = bytes  # its name within the classes, where bytes() is a reader
-
-
-class SharedFile:
-    """A file that several readers read, each from its own place; closed when the last of them goes."""
-
-    __slots__ = ("__weakref__", "_lock", "file")
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
-        self._lock = threading.Lock()
-        weakref.finalize(self, file.close)  # a __del__ could come after the file's own, which warns
-
-    def read_at(self, position: int, size: int) -> bytes:
-        """At most ``size`` bytes from ``position`` on; all of them for -1."""
-        with self._lock:
-            self.file.seek(position)
-            return self.file.read(size)
-
-
-class Window:
-    """A reader of the bytes of a shared file from ``start`` on; ``size`` of them, or all for -1."""
-
-    __slots__ = ("_end", "_file", "_position")
-
-    def __init__(self, file: SharedFile, start: int = 0, size: int = -1) -> None:
-        self._file = file
-        self._position = start
-        self._end = -1 if size < 0 else start + size
-
-    def read(self, size: int = -1) -> bytes:
-        """At most ``size`` bytes, all that are left for -1; ``b""`` at the end."""
-        if self._end >= 0:
-            left = self._end - self._position
-            size = left if size < 0 else min(size, left)
-        data = self._file.read_at(self._position, size)
-        self._position += len(data)
-        return data
 
 
 class _File:

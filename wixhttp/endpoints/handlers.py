@@ -24,8 +24,8 @@ class Handler:
     """
 
     __slots__ = (
-        "_bound", "_middleware", "_name", "call", "exported_name", "file", "is_async", "line", "method", "policy",
-        "runs_async", "status", "summary",
+        "_bound", "_middleware", "_name", "call", "exported_name", "file", "is_async", "is_threaded", "line", "method",
+        "policy", "runs_async", "status", "summary",
     )  # fmt: skip
 
     def __init__(
@@ -50,6 +50,7 @@ class Handler:
         self._bound = bind(self._name, target, AsyncContext if self.runs_async else Context)
         self._middleware = tuple(middleware)
         self.is_async = middleware[0].is_async if middleware else self.runs_async
+        self.is_threaded = not (self.runs_async and all(each.is_async for each in middleware))  # in part, at least
         self.call: Callable[[Exchange], Any] = self._call_async if self.is_async else self._call
 
     # --- the whole of it, once per request ---
@@ -69,7 +70,7 @@ class Handler:
         except HTTPError as error:
             response = exchange.refused(error)
         if exchange.session is not None:
-            await exchange.bridge.in_thread(exchange.session.save)
+            await exchange.in_thread(exchange.session.save)
         return response
 
     # --- one step and those behind it ---
@@ -91,24 +92,24 @@ class Handler:
         if step.is_async:
             return exchange.wait(lambda: self.answer_async(exchange, index))
         next_ = Next(lambda: self._behind(exchange, index + 1))
-        return step.checked(_awaited(exchange, step.target(Context(exchange), next_)), next_.response, next_.called)
+        return step.checked(_awaited(exchange, step.target(Context(exchange), next_)), next_)
 
     async def answer_async(self, exchange: Exchange, index: int = 0) -> Response:
         """The response of the middleware at ``index`` and what is behind it, on an event loop."""
         middleware = self._middleware
         is_last = index == len(middleware)
         if not (self.runs_async if is_last else middleware[index].is_async):
-            return await exchange.bridge.in_thread(lambda: self.answer(exchange, index))
+            return await exchange.in_thread(lambda: self.answer(exchange, index))
         if is_last:
-            if exchange.is_static and not await exchange.bridge.in_thread(exchange.is_listed):
-                return await exchange.bridge.in_thread(lambda: self._unlisted(exchange))
+            if exchange.is_static and not await exchange.in_thread(exchange.is_listed):
+                return await exchange.in_thread(lambda: self._unlisted(exchange))
             return self._checked(await self._bound(exchange))
         step = middleware[index]
         next_ = AsyncNext(lambda: self._behind_async(exchange, index + 1))
         value = await step.target(AsyncContext(exchange), next_)
         if isinstance(value, Awaitable):  # return next()
             value = await value
-        return step.checked(value, next_.response, next_.called)
+        return step.checked(value, next_)
 
     def _behind(self, exchange: Exchange, index: int) -> Response:
         try:

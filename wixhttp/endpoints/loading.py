@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any
@@ -23,10 +23,11 @@ from .table import Endpoints, Route
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
 """The methods of RFC 9110 and PATCH (RFC 5789): the functions of an endpoint's file that are handlers."""
 ALL = "ALL"
+"""The handler of every method that has none of its own."""
+PRERENDER, STATIC_PATHS = "prerender", "getStaticPaths"
+"""What makes an endpoint static, and the function of a static one that gives the values of its parameters."""
 NOT_FOUND, FAILED = "404.py", "500.py"
 _PAGES = {NOT_FOUND: 404, FAILED: 500}
-_PRERENDER = "prerender"
-_PATHS = "getStaticPaths"
 
 logger = logging.getLogger("wixhttp")
 
@@ -42,6 +43,11 @@ def load_endpoints(config: Config) -> Endpoints | None:
     file = config.pages.parent / "middleware.py"
     if not config.pages.is_dir() and not file.is_file():
         return None
+    for other in ("index.py", "__init__.py"):
+        if (misplaced := file.with_suffix("") / other).is_file():
+            raise ProjectError(
+                f"{shown(misplaced, config)} is not run: middleware stands in {shown(file, config)}; move it"
+            )
     middleware = list(_middleware(config, file)) if file.is_file() else []
     found = sorted(_routes(config), key=lambda route: route.pattern.key)
     endpoints = Endpoints(config, _without_doubles(found, config), middleware)
@@ -52,7 +58,7 @@ def load_endpoints(config: Config) -> Endpoints | None:
         if page.is_file():
             route = Route(parse_pattern([name.removesuffix(".py")], name), page, shown(page, config), is_static=False)
             if _is_static(page, route.file_name):
-                raise ProjectError(f"{route.file_name} answers requests and cannot be static; remove {_PRERENDER}")
+                raise ProjectError(f"{route.file_name} answers requests and cannot be static; remove {PRERENDER}")
             _fill(route, config, middleware if name == NOT_FOUND else [], status=status)
             if name == NOT_FOUND:
                 endpoints.not_found_page = route
@@ -97,21 +103,29 @@ def _routes(config: Config) -> Iterator[Route]:
             yield broken
 
 
+def doubles(files: Iterable[tuple[Pattern, Path]], config: Config) -> Iterator[tuple[Path, ProjectError]]:
+    """Each file whose route is that of another, which comes before it by its name, and the error that says so."""
+    by_text: dict[str, Path] = {}
+    for pattern, file in sorted(files, key=lambda each: shown(each[1], config)):
+        first = by_text.setdefault(pattern.text, file)
+        if first is not file:
+            both = f"{shown(first, config)} and {shown(file, config)}"
+            yield file, ProjectError(f"{both} are both the route {pattern.text}; remove one")
+
+
 def _without_doubles(routes: list[Route], config: Config) -> list[Route]:
     """The routes, each once.
 
     Raises:
         ProjectError: two files are one route, unless in development, where the first one answers.
     """
-    by_text: dict[str, Route] = {}
-    for route in sorted(routes, key=lambda route: route.file_name):
-        first = by_text.setdefault(route.pattern.text, route)
-        if first is not route:
-            message = f"{first.file_name} and {route.file_name} are both the route {route.pattern.text}; remove one"
-            if config.mode != "development":
-                raise ProjectError(message)
-            logger.warning("%s. The first one answers", message)
-    return [route for route in routes if by_text[route.pattern.text] is route]
+    left = set()
+    for file, error in doubles(((route.pattern, route.file) for route in routes), config):
+        if config.mode != "development":
+            raise error
+        logger.warning("%s. The first one answers", error)
+        left.add(file)
+    return [route for route in routes if route.file not in left]
 
 
 def _is_static(file: Path, name: str) -> bool:
@@ -121,7 +135,7 @@ def _is_static(file: Path, name: str) -> bool:
         ProjectError: it is no literal, or the file is not Python.
     """
     try:
-        tree = ast.parse(file.read_bytes())
+        tree = ast.parse(file.read_bytes(), str(file))
     except (SyntaxError, ValueError) as error:  # ValueError: a NUL, before Python 3.12
         raise ProjectError(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
     said = False
@@ -129,12 +143,12 @@ def _is_static(file: Path, name: str) -> bool:
         if not isinstance(node, ast.Assign | ast.AnnAssign):
             continue
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        if not any(isinstance(target, ast.Name) and target.id == _PRERENDER for target in targets):
+        if not any(isinstance(target, ast.Name) and target.id == PRERENDER for target in targets):
             continue
         value = node.value
         if not isinstance(value, ast.Constant) or not isinstance(value.value, bool):
             raise ProjectError(
-                f"{name}:{node.lineno}: {_PRERENDER} is a literal, True or False, since it is read without an import"
+                f"{name}:{node.lineno}: {PRERENDER} is a literal, True or False, since it is read without an import"
             )
         said = value.value
     return said
@@ -158,9 +172,9 @@ def _fill(
                 f"{route.file_name} has no handler; name a function {', '.join(METHODS[:6])} or {ALL}, or begin the "
                 "file's name with '_'"
             )
-        if bool(getattr(module, _PRERENDER, False)) != route.is_static:
+        if bool(getattr(module, PRERENDER, False)) != route.is_static:
             raise ProjectError(
-                f"{route.file_name} sets {_PRERENDER} elsewhere than at its top; write {_PRERENDER} = True there"
+                f"{route.file_name} sets {PRERENDER} elsewhere than at its top; write {PRERENDER} = True there"
             )
         if route.is_static:
             route.static_paths = _static_paths(module, route, config, prefix)
@@ -205,7 +219,7 @@ def _handlers(module: ModuleType, route: Route) -> dict[str, Callable[..., Any]]
             )
     if route.is_static:
         if "GET" not in found:
-            raise ProjectError(f"{route.file_name} is static ({_PRERENDER} = True) and has no GET; define it")
+            raise ProjectError(f"{route.file_name} is static ({PRERENDER} = True) and has no GET; define it")
         for name in found.keys() - {"GET"}:
             logger.warning("%s is static, so its %s is never called", route.file_name, name)
         found = {"GET": found["GET"]}
@@ -213,15 +227,15 @@ def _handlers(module: ModuleType, route: Route) -> dict[str, Callable[..., Any]]
 
 
 def _static_paths(module: ModuleType, route: Route, config: Config, prefix: str) -> StaticPaths | None:
-    function = getattr(module, _PATHS, None)
+    function = getattr(module, STATIC_PATHS, None)
     if not route.pattern.names:
         return None
     if not callable(function):
         raise ProjectError(
-            f"{route.file_name} is static and its route {route.pattern.text} has parameters; define {_PATHS}(), which "
-            'gives a list of {"params": {...}}'
+            f"{route.file_name} is static and its route {route.pattern.text} has parameters; define {STATIC_PATHS}(), "
+            'which gives a list of {"params": {...}}'
         )
-    return StaticPaths(route.pattern, route.file_name, function, keeps=config.mode != "development", prefix=prefix)
+    return StaticPaths(route.pattern, route.file_name, function, prefix=prefix)
 
 
 def _middleware(config: Config, file: Path) -> Iterator[Middleware]:

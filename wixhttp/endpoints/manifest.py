@@ -148,12 +148,10 @@ class Manifest:
             pass
         except (OSError, ValueError) as error:
             problem = error
-        if (
-            cls.stamp(folder) != before
-        ):  # swapped meanwhile: these may be the entries of one build, the files of another
-            return cls.read(folder)
+        if cls.stamp(folder) != before:
+            return cls.read(folder)  # swapped meanwhile: these may be the entries of one build, the files of another
         if problem is not None:
-            raise ProjectError(f"{place}: {problem}; run 'wixhttp build' again") from problem
+            raise ProjectError(f"{place}: {problem}; remove the folder and run 'wixhttp build'") from problem
         return entries
 
     @classmethod

@@ -11,7 +11,7 @@ In an ``async def`` ``next()`` is awaited.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from ..errors import WrongAnswer
@@ -26,15 +26,16 @@ _RULE = "a middleware takes the context and next: def onRequest(context, next)"
 class Next:
     """``next`` of a ``def``: the response of what is behind the middleware. It can be called once."""
 
-    __slots__ = ("_run", "called", "response")
+    __slots__ = ("_run", "begun", "called", "response")
 
     def __init__(self, run: Callable[[], Response]) -> None:
         self._run = run
-        self.called = False
+        self.called = self.begun = False
         self.response: Response | None = None
 
     def __call__(self) -> Response:
         _call_once(self)
+        self.begun = True
         self.response = self._run()
         return self.response
 
@@ -42,17 +43,28 @@ class Next:
 class AsyncNext:
     """``next`` of an ``async def``: that of `Next`, awaited."""
 
-    __slots__ = ("_run", "called", "response")
+    __slots__ = ("_run", "_waiting", "begun", "called", "response")
 
     def __init__(self, run: Callable[[], Awaitable[Response]]) -> None:
         self._run = run
-        self.called = False
+        self._waiting: Coroutine[Any, Any, Response] | None = None
+        self.called = self.begun = False
         self.response: Response | None = None
 
-    async def __call__(self) -> Response:
+    def __call__(self) -> Awaitable[Response]:
         _call_once(self)
+        self._waiting = self._answer()
+        return self._waiting
+
+    async def _answer(self) -> Response:
+        self.begun = True
         self.response = await self._run()
         return self.response
+
+    def close(self) -> None:
+        """End what was called and never awaited, or Python warns of it."""
+        if self._waiting is not None and not self.begun:
+            self._waiting.close()
 
 
 def _call_once(next_: Next | AsyncNext) -> None:
@@ -72,21 +84,25 @@ class Middleware:
         self.is_async = is_async_callable(target)
         self.target = accepting(self.name, target, 2, _RULE)
 
-    def checked(self, value: Any, response: Response | None, called: bool) -> Response:
+    def checked(self, value: Any, next_: Next | AsyncNext) -> Response:
         """The response for what the middleware returned; for nothing that of ``next()``.
 
         Raises:
-            WrongAnswer: it returned nothing and never called next, or what is no response.
+            WrongAnswer: it returned nothing and has no response of next, or what is no response.
         """
         if isinstance(value, Response):
             return value
+        if isinstance(next_, AsyncNext):
+            next_.close()
         if value is not None:
             raise wrong_answer(self.name, value, "return a Response, or what next() gave")
-        if response is not None:
-            return response
-        if called:
+        if next_.response is not None:
+            return next_.response
+        if not next_.called:
+            raise WrongAnswer(f"{self.name} returned nothing and never called next(); return a Response, or next()")
+        if not next_.begun:
             raise WrongAnswer(f"{self.name} called next() and did not await it; write: return await next()")
-        raise WrongAnswer(f"{self.name} returned nothing and never called next(); return a Response, or next()")
+        raise WrongAnswer(f"{self.name} returned nothing, and next() raised what it caught; return a Response then")
 
 
 def sequence(*middleware: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from ..errors import HTTPError
-from ..url import quote_path
+from ..url import ascii_target, quote_path
 
 RESERVED = ";/?:@&=+$,#"
 """The characters whose escapes stay: decoded, they could be taken for the syntax of a URL (ECMA-262, ``decodeURI``)."""
@@ -62,6 +62,15 @@ def encode(path: str) -> str:
     pieces = _ESCAPE.split(path)  # text and retained escapes in turn
     pieces[::2] = map(quote_path, pieces[::2])
     return "".join(pieces)
+
+
+def route_prefix(setting: str) -> str:
+    """What stands in front of every route: the path string of ``base_path`` and ``pages_prefix``, ``""`` for none.
+
+    >>> route_prefix("/site/v%31/"), route_prefix("")
+    ('/site/v1', '')
+    """
+    return normalize(ascii_target(setting.encode()) or "/").rstrip("/")
 
 
 def comparable(path: str) -> str:

@@ -10,9 +10,11 @@ from ..head import Head
 from ..jsontext import decode_json
 from ..request import decode_text
 from ..response import check_field_name
-from .forms import AsyncFormFile, FormData, FormFile, SharedFile, Window, parse_form
+from .forms import AsyncFormFile, FormData, FormFile, parse_form
+from .headers import Headers
 from .responses import TEXT_TYPE, HeadersInit
-from .web import URL, Headers
+from .sharedfile import SharedFile, Window
+from .urls import URL
 
 Data = bytes  # its name within the classes, where bytes() is a reader
 _Own = TypeVar("_Own", bound="_Request")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
@@ -14,7 +15,8 @@ from ..jsontext import decode_json, encode_json
 from ..request import decode_text
 from ..response import Response as CoreResponse
 from ..response import field_value
-from .web import URL, Headers
+from .headers import Headers
+from .urls import URL
 
 Data = bytes  # its name within the class, where bytes() is a reader
 HeadersInit = Headers | Mapping[str, Any] | Iterable[tuple[str, Any]]
@@ -23,6 +25,9 @@ TEXT_TYPE = "text/plain;charset=UTF-8"
 JSON_TYPE = "application/json"
 _NO_BODY = frozenset({204, 205, 304})
 _REDIRECTS = (301, 302, 303, 307, 308)
+# A scheme, and, where it leads to a host, that: browsers also go to the host of "https:host" and "https:///host".
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:(//(?:[^/\\?#]*@)?[^/\\?#@:](?![^/\\?#]*@))?", re.IGNORECASE)
+_SCRIPTS = ("javascript:", "vbscript:", "data:")
 _KEPT_IN_LOCATION = "%/?#[]!$&'()*+,;=:@-._~|^\\{}"
 
 
@@ -171,7 +176,7 @@ class Response(CoreResponse):
 
         Raises:
             ValueError: for a status that is no redirect, and for a location that is empty, holds a control character,
-                or begins with two slashes of any kind: browsers would leave the site.
+                begins with two slashes of any kind, or with a scheme and no ``//host``: browsers would leave the site.
         """
         if status not in _REDIRECTS:
             raise ValueError(f"a redirect has one of the statuses 301, 302, 303, 307, 308, not {status!r}")
@@ -303,5 +308,11 @@ def _location(url: str | URL) -> str:
         raise ValueError(
             f"a location that begins with two slashes leaves the site: {location!r}. To go to another site "
             'write its whole URL, "https://..."'
+        )
+    scheme = _SCHEME.match(location)
+    if scheme and (scheme[1] is None or location.lower().startswith(_SCRIPTS)):
+        raise ValueError(
+            f'a redirect leads to a path of the site or a whole URL, not to {location!r}; write "https://host/...", '
+            'or "./" before a relative path that has a colon'
         )
     return quote(location, safe=_KEPT_IN_LOCATION, errors="replace")

@@ -286,13 +286,6 @@ class RouteTable(Generic[T]):
             node, index = child, index + 1
         return _search(node, index, segments, texts, path, (none, None))
 
-    def duplicates(self) -> list[list[T]]:
-        """Groups of what answers for the same route, by the order of the routes; within a group as they were given."""
-        groups: dict[str, list[T]] = {}
-        for pattern, value in self._routes:
-            groups.setdefault(pattern.text, []).append(value)
-        return [group for group in groups.values() if len(group) > 1]
-
     def shadowed(self) -> list[tuple[T, T]]:
         """Pairs of one that answers and one that never can, because its pattern differs only in the names of parameters
         (``[id]``, ``[name]``) or in how its text is spelled (``a+b``, ``a%2Bb``)."""

@@ -23,6 +23,7 @@ from ..head import Head
 from ..response import Response
 from .conditions import is_not_modified, part_of
 from .manifest import Built, Manifest, Stamp, merged, open_file
+from .paths import comparable
 
 # Said by the one who serves a file, whatever its handler said.
 _OWN = frozenset(("accept-ranges", "content-range", "content-length"))
@@ -115,7 +116,7 @@ class StaticFiles:
 
     def find(self, path: str) -> Built | None:
         """The file that was built for a request's path, with or without a slash at its end; ``None`` for none."""
-        return self._table.get(path.removesuffix("/"))
+        return self._table.get(comparable(path.removesuffix("/")))
 
     def answer(self, built: Built, head: Head) -> Response:
         """The answer to a GET or HEAD that `find` found a file for: 200, 206, 304, or the status that was built.
@@ -158,7 +159,7 @@ class StaticFiles:
         return table
 
     def _key(self, path: str) -> str:
-        return self.prefix + path.removesuffix("/")
+        return comparable(self.prefix + path.removesuffix("/"))
 
     def _current(self, built: Built) -> tuple[FileIO, Built]:
         """The open file of an entry, and that entry or the one that has taken its place."""

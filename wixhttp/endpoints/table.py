@@ -9,8 +9,7 @@ from ..bridge import Bridge
 from ..config import Config
 from ..errors import HTTPError, ProjectError
 from ..functions import Methods
-from ..head import Head
-from ..response import Response as CoreResponse
+from ..head import SAFE_METHODS, Head
 from ..url import ascii_target
 from .context import Context
 from .entries import StaticPaths
@@ -18,11 +17,11 @@ from .exchange import Exchange
 from .handlers import Handler
 from .manifest import Manifest
 from .middleware import Middleware
-from .paths import normalize, slash_redirect
-from .responses import Response
+from .paths import normalize, route_prefix, slash_redirect
+from .responses import Response, web_response
 from .routes import Pattern, RouteTable
 from .static import StaticFiles
-from .web import URL
+from .urls import URL
 
 
 class Route:
@@ -56,12 +55,13 @@ class Endpoints:
         self.bridge = Bridge(config.threads)
         self.locales = config.locales
         self.site = None if config.public_url is None else URL(config.public_url)
-        self.prefix = normalize(ascii_target((config.base_path + config.pages_prefix).encode()) or "/").rstrip("/")
+        self.prefix = route_prefix(config.base_path + config.pages_prefix)
         self.static: StaticFiles | None = None
         self.warned: set[tuple[str, str]] = set()
         self._table: RouteTable[Route] = RouteTable([(route.pattern, route) for route in routes])
         self._rule = config.trailing_slash
         self._refuser = Handler("the refusal", "of a request", _refuse, middleware)
+        self.built_handler = Handler("static", "file", self._send_built)
 
     @property
     def patterns(self) -> list[str]:
@@ -69,7 +69,9 @@ class Endpoints:
         return [self.prefix + route.pattern.text for route in self.routes]
 
     def doubts(self) -> Iterator[str]:
-        """What a server says at its start: static endpoints that are not built, or have changed since."""
+        """What a server says at its start: routes that never answer; static ones not built, or changed since."""
+        for first, second in self._table.shadowed():
+            yield f"{second.file_name} never answers: {first.file_name} has the same route; remove one"
         files = [route for route in self.routes if route.is_static]
         manifest = self.config.build_dir / Manifest.NAME
         if self.static is None or not files:
@@ -93,9 +95,22 @@ class Endpoints:
         exchange = self._exchange(head, origin, path)
         if self._rule != "ignore" and (moved := slash_redirect(path, raw, self._rule)) is not None:
             exchange.moved = head.base + moved + ("?" + head.query if head.query else "")
-        elif self.static is not None and head.method in ("GET", "HEAD"):
-            exchange.built = self.static.find(path)
+        else:
+            self._look_for_file(exchange)
         return exchange
+
+    def _look_for_file(self, exchange: Exchange) -> None:
+        """Note the file that was built for a path. Once there is a build, a static endpoint has no other paths."""
+        static = self.static
+        if static is None or exchange.head.method not in ("GET", "HEAD"):
+            return
+        exchange.built = static.find(exchange.path)
+        if exchange.is_static:
+            exchange.is_static = False
+            if exchange.built is None and len(static):
+                exchange.route, exchange.params = None, {}
+            else:
+                exchange.is_static = exchange.built is None
 
     def _exchange(self, head: Head, origin: str, path: str) -> Exchange:
         inner = path
@@ -108,11 +123,24 @@ class Endpoints:
             return Exchange(self, head, origin, path, None, {})
         return Exchange(self, head, origin, path, found[1], found[2])
 
-    def send_built(self, exchange: Exchange) -> CoreResponse:
-        """The answer of a file that was built."""
-        exchange.head.function = "static file"
-        assert self.static is not None  # noqa: S101  # `receive` found it there
-        return self.static.answer(exchange.built, exchange.head)
+    def _send_built(self, context: Context) -> Response:
+        """The answer of a file that was built. It reads the file, so it has a thread."""
+        exchange = context._exchange
+        assert self.static is not None  # noqa: S101  # the file was found there
+        return web_response(self.static.answer(exchange.built, exchange.head))
+
+    def check_origin(self, exchange: Exchange, handler: Handler) -> None:
+        """See to it that a form comes from the site's own pages, unless setting or handler take others', too.
+
+        Raises:
+            HTTPError: 403, it does not.
+        """
+        if handler is self._refuser and exchange.methods is not None:
+            policies = [each.policy for each in exchange.methods.values()]
+        else:
+            policies = [handler.policy]
+        if any(self.config.check_origin if each.check_origin is None else each.check_origin for each in policies):
+            exchange.check_origin()
 
     def rewritten(self, exchange: Exchange, url: URL) -> Exchange:
         """The request for another URL of the same site, not yet connected with the first.
@@ -123,16 +151,30 @@ class Endpoints:
         """
         if url.origin != exchange.url.origin:
             raise ValueError(f"rewrite() stays on {exchange.url.origin}, and cannot go to {url.href!r}; use redirect()")
-        path = normalize(ascii_target(url.pathname.encode()).removeprefix(exchange.head.base))
-        made = self._exchange(exchange.head, exchange.origin, path)
+        base, raw = exchange.head.base, ascii_target(url.pathname.encode())
+        if base and (raw == base or raw.startswith(base + "/")):
+            raw = raw[len(base) :]
+        made = self._exchange(exchange.head, exchange.origin, normalize(raw))
         made.query = url.search.removeprefix("?")
+        self._look_for_file(made)
         return made
 
     def handler(self, exchange: Exchange) -> Handler:
-        """What answers a request, if only with a refusal."""
-        methods = exchange.methods
-        handler: Handler | None = None if methods is None else methods.resolve(exchange.head.method)
+        """What answers a rewritten request, if only with a refusal.
+
+        Raises:
+            HTTPError: 403, 413: what it was rewritten to does not take it. Its time is that of the first.
+        """
+        if exchange.built is not None:
+            return self.built_handler
+        methods, head = exchange.methods, exchange.head
+        handler: Handler | None = None if methods is None else methods.resolve(head.method)
         if handler is not None:
+            if head.method not in SAFE_METHODS:
+                self.check_origin(exchange, handler)
+            most = handler.policy.max_body
+            if most is not None and head.length > most:
+                raise HTTPError(413, f"The body is larger than {most} bytes.")
             return handler
         if methods is None:
             return self.refuser(exchange, HTTPError(404, "There is nothing at this path."))
