@@ -258,3 +258,13 @@ def test_auth_that_cannot_work_is_a_problem(tmp_path: Path, auth: str, words: st
     root = write_project(tmp_path, {"backend/http_functions.py": "def get_x(): ...", "wixhttp.toml": f"auth = {auth}"})
     report = check_project(load_config(root, environ={}))
     assert [words in problem for problem in report.problems] == [True]
+
+
+def test_names_that_are_nearly_something_are_told(tmp_path: Path) -> None:
+    source = "check_origin = False\ndef GET(): ...\ndef DELTE(): ...\ndef SQL(): ...\n"
+    report = check_project(load_config(write_project(tmp_path, {"src/pages/x.py": source}), environ={}))
+    variable = "a variable check_origin means nothing here; write @check_origin(False) in front of the handler"
+    assert report.warnings == [
+        f"src/pages/x.py: {variable}",
+        "src/pages/x.py:3: DELTE is not served; did you mean DELETE?",
+    ]

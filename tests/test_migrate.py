@@ -874,3 +874,11 @@ def test_what_cannot_be_migrated(tmp_path: Path, files: dict[str, str], code: in
     assert done.returncode == code
     assert told in done.stderr.decode()
     assert done.stdout.decode() == ("" if code else "There is no HTTP function to migrate.\n")
+
+
+def test_a_file_that_is_kept_and_lacks_a_handler_is_named(tmp_path: Path) -> None:
+    folder = migrated(write_project(tmp_path, functions("from wixhttp import ok\ndef get_x(): return ok()\n")))
+    write_project(folder, functions("from wixhttp import ok\ndef get_x(): return ok()\ndef put_x(): return ok()\n"))
+    out, err = run(folder, "migrate")
+    assert out == "kept  src/pages/api/x/[...path].py\n"
+    assert err == "Warning: src/pages/api/x/[...path].py is kept, and has no PUT; add PUT = adapt(put_x)\n"

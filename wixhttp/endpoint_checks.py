@@ -101,6 +101,8 @@ def _doubtful_static(route: Route, tree: ast.Module) -> Iterator[str]:
         for near in bound:
             if near != known and difflib.get_close_matches(_squashed(near), [known.lower()], 1, cutoff=0.85):
                 yield f"{name}: {near} means nothing here; did you mean {known}?"
+    if "check_origin" in bound:
+        yield f"{name}: a variable check_origin means nothing here; write @check_origin(False) in front of the handler"
     if (STATIC_PATHS in bound or STATIC_PATHS in imported) and not route.is_static and route.broken is None:
         yield f"{name}: {STATIC_PATHS} is asked of static endpoints only; add {PRERENDER} = True, or remove it"
 
@@ -115,7 +117,12 @@ def _doubtful_handlers(route: Route, tree: ast.Module) -> Iterator[str]:
     for name in sorted(bindings(tree)[1].intersection((*METHODS, ALL)) - served):
         yield f"{route.file_name}: {name} is imported, so it is not served; define it here, or name it in __all__"
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in served:
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if node.name.isupper() and node.name not in (*METHODS, ALL):
+            for near_method in difflib.get_close_matches(node.name, (*METHODS, ALL), 1, cutoff=0.75):
+                yield f"{route.file_name}:{node.lineno}: {node.name} is not served; did you mean {near_method}?"
+        if node.name in served:
             arguments = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args)]
             near = difflib.get_close_matches(arguments[0], MEMBERS, 1) if len(arguments) == 1 else []
             if near and near != arguments:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from .config import Config
 from .endpoints.loading import FAILED, METHODS, route_files, shown
 from .endpoints.paths import route_prefix
 from .endpoints.routes import Pattern, route_of
-from .functions import EVERY_METHOD, Function, Methods
+from .functions import EVERY_METHOD, Function, Methods, bindings
 from .loader import functions_file
 from .site import Site
 
@@ -64,6 +65,7 @@ def plan_migration(site: Site, folder: str = "api") -> Migration:
         made = _endpoint(config, [*parts, name], methods)
         if made.file.exists() or made.file.is_symlink():
             migration.kept.append(made.file)
+            migration.warnings.extend(_lacking(made, config))
             continue
         winner, losers = _meeting(made, existing, config)
         if winner is None:
@@ -125,6 +127,17 @@ def _differences(config: Config) -> Iterator[str]:
     failed = config.pages / FAILED
     if failed.is_file():
         yield f"{shown(failed, config)} answers where a function fails at its new URL"
+
+
+def _lacking(made: EndpointFile, config: Config) -> Iterator[str]:
+    """The handlers that a file which is kept does not have."""
+    try:
+        bound, _ = bindings(ast.parse(made.file.read_bytes()))
+    except (OSError, SyntaxError, ValueError):  # whatever it is, it is kept
+        return
+    for node in ast.parse(made.text).body:
+        if isinstance(node, ast.Assign) and (method := ast.unparse(node.targets[0])) not in bound:
+            yield f"{shown(made.file, config)} is kept, and has no {method}; add {ast.unparse(node)}"
 
 
 def _parts_of(folder: str) -> list[str]:
