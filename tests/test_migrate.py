@@ -654,6 +654,9 @@ ALL = adapt(use_mixed)
 '''
 
 
+KEPT = "Warning: src/pages/api/all/[...path].py is kept, and has no ALL; add ALL = adapt(use_all)\n"
+
+
 @pytest.mark.parametrize("file", [FUNCTIONS, "backend/http_functions/__init__.py"])
 def test_each_name_gets_a_file_once(tmp_path: Path, file: str) -> None:
     write_project(tmp_path, {file: functions(SHOP)[FUNCTIONS], "src/pages/api/all/[...path].py": PAGE})
@@ -673,7 +676,7 @@ def test_each_name_gets_a_file_once(tmp_path: Path, file: str) -> None:
 
             Next: wixhttp check
         """),
-        "",
+        KEPT,
     )
     made = {"src/pages/api/product/[...path].py": PRODUCT, "src/pages/api/mixed/[...path].py": MIXED}
     assert files_below(tmp_path) == {**before, **made}
@@ -692,7 +695,7 @@ def test_a_dry_run_prints_the_files_and_writes_none(tmp_path: Path) -> None:
         f"make  src/pages/api/mixed/[...path].py\n\n{MIXED}\n"
         f"make  src/pages/api/product/[...path].py\n\n{PRODUCT}\n"
     )
-    assert err == "loud\n"
+    assert err == "loud\n" + KEPT
     assert files_below(tmp_path) == before
 
 
