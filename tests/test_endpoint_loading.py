@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
+import sys
 from pathlib import Path
 
 import pytest
@@ -107,3 +109,30 @@ def test_a_folder_of_endpoints_that_is_not_there_stops(tmp_path: Path) -> None:
     write_project(tmp_path, {"backend/http_functions.py": "", "src/pages/x.py": OK})
     with pytest.raises(ProjectError, match="flag --pages: pages is the folder of the endpoints, and there is no"):
         load_app(tmp_path, pages="src/page")
+
+
+def test_pages_that_would_replace_another_package_stand_apart(tmp_path: Path) -> None:
+    import json.decoder
+
+    files = {"json/decoder.py": OK, "json/near.py": "from .decoder import GET as other\n" + OK}
+    app = load_app(write_project(tmp_path, files), pages="json")
+    assert DirectDoor(app).ask(Ask(target="/near")).text == "x"
+    assert sys.modules["json.decoder"] is json.decoder
+
+
+def test_pages_beside_the_project_are_loaded(tmp_path: Path) -> None:
+    write_project(tmp_path, {"pages/x.py": OK, "site/readme.txt": ""})
+    assert DirectDoor(load_app(tmp_path / "site", pages="../pages")).ask(Ask(target="/x")).text == "x"
+
+
+def test_a_project_is_found_whatever_package_backend_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_project(tmp_path / "host", {"backend/__init__.py": ""})
+    monkeypatch.syspath_prepend(str(tmp_path / "host"))
+    importlib.import_module("backend")
+    files = {"mod.py": "WORD = 'x'\n", "src/pages/x.py": "from mod import WORD\n" + OK.replace("'x'", "WORD")}
+    assert DirectDoor(load_app(write_project(tmp_path / "site", files))).ask(Ask(target="/x")).text == "x"
+
+
+def test_a_folder_with_middleware_alone_is_one_of_endpoints(tmp_path: Path) -> None:
+    write_project(tmp_path, {"web/middleware.py": "def onRequest(c, next): return next()\n"})
+    assert load_app(tmp_path, pages="web/pages").site.endpoints is not None

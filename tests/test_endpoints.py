@@ -924,3 +924,22 @@ def test_a_server_says_which_routes_never_answer(serve: Serve) -> None:
     assert list(endpoints.doubts()) == [
         "src/pages/[name].py never answers: src/pages/[id].py has the same route; remove one"
     ]
+
+
+def test_a_built_file_that_is_gone_is_answered_by_404(serve: Serve, tmp_path: Path) -> None:
+    files = {
+        "src/pages/x.py": page("prerender = True\ndef GET(): return Response('x')"),
+        "src/pages/404.py": page("def GET(): return Response('not here')"),
+    }
+    folder = write_project(tmp_path / "site", files)
+    build_site(load_config(folder, environ={}))
+    served = serve(folder)
+    assert served("/x").text == "x"
+    (folder / "dist/x").unlink()
+    reply = served("/x")
+    assert (reply.status, reply.text) == (404, "not here")
+
+
+def test_a_host_with_an_empty_port_is_one_without(serve: Serve) -> None:
+    served = one(serve, "def ALL(url): return Response(url.origin)")
+    assert served("/x", "DELETE", ("Host", "localhost:"), ("Origin", "http://localhost")).text == "http://localhost"

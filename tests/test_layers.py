@@ -54,7 +54,7 @@ ALLOWED = {
     "config": "authconfig errors policy settings tomlfile",
     "loader": "errors",
     "functions": "errors policy response",
-    "site": "config endpoints.loading endpoints.table functions loader",
+    "site": "config endpoints.loading endpoints.table errors functions loader",
     "logs": "head",
     "readiness": "logs",
     "proxies": "head",
@@ -202,7 +202,7 @@ ALLOWED = {
     ),
     "tokens": "authconfig errors keys secrets",
     "callers": "authconfig config head keys logs loop opening tokens",
-    "endpoints.session": "bridge endpoints.exchange endpoints.sessionstate",
+    "endpoints.session": "endpoints.exchange endpoints.sessionstate",
     "endpoints.context": (
         "endpoints.cookies endpoints.exchange endpoints.requests endpoints.responses endpoints.session "
         "endpoints.urls errors functions policy"

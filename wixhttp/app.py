@@ -46,7 +46,7 @@ if TYPE_CHECKING:  # a site without endpoints does not load them
 logger = logging.getLogger("wixhttp")
 
 RETRY_AFTER = "1"  # seconds, with every 503
-_HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _ID_CHARACTERS = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ._-")
 
 
@@ -193,8 +193,9 @@ class App:
             return
         handler = methods.resolve(head.method) if methods is not None else None
         if handler is None:
-            error = self._no_endpoint(endpoints) if methods is None else self._not_allowed(call, methods)
-            handler = endpoints.refuser(exchange, error)
+            handler = endpoints.refuser(
+                exchange, self._no_endpoint(endpoints) if methods is None else self._not_allowed(call, methods)
+            )
         if head.method not in SAFE_METHODS:
             endpoints.check_origin(exchange, handler)
         self._admit(call, handler, is_velo=handler.policy.is_velo)

@@ -193,6 +193,7 @@ class ASGIApplication:
             return None
         value, error = result
         response = app.finish(call, value) if error is None else app.fail(call, error)
+        error = result = None  # which hold a traceback, and that this frame
         page = app.error_page(call)
         return response if page is None else await self._handle(page, send)
 
@@ -215,6 +216,7 @@ class ASGIApplication:
         if failure is None:
             return encoded.status, stream.sent
         response: Response | None = app.fail(call, failure)
+        failure = stream.failed = None  # which hold a traceback, and that this frame
         page = app.error_page(call)
         if page is not None:
             response = await self._handle(page, send)

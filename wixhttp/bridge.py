@@ -44,7 +44,9 @@ class Working:
         """One of them has ended."""
         with self._lock:
             self._count -= 1
-            waiting = None if self._count else self._waiting
+            waiting = None
+            if not self._count:
+                waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting()
 
@@ -80,8 +82,11 @@ class Bridge:
         except TimeoutError:
             reason = f"what was awaited ran past the timeout of {timeout:g} seconds"
             raise HTTPError(504, "The function did not answer in time.", reason=reason) from None
-        if error is not None:
-            raise error
+        try:
+            if error is not None:
+                raise error
+        finally:
+            error = None  # which holds its traceback, and that this frame
         return value
 
     async def in_thread(self, work: Callable[[], _Result], ended: Callable[[], None] | None = None) -> _Result:
@@ -102,8 +107,12 @@ class Bridge:
         except asyncio.CancelledError:
             job.skip = True
             raise
-        if error is not None:
-            raise error
+        del job.waiter  # which holds what was raised, whose traceback holds the job
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error, job  # which hold its traceback, and that this frame
         result: _Result = value
         return result
 

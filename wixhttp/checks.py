@@ -76,7 +76,7 @@ def _load(config: Config, report: Report) -> Site:
     Raises:
         ProjectError: something else cannot be loaded, or there is nothing.
     """
-    if not has_functions(config.root) and not config.pages.is_dir():
+    if not has_functions(config.root) and not config.pages.is_dir() and config.sources.get("pages") == "default":
         raise ProjectError(
             f"there is no {config.root / PACKAGE / 'http_functions.py'} and no folder {config.pages}; "
             "'wixhttp init' makes a project, --project names its folder"

@@ -198,7 +198,7 @@ def migrate(context: click.Context, folder: str, dry_run: bool) -> None:
     config = _config(context)
     store = SecretStore(config.root, config.mode, config.secrets_file)
     with contextlib.redirect_stdout(sys.stderr), override(store):  # files may print, and ask, at their import
-        site = load_site(config)
+        site = load_site(config, needs_pages=False)
     try:
         migration = plan_migration(site, folder)
     except ProjectError:

@@ -238,11 +238,6 @@ def _check_together(config: Config) -> None:
         raise ConfigError(
             f"{sources['secrets_file']}: secrets_file is a file, and {path!r} is a folder; name a file in it"
         )
-    if sources["pages"] != "default" and not config.pages.is_dir():
-        raise ConfigError(
-            f"{sources['pages']}: pages is the folder of the endpoints, and there is no {str(config.pages)!r}; "
-            "make it, or leave the setting out"
-        )
     if config.pages_prefix.startswith(("/_functions", "/_wixhttp")):
         raise ConfigError(
             f"{sources['pages_prefix']}: pages_prefix is a path that is nobody else's, and {config.pages_prefix!r} is "

@@ -67,6 +67,7 @@ def _handle(app: App, call: Call, reraise: bool) -> Response:
     if reraise and not isinstance(error, HTTPError):
         raise error
     response = app.fail(call, error)
+    error = None  # which holds its traceback, and that this frame
     page = app.error_page(call)
     return response if page is None else _handle(app, page, reraise)
 

@@ -73,15 +73,18 @@ def load_module(root: Path, name: str, file: Path, timeout: float) -> types.Modu
 def load_file(root: Path, file: Path, timeout: float) -> types.ModuleType:
     """The module of a file below the folder ``root`` whose path need not be made of identifiers, imported once.
 
-    It imports as the modules of the project do, relatively too: its package is its folder.
+    It imports as the modules of the project do, and relatively, where it is below the project and no folder has a dot:
+    its package is its folder.
 
     Raises:
         ProjectError: it cannot be imported; the user's own error is its ``__cause__``.
     """
     _put_on_path(root)
-    parts = file.relative_to(root).parts if file.is_relative_to(root) else (file.parent.name, file.name)
+    parts = (
+        file.relative_to(root).parts if file.is_relative_to(root) else ("wixhttp_pages", file.parent.name, file.name)
+    )
     name = ".".join((*parts[:-1], file.name.removesuffix(".py").replace(".", "%2E")))
-    isolated = _isolated(root) if _belongs_elsewhere(root) else None
+    isolated = _isolated(root) if _belongs_elsewhere(root) or _is_taken(parts[0], root) else None
     if isolated is not None:
         name = f"{isolated}.{name}"
     loaded = sys.modules.get(name)
@@ -101,6 +104,14 @@ def load_file(root: Path, file: Path, timeout: float) -> types.ModuleType:
         sys.modules.pop(name, None)
         raise ProjectError(_explain(file, error, timeout)) from error
     return module
+
+
+def _is_taken(package: str, root: Path) -> bool:
+    """Whether a package of that name is there, elsewhere than in the project: its modules are not to be replaced."""
+    loaded = sys.modules.get(package)
+    spec = PathFinder.find_spec(package) if loaded is None else loaded.__spec__
+    folders = list(spec.submodule_search_locations or ()) if spec is not None else []
+    return bool(folders) and Path(folders[0]).resolve() != (root / package).resolve()
 
 
 def functions_file(root: Path) -> Path:
@@ -187,7 +198,7 @@ def _belongs_elsewhere(root: Path) -> bool:
     A namespace package has several folders; the first one is where its modules are looked for first.
     """
     if not (root / PACKAGE).is_dir():
-        return _home != root
+        return _home != root or str(root) not in sys.path
     loaded = sys.modules.get(PACKAGE)
     spec = PathFinder.find_spec(PACKAGE) if loaded is None else loaded.__spec__
     folders = list(spec.submodule_search_locations or ()) if spec is not None else []

@@ -60,7 +60,10 @@ class Runner:
             self._tasks.discard(task)
             deadlines.discard(task)
             ended()
-        return None if expired else result
+        try:
+            return None if expired else result
+        finally:
+            del result  # which holds what was raised, whose traceback holds this frame
 
     async def run_thread(
         self, work: Callable[[], Any], timeout: float, ended: Callable[[], None] | None = None
@@ -75,10 +78,12 @@ class Runner:
         job = Job(work, waiter, contextvars.copy_context(), ended)
         self.pool(loop).submit(job)
         try:
-            return await self.deadlines(loop).wait(waiter, timeout)
+            result = await self.deadlines(loop).wait(waiter, timeout)
         except TimeoutError:
             job.skip = True
             raise
+        del job.waiter  # which holds what was raised, whose traceback holds the job
+        return result
 
     def pool(self, loop: asyncio.AbstractEventLoop) -> ThreadPool:
         """The thread pool of the loop that serves."""

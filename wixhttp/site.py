@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .config import Config
+from .errors import ConfigError
 from .functions import FunctionTable, functions_of
 from .loader import has_functions, load_functions_module
 
@@ -33,13 +34,19 @@ class Site:
         return ", ".join(f"{count} {name}{'s' * (count != 1)}" for count, name in counts)
 
 
-def load_site(config: Config) -> Site:
-    """Import the user's files and build their tables.
+def load_site(config: Config, *, needs_pages: bool = True) -> Site:
+    """Import the user's files and build their tables. ``needs_pages``: a folder of endpoints that is named is there.
 
     Raises:
         ProjectError: a file cannot be imported, or a function takes what it will not be given.
+        ConfigError: the setting ``pages`` names no folder.
     """
     endpoints = _load_endpoints(config)
+    if endpoints is None and needs_pages and config.sources.get("pages", "default") != "default":
+        raise ConfigError(
+            f"{config.sources['pages']}: pages is the folder of the endpoints, and there is no {str(config.pages)!r}; "
+            "make it, or leave the setting out"
+        )
     if endpoints is None or has_functions(config.root):
         functions = _load_functions(config.root, config)
     else:

@@ -70,9 +70,20 @@ class ThreadPool:
         """Queue a job. To be called on the loop's thread."""
         self._waiting += 1
         if self._waiting > self._threads and self._threads < self.size:
-            threading.Thread(target=self._work, name=f"wixhttp-{self._threads + 1}", daemon=True).start()
-            self._threads += 1
+            try:
+                threading.Thread(target=self._work, name=f"wixhttp-{self._threads + 1}", daemon=True).start()
+                self._threads += 1
+            except RuntimeError as error:  # the system has no more of them
+                if not self._threads:
+                    self._refuse(job, error)
+                    return
         self._jobs.put(job)
+
+    def _refuse(self, job: Job, error: RuntimeError) -> None:
+        self._waiting -= 1
+        if job.ended is not None:
+            job.ended()
+        job.waiter.set_result((None, error))
 
     async def settle(self, timeout: float) -> None:
         """Wait until nothing runs or waits any more, at most ``timeout`` seconds."""

@@ -47,7 +47,7 @@ def adapt(function: Callable[..., Any]) -> Callable[..., Any]:
             if isinstance(exchange.body, bytes) and not exchange.depth:
                 request = _request(AsyncRequest, exchange)
             else:  # the body may be in a file
-                request = await exchange.bridge.in_thread(lambda: _request(AsyncRequest, exchange))
+                request = await exchange.in_thread(lambda: _request(AsyncRequest, exchange))
             return _web(exchange, name, await call(request))
 
         handler: Callable[..., Any] = handle_async

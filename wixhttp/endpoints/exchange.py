@@ -244,7 +244,7 @@ class Exchange:
         if self.origin:
             return self.origin
         head = self.head
-        host = (head.host or "localhost").lower()
+        host = (head.host or "localhost").lower().rstrip(":")
         return f"{head.scheme}://{host.removesuffix(_DEFAULT_PORTS.get(head.scheme, ':'))}"
 
     @property
@@ -305,8 +305,9 @@ class Exchange:
 
     @property
     def refusal(self) -> HTTPError:
-        """Why there is no handler for it."""
-        return self._refusal or HTTPError(404, "There is nothing at this path.")
+        """Why there is no handler for it; to be raised, once: it would hold its traceback, and that this request."""
+        refusal, self._refusal = self._refusal, None
+        return refusal or HTTPError(404, "There is nothing at this path.")
 
     @refusal.setter
     def refusal(self, error: HTTPError) -> None:

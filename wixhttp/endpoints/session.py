@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..bridge import Bridge
 from .exchange import Exchange
 from .sessionstate import SessionState
 
@@ -88,20 +87,20 @@ class Session:
 class AsyncSession:
     """The visitor's session, for ``async def``: that of `Session`, awaited. It is loaded on a thread."""
 
-    __slots__ = ("_bridge", "_state")
+    __slots__ = ("_exchange", "_state")
 
-    def __init__(self, state: SessionState, bridge: Bridge) -> None:
+    def __init__(self, state: SessionState, exchange: Exchange) -> None:
         self._state = state
-        self._bridge = bridge
+        self._exchange = exchange
 
     @classmethod
     def of(cls, exchange: Exchange) -> AsyncSession:
         """The session of a request. Raises as `SessionState.of`."""
-        return cls(SessionState.of(exchange), exchange.bridge)
+        return cls(SessionState.of(exchange), exchange)
 
     async def _loaded(self) -> SessionState:
         if not self._state.is_loaded:
-            await self._bridge.in_thread(self._state.load)
+            await self._exchange.in_thread(self._state.load)
         return self._state
 
     async def get(self, key: str) -> Any:

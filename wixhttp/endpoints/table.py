@@ -127,7 +127,13 @@ class Endpoints:
         """The answer of a file that was built. It reads the file, so it has a thread."""
         exchange = context._exchange
         assert self.static is not None  # noqa: S101  # the file was found there
-        return web_response(self.static.answer(exchange.built, exchange.head))
+        try:
+            return web_response(self.static.answer(exchange.built, exchange.head))
+        except HTTPError as error:  # 404: the file is gone
+            page = self.page(self.not_found_page, exchange.head.method)
+            if error.status != 404 or page is None:
+                raise
+            return page.answer(exchange, len(self.middleware))
 
     def check_origin(self, exchange: Exchange, handler: Handler) -> None:
         """See to it that a form comes from the site's own pages, unless setting or handler take others', too.
@@ -192,7 +198,10 @@ class Endpoints:
         if error.status == 404 and (page := self.page(self.not_found_page, exchange.head.method)) is not None:
             return page
         if not self.middleware and not always and not exchange.depth:
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # which holds its traceback, and that this frame
         exchange.refusal = error
         return self._refuser
 

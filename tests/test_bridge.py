@@ -1,0 +1,127 @@
+"""wixhttp.bridge and wixhttp.threads: what waits for what, and that nothing of it stays behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.doors import Served
+from wixhttp.bridge import Bridge, Working
+
+Serve = Callable[..., Served]
+
+JSON = ("Content-Type", "application/json")
+
+
+def test_what_waits_for_threads_is_called_once() -> None:
+    working, calls = Working(), []
+    working.begin()
+    working.begin()
+    working.when_done(lambda: calls.append(1))
+    working.end()
+    assert calls == []
+    for _ in range(3):
+        working.end()
+        working.begin()
+    assert calls == [1]
+
+
+def test_a_thread_that_cannot_start_is_an_error_and_ends_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    ended: list[int] = []
+
+    async def ask() -> None:
+        bridge = Bridge(2)
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start"):
+            await bridge.in_thread(lambda: 1, lambda: ended.append(1))
+        monkeypatch.undo()
+        assert await bridge.in_thread(lambda: 2) == 2
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        assert await asyncio.gather(*(bridge.in_thread(lambda: 3) for _ in range(5))) == [3] * 5  # by the one there is
+
+    asyncio.run(ask())
+    assert ended == [1]
+
+
+def test_a_request_that_goes_on_after_its_answer_gives_one_slot_back(serve: Serve) -> None:
+    served = serve(
+        {
+            "src/middleware.py": """
+                import asyncio
+                from wixhttp.endpoints import Response
+                tasks = []
+                async def onRequest(context, next):
+                    if context.url.pathname == "/early":
+                        tasks.append(asyncio.ensure_future(next()))
+                        return Response("early")
+                    if context.url.pathname == "/wait":
+                        await asyncio.gather(*tasks)
+                    return await next()
+            """,
+            "src/pages/early.py": """
+                async def GET(rewrite):
+                    await rewrite("/thread")
+                    await rewrite("/thread")
+                    return await rewrite("/thread")
+            """,
+            "src/pages/thread.py": "from wixhttp.endpoints import Response\ndef GET(): return Response('x')\n",
+            "src/pages/wait.py": "from wixhttp.endpoints import Response\nasync def GET(): return Response('x')\n",
+        },
+        max_concurrency=4,
+    )
+    before = len(served.app._def_slots), len(served.app._async_slots)
+    for _ in range(5):
+        assert served("/early").text == "early"
+    assert served("/wait").text == "x"
+    assert (len(served.app._def_slots), len(served.app._async_slots)) == before
+
+
+HANDLERS = """
+from wixhttp import HTTPError
+from wixhttp.endpoints import Response
+KIND GET(): return Response("x")
+KIND POST(): raise HTTPError(409, "taken")
+KIND PUT(): raise ValueError("broken")
+KIND PATCH(cookies):
+    cookies.set("a", "1")
+    return Response(None, 204)
+"""
+
+
+@pytest.fixture
+def without_collector() -> Iterator[None]:
+    """The collector is off, and the log, which would keep exceptions for the test."""
+    logging.disable(logging.CRITICAL)
+    gc.disable()
+    yield
+    gc.enable()
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.usefixtures("without_collector")
+@pytest.mark.parametrize("middleware", ["", "def", "async def"])
+def test_requests_leave_no_cycles_behind(serve: Serve, middleware: str) -> None:
+    wait = "await " if "async" in middleware else ""
+    files: dict[str, Any] = {
+        "src/pages/d.py": HANDLERS.replace("KIND", "def"),
+        "src/pages/a.py": HANDLERS.replace("KIND", "async def"),
+        **({"src/middleware.py": f"{middleware} onRequest(c, next): return {wait}next()"} if middleware else {}),
+    }
+    served = serve(files)
+    for target in ("/d", "/a", "/none"):
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+            for _ in range(3):
+                served(target, method, JSON)
+            gc.collect()
+            for _ in range(20):
+                served(target, method, JSON)
+            assert gc.collect() < 20, (target, method)
