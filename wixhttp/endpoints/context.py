@@ -239,6 +239,12 @@ def _by_name(
             return lambda exchange: target(shared(exchange))
         return lambda exchange: target(*shared(exchange))
 
+    if not keywords:
+        get = attrgetter(*positional)
+        if len(positional) == 1:
+            return lambda exchange: target(get(kind(exchange)))
+        return lambda exchange: target(*get(kind(exchange)))
+
     def call(exchange: Exchange) -> Any:
         context = kind(exchange)
         named = {name: getattr(context, name) for name in keywords}

@@ -17,10 +17,13 @@ https://docs.astro.build/en/reference/api-reference/#session
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
 
 from .exchange import Exchange
 from .sessionstate import SessionState
+
+_Value = TypeVar("_Value")
 
 
 class Session:
@@ -84,14 +87,21 @@ class Session:
         self._state.regenerate()
 
 
+class Threads(Protocol):
+    """What has threads for what waits: the request, or a `Bridge`."""
+
+    async def in_thread(self, work: Callable[[], _Value]) -> _Value:
+        """What ``work()`` gives on a thread."""
+
+
 class AsyncSession:
     """The visitor's session, for ``async def``: that of `Session`, awaited. It is loaded on a thread."""
 
-    __slots__ = ("_exchange", "_state")
+    __slots__ = ("_state", "_threads")
 
-    def __init__(self, state: SessionState, exchange: Exchange) -> None:
+    def __init__(self, state: SessionState, threads: Threads) -> None:
         self._state = state
-        self._exchange = exchange
+        self._threads = threads
 
     @classmethod
     def of(cls, exchange: Exchange) -> AsyncSession:
@@ -100,7 +110,7 @@ class AsyncSession:
 
     async def _loaded(self) -> SessionState:
         if not self._state.is_loaded:
-            await self._exchange.in_thread(self._state.load)
+            await self._threads.in_thread(self._state.load)
         return self._state
 
     async def get(self, key: str) -> Any:

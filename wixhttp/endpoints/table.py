@@ -141,12 +141,12 @@ class Endpoints:
         Raises:
             HTTPError: 403, it does not.
         """
-        if handler is self._refuser and exchange.methods is not None:
-            policies = [each.policy for each in exchange.methods.values()]
-        else:
-            policies = [handler.policy]
-        if any(self.config.check_origin if each.check_origin is None else each.check_origin for each in policies):
-            exchange.check_origin()
+        is_refused = handler is self._refuser and exchange.methods is not None
+        for each in exchange.methods.values() if is_refused else (handler,):
+            checks = each.policy.check_origin
+            if checks or (checks is None and self.config.check_origin):
+                exchange.check_origin()
+                return
 
     def rewritten(self, exchange: Exchange, url: URL) -> Exchange:
         """The request for another URL of the same site, not yet connected with the first.
