@@ -18,7 +18,22 @@ from urllib.parse import quote
 
 import pytest
 
+from wixhttp.data.memory import MemoryStore
+from wixhttp.data.sqlite import SQLiteStore
+from wixhttp.data.store import Store
+from wixhttp.data.stores import open_store
+
 DEFAULT_URL = "postgresql://postgres@127.0.0.1:5432/postgres"
+
+
+@contextlib.contextmanager
+def opened_store(kind: str, folder: Path) -> Iterator[Store]:
+    """An empty store, ``memory``, ``sqlite`` in a folder, or ``postgres``; whoever uses it closes it."""
+    with contextlib.ExitStack() as stack:
+        if kind == "postgres":
+            yield open_store(stack.enter_context(postgres_url()), folder)
+        else:
+            yield MemoryStore() if kind == "memory" else SQLiteStore(folder / "site.sqlite3")
 
 
 def missing(reason: str) -> None:

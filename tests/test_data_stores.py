@@ -19,11 +19,9 @@ import apsw
 import pytest
 
 from tests.data_processes import row
-from tests.databases import postgres_url
-from wixhttp.data.memory import MemoryStore
+from tests.databases import opened_store
 from wixhttp.data.sqlite import SQLiteStore
 from wixhttp.data.store import Index, Link, Row, Store, Transaction
-from wixhttp.data.stores import open_store
 from wixhttp.data.tree import EVERYTHING, And, Compare, Not, Or, Order, Tree
 from wixhttp.errors import StoreUnavailable, WixDataError
 
@@ -33,12 +31,7 @@ GENRES = Link("books", "genres")
 
 @pytest.fixture(params=["memory", "sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    with contextlib.ExitStack() as stack:
-        if request.param == "postgres":
-            made = open_store(stack.enter_context(postgres_url()), tmp_path)
-        else:
-            made = MemoryStore() if request.param == "memory" else SQLiteStore(tmp_path / "site.sqlite3")
-        stack.enter_context(contextlib.closing(made))
+    with opened_store(request.param, tmp_path) as made, contextlib.closing(made):
         made.create("books")
         yield made
 

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.databases import postgres_url
+from tests.databases import opened_store
 from tests.doors import PATIENCE, DirectDoor, Door, Reply, Served, load_app, write_project
 from wixhttp import data
 from wixhttp.bridge import Bridge
@@ -26,7 +26,6 @@ from wixhttp.data.memory import MemoryStore
 from wixhttp.data.schema import COLLECTION_NAME
 from wixhttp.data.sqlite import SQLiteStore
 from wixhttp.data.store import Row, Store
-from wixhttp.data.stores import open_store
 from wixhttp.data.tree import EVERYTHING
 from wixhttp.data.values import format_date
 from wixhttp.endpoints.cookies import Cookies
@@ -50,12 +49,8 @@ def in_use(store: Store) -> Iterator[Store]:
 
 @pytest.fixture(params=["memory", "sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    with contextlib.ExitStack() as stack:
-        if request.param == "postgres":
-            made = open_store(stack.enter_context(postgres_url()), tmp_path)
-        else:
-            made = MemoryStore() if request.param == "memory" else SQLiteStore(tmp_path / "site.sqlite3")
-        yield stack.enter_context(in_use(made))
+    with opened_store(request.param, tmp_path) as made, in_use(made):
+        yield made
 
 
 @pytest.fixture

@@ -20,34 +20,22 @@ from xml.etree import ElementTree
 import pytest
 import requests
 
-from tests.servers import PATIENCE, Server, ask, clean, free_port, serving
+from tests import sample
+from tests.sample import ROOT, own
+from tests.servers import PATIENCE, ask, clean, free_port, serving
 from wixhttp.testing import TestClient
 
-ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "src" / "pages"
 SECRETS = [line.partition("=")[0] for line in (ROOT / ".env").read_text().splitlines() if line[:1] not in ("#", "")]
 
 
-class Site:
-    """The sample site on a running server, and requests to it."""
-
-    def __init__(self, server: Server, session: requests.Session) -> None:
-        self.server = server
-        self.url = server.url
-        self.session = session
-        session.trust_env = False
+class Site(sample.Site):
+    """The endpoints of the sample site."""
 
     def ask(self, method: str, path: str, **options: Any) -> requests.Response:
-        options = {"allow_redirects": False, "timeout": PATIENCE, **options}
-        answer = self.session.request(method, self.url + path, **options)
+        answer = super().ask(method, path, **{"allow_redirects": False, **options})
         self.session.cookies.clear()  # each test says itself which it sends
         return answer
-
-    def get(self, path: str, **options: Any) -> requests.Response:
-        return self.ask("GET", path, **options)
-
-    def post(self, path: str, **options: Any) -> requests.Response:
-        return self.ask("POST", path, **options)
 
 
 @pytest.fixture(scope="module")
@@ -60,16 +48,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         "WIXHTTP_BUILD_DIR": str(folder / "dist"),
         "BOOKS_URL": f"http://127.0.0.1:{port}/_functions/books",
     }
-    command = [sys.executable, "-m", "wixhttp", "data", "import", "data/sample"]
-    subprocess.run(command, cwd=ROOT, env=clean(environ), check=True, timeout=PATIENCE)
     with ExitStack() as stack:
-        server = stack.enter_context(serving(ROOT, "--workers", "2", port=port, **environ))
+        server = stack.enter_context(sample.sample_server(2, environ, port))
         yield Site(server, stack.enter_context(requests.Session()))
-
-
-def _own(item: dict[str, Any]) -> dict[str, Any]:
-    """The fields of an item that the site has given it."""
-    return {name: value for name, value in item.items() if not name.startswith("_")}
 
 
 def _cookies(answer: requests.Response) -> list[str]:
@@ -89,7 +70,7 @@ def test_the_first_page_leads_to_what_is_there(site: Site) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_what_no_file_answers_is_a_404_of_the_sites_own(site: Site, method: str) -> None:
+def test_what_no_file_answers_is_a_404_of_the_sitesown(site: Site, method: str) -> None:
     answer = site.ask(method, "/no/such%20page", json={})
     assert (answer.status_code, answer.json()) == (404, {"error": "there is nothing at /no/such page"})
     assert answer.headers["Server-Timing"].startswith("handler;dur=")
@@ -115,7 +96,7 @@ def test_what_is_no_route_is_nothing(site: Site) -> None:
 def test_a_user_by_id(site: Site) -> None:
     answer = site.get("/api/users/1")
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
-    assert _own(answer.json()) == {"firstName": "Ada", "lastName": "Lovelace", "born": 1815}
+    assert own(answer.json()) == {"firstName": "Ada", "lastName": "Lovelace", "born": 1815}
     for path, name in (("/api/users/99", "99"), ("/api/users/a%20b%2Fc", "a b%2Fc"), ("/api/users/%C3%BC", "ü")):
         missing = site.get(path)
         assert (missing.status_code, missing.json()) == (404, {"error": f"there is no user {name}"})
@@ -134,15 +115,15 @@ def test_another_method_is_not_allowed(site: Site) -> None:
 def test_posts_are_created_read_changed_and_removed(site: Site) -> None:
     made = site.post("/api/posts", json={"title": "New", "tags": ["news", "draft"]})
     post = made.json()
-    assert (made.status_code, _own(post)) == (201, {"title": "New", "tags": ["news", "draft"]})
+    assert (made.status_code, own(post)) == (201, {"title": "New", "tags": ["news", "draft"]})
     path = made.headers["Location"]
     assert path == f"/api/posts/{post['_id']}"
     assert site.get(path).json() == post
 
     put = site.ask("PUT", path, json={"title": "Newer"})
-    assert (put.status_code, _own(put.json())) == (200, {"title": "Newer"})
+    assert (put.status_code, own(put.json())) == (200, {"title": "Newer"})
     patched = site.ask("PATCH", path, json={"text": "More."})
-    assert (patched.status_code, _own(patched.json())) == (200, {"title": "Newer", "text": "More."})
+    assert (patched.status_code, own(patched.json())) == (200, {"title": "Newer", "text": "More."})
     assert patched.json()["_createdDate"] == post["_createdDate"]
 
     gone = site.ask("DELETE", path, headers={"Origin": site.url})

@@ -7,8 +7,6 @@ import hashlib
 import hmac
 import json
 import runpy
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,14 +17,15 @@ from typing import Any
 import pytest
 import requests
 
+from tests import sample
 from tests.databases import postgres_url
-from tests.servers import PATIENCE, Server, clean, serving
+from tests.sample import ROOT, own
+from tests.servers import PATIENCE
 from wixhttp.data.collections import Collections, override
 from wixhttp.data.memory import MemoryStore
 from wixhttp.errors import WixDataError
 from wixhttp.testing import TestClient, fake_data
 
-ROOT = Path(__file__).parents[1]
 DELIVERIES = sorted((ROOT / "tests/data/github").glob("*.json"))
 SECRETS = dict(line.split("=", 1) for line in (ROOT / ".env").read_text().splitlines() if line[:1] not in ("#", ""))
 KEY = {"X-Api-Key": SECRETS["ZAPIER_KEY"]}
@@ -34,23 +33,10 @@ signatures: Any = runpy.run_path(str(ROOT / "backend/signatures.py"))  # the tes
 ORDER = {"id", "item", "quantity", "created"}
 
 
-class Site:
-    """The sample site on a running server, and requests to it."""
+class Site(sample.Site):
+    """The functions of the sample site."""
 
-    def __init__(self, server: Server, session: requests.Session) -> None:
-        self.server = server
-        self.url = server.url
-        self.session = session
-        session.trust_env = False
-
-    def ask(self, method: str, path: str, **options: Any) -> requests.Response:
-        return self.session.request(method, f"{self.url}/_functions/{path}", timeout=PATIENCE, **options)
-
-    def get(self, path: str, **options: Any) -> requests.Response:
-        return self.ask("GET", path, **options)
-
-    def post(self, path: str, **options: Any) -> requests.Response:
-        return self.ask("POST", path, **options)
+    prefix = "/_functions/"
 
 
 @pytest.fixture(scope="module", params=["SQLite", "PostgreSQL"])
@@ -62,15 +48,8 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             url = stack.enter_context(postgres_url())
         # The secrets are those of the sample, whatever this machine has.
         environ: dict[str, Any] = {**dict.fromkeys(SECRETS), "WIXHTTP_DATABASE_URL": url}
-        command = [sys.executable, "-m", "wixhttp", "data", "import", "data/sample"]
-        subprocess.run(command, cwd=ROOT, env=clean(environ), check=True, timeout=PATIENCE)
-        server = stack.enter_context(serving(ROOT, "--workers", "4", **environ))
+        server = stack.enter_context(sample.sample_server(4, environ))
         yield Site(server, stack.enter_context(requests.Session()))
-
-
-def _own(item: dict[str, Any]) -> dict[str, Any]:
-    """The fields of an item that the site has given it."""
-    return {name: value for name, value in item.items() if not name.startswith("_")}
 
 
 # --- the examples of Velo's reference --------------------------------------------------------------------------------
@@ -80,7 +59,7 @@ def test_find_me_answers_ok_or_not_found(site: Site) -> None:
     found = site.get("find_me/Grace/Hopper")
     assert (found.status_code, found.headers["Content-Type"]) == (200, "application/json")
     [person] = found.json()["items"]
-    assert (person["_id"], _own(person)) == ("2", {"firstName": "Grace", "lastName": "Hopper", "born": 1906})
+    assert (person["_id"], own(person)) == ("2", {"firstName": "Grace", "lastName": "Hopper", "born": 1906})
     missing = site.get("find_me/No/One")
     assert (missing.status_code, missing.headers["Content-Type"]) == (404, "application/json")
     assert missing.json() == {"error": "'No One' was not found"}
@@ -100,14 +79,14 @@ def test_books_are_created_read_changed_and_removed(site: Site) -> None:
     assert made.status_code == 201
     inserted = made.json()["inserted"]
     number = inserted["_id"]
-    assert _own(inserted) == {"title": "Kindred", "author": "Octavia E. Butler"}
-    assert set(inserted) - set(_own(inserted)) == {"_id", "_createdDate", "_updatedDate", "_owner"}
+    assert own(inserted) == {"title": "Kindred", "author": "Octavia E. Butler"}
+    assert set(inserted) - set(own(inserted)) == {"_id", "_createdDate", "_updatedDate", "_owner"}
     assert made.headers["Location"] == f"{site.url}/_functions/books/{number}"
     assert site.session.get(made.headers["Location"], timeout=PATIENCE).json() == inserted
 
     changed = site.ask("PUT", f"books/{number}", json={"title": " Kindred", "year": 1979})
     updated = changed.json()["updated"]
-    assert (changed.status_code, _own(updated)) == (200, {"title": "Kindred", "year": 1979})
+    assert (changed.status_code, own(updated)) == (200, {"title": "Kindred", "year": 1979})
     assert (updated["_id"], updated["_createdDate"]) == (number, inserted["_createdDate"])
     assert updated["_updatedDate"] > inserted["_updatedDate"]
 
@@ -134,7 +113,7 @@ def test_books_are_listed_whole_and_by_author(site: Site) -> None:
     assert {"Solaris", "The Dispossessed", "The Left Hand of Darkness"} <= set(titles)
     assert titles == sorted(titles)
     [book] = site.get("books", params={"author": "Stanisław Lem"}).json()["items"]
-    assert (book["_id"], _own(book)) == ("2", {"title": "Solaris", "author": "Stanisław Lem", "year": 1961})
+    assert (book["_id"], own(book)) == ("2", {"title": "Solaris", "author": "Stanisław Lem", "year": 1961})
     assert site.get("books?author=Nobody").json() == {"items": []}
 
 

@@ -184,15 +184,13 @@ class App:
             call.response = Response(permanent, None, {"Location": exchange.moved})
             return
         methods = None if exchange.route is None else exchange.route.methods
-        if exchange.built is not None:
-            call.cors = self._cors(methods, "GET") if methods is not None else call.cors
-            self._admit(call, endpoints.built_handler, is_velo=False)
-            exchange.refuse, call.request, call.exchange = self.refuse, exchange, exchange
-            return
         if methods is not None and head.method == "OPTIONS" and self._answer_options(call, methods):
             return
         handler = methods.resolve(head.method) if methods is not None else None
-        if handler is None:
+        if exchange.built is not None:
+            call.cors = call.cors if methods is None else self._cors(methods, "GET")
+            handler = endpoints.built_handler
+        elif handler is None:
             handler = endpoints.refuser(
                 exchange, self._no_endpoint(endpoints) if methods is None else self._not_allowed(call, methods)
             )

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, TypedDict, TypeVar
 from urllib.parse import urlencode
 
 from .config import Config
-from .head import PlainHead
+from .head import SAFE_METHODS, PlainHead
 from .jsontext import encode_json
 from .request import AsyncRequest, Request, set_body
 from .url import ascii_target, decode, split_target
@@ -114,7 +114,7 @@ def fake_head(
         fields.append(("Host", host))
     host = next(value for name, value in fields if name.lower() == "host")
     path, query = split_target(target)
-    is_checked = method.upper() not in ("GET", "HEAD", "OPTIONS") and "origin" not in given
+    is_checked = method.upper() not in SAFE_METHODS and "origin" not in given
     if config is not None and is_checked and not path.startswith(ascii_target(config.base_path.encode()) + MOUNT):
         fields.append(("Origin", config.public_url or f"{scheme}://{host}"))
     head = PlainHead(method.upper(), path, query, fields, scheme=scheme, host=host, client=ip, length=len(body))

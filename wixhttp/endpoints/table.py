@@ -105,12 +105,10 @@ class Endpoints:
         if static is None or exchange.head.method not in ("GET", "HEAD"):
             return
         exchange.built = static.find(exchange.path)
-        if exchange.is_static:
+        if exchange.built is not None:
             exchange.is_static = False
-            if exchange.built is None and len(static):
-                exchange.route, exchange.params = None, {}
-            else:
-                exchange.is_static = exchange.built is None
+        elif exchange.is_static and len(static):
+            exchange.route, exchange.params, exchange.is_static = None, {}, False
 
     def _exchange(self, head: Head, origin: str, path: str) -> Exchange:
         inner = path
