@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wixhttp.data.hooks import HookContext
+from wixhttp.data import HookContext
 
 Item = dict[str, Any]
 

@@ -31,11 +31,11 @@ import orjson
 import report
 
 from wixhttp.data import items
-from wixhttp.data.ambient import override
+from wixhttp.data.calls.current import override
 from wixhttp.data.collections import Collections
-from wixhttp.data.store import Index, Row, Store
-from wixhttp.data.stores import open_store
-from wixhttp.data.tree import Order
+from wixhttp.data.queries.tree import Order
+from wixhttp.data.stores.contract import Index, Row, Store
+from wixhttp.data.stores.factory import open_store
 
 DISTRIBUTIONS = ["wixhttp", "apsw", "psycopg", "orjson", "tinydb"]
 URL = os.environ.get("WIXHTTP_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")

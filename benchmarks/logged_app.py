@@ -3,10 +3,11 @@
 `wixhttp.wsgi:application` itself logs through `logging`, which writes nothing until a server sets it up.
 """
 
-from wixhttp.app import App
-from wixhttp.config import load_config
-from wixhttp.logs import AccessLog, LineWriter
-from wixhttp.site import load_site
+from wixhttp.dispatch.app import App
+from wixhttp.dispatch.site import load_site
+from wixhttp.logs.access_log import AccessLog
+from wixhttp.logs.line_writer import LineWriter
+from wixhttp.project.config import load_config
 from wixhttp.wsgi import WSGIApplication
 
 application = WSGIApplication(App(load_site(load_config()), AccessLog(LineWriter(), json=True)))

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from wixhttp.data.store import Outcome, Row, Store, Transaction
-from wixhttp.data.stores import open_store
+from wixhttp.data.stores.contract import Outcome, Row, Store, Transaction
+from wixhttp.data.stores.factory import open_store
 
 THREADS = 4
 NOW = "2024-01-01T00:00:00.000Z"

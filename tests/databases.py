@@ -18,10 +18,10 @@ from urllib.parse import quote
 
 import pytest
 
-from wixhttp.data.memory import MemoryStore
-from wixhttp.data.sqlite import SQLiteStore
-from wixhttp.data.store import Store
-from wixhttp.data.stores import open_store
+from wixhttp.data.stores.contract import Store
+from wixhttp.data.stores.factory import open_store
+from wixhttp.data.stores.memory import MemoryStore
+from wixhttp.data.stores.sqlite import SQLiteStore
 
 DEFAULT_URL = "postgresql://postgres@127.0.0.1:5432/postgres"
 

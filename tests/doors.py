@@ -18,15 +18,15 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 from wsgiref.validate import validator
 
-from wixhttp import loader
-from wixhttp.app import App, Call
 from wixhttp.asgi import ASGIApplication
-from wixhttp.config import load_config
-from wixhttp.direct import StreamBroken, answer
+from wixhttp.dispatch.app import App, Call
+from wixhttp.dispatch.blocking import StreamBroken, answer
+from wixhttp.dispatch.site import load_site
 from wixhttp.errors import HTTPError
-from wixhttp.head import MALFORMED, UNKNOWN, PlainHead
-from wixhttp.site import load_site
-from wixhttp.url import ascii_target, split_target
+from wixhttp.http.request_head import MALFORMED, UNKNOWN, PlainHead
+from wixhttp.http.url import ascii_target, split_target
+from wixhttp.project import loader
+from wixhttp.project.config import load_config
 from wixhttp.wsgi import WSGIApplication
 
 Fields = list[tuple[str, str]]

@@ -24,17 +24,16 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from tests.doors import Served, write_project
 from tests.test_imports import loaded_by
-from wixhttp import callers, keys, tokens
-from wixhttp.auth import TokenInfo, elevate, fetchWithAuth, getTokenInfo, require
-from wixhttp.authconfig import AuthConfig
-from wixhttp.callers import settings_are
-from wixhttp.config import load_config
+from wixhttp.auth import TokenInfo, caller, elevate, fetchWithAuth, getTokenInfo, require, signing_keys, token_verifiers
+from wixhttp.auth.caller import settings_are
+from wixhttp.auth.signing_keys import TokenRefused
 from wixhttp.data import collections, items
-from wixhttp.data.memory import MemoryStore
-from wixhttp.data.permissions import Identity
+from wixhttp.data.schema.permissions import Identity
+from wixhttp.data.stores.memory import MemoryStore
 from wixhttp.errors import ConfigError, HTTPError, ProjectError, SecretNotFound
-from wixhttp.keys import TokenRefused
-from wixhttp.policy import cors, limits, policy_of
+from wixhttp.http.policy import cors, limits, policy_of
+from wixhttp.project.auth_settings import AuthConfig
+from wixhttp.project.config import load_config
 from wixhttp.secrets import SecretStore, override
 from wixhttp.testing import TestClient, fake_caller
 
@@ -306,14 +305,14 @@ def test_key_files_that_cannot_be_used(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "key").write_bytes(text)
     config = AuthConfig.parse({"issuer": ISSUER, "audience": AUDIENCE, "key_file": "key"}, "auth")
     with pytest.raises(ProjectError, match=r"auth\.key_file: .* cannot be used: ") as caught:
-        tokens.make_verifier(config, tmp_path)
+        token_verifiers.make_verifier(config, tmp_path)
     assert "PRIVATE" not in str(caught.value)
 
 
 def test_a_missing_key_file(tmp_path: Path) -> None:
     config = AuthConfig.parse({"issuer": ISSUER, "audience": AUDIENCE, "key_file": "none.pem"}, "auth")
     with pytest.raises(ProjectError, match="cannot be used: No such file"):
-        tokens.make_verifier(config, tmp_path)
+        token_verifiers.make_verifier(config, tmp_path)
 
 
 # --- tokens that do not count ----------------------------------------------------------------------------------------
@@ -497,12 +496,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def remote(issuer: Issuer, clock: Clock, tmp_path: Path) -> tokens.Verifier:
+def remote(issuer: Issuer, clock: Clock, tmp_path: Path) -> token_verifiers.Verifier:
     table = {"issuer": ISSUER, "audience": AUDIENCE, "jwks_url": issuer.url + "/keys", "algorithms": ["RS256", "ES256"]}
-    return tokens.make_verifier(AuthConfig.parse(table, "auth"), tmp_path, clock=clock)
+    return token_verifiers.make_verifier(AuthConfig.parse(table, "auth"), tmp_path, clock=clock)
 
 
-def counts(verifier: tokens.Verifier, given: str) -> bool:
+def counts(verifier: token_verifiers.Verifier, given: str) -> bool:
     try:
         verifier.verify(given)
     except TokenRefused:
@@ -510,7 +509,7 @@ def counts(verifier: tokens.Verifier, given: str) -> bool:
     return True
 
 
-def test_keys_are_kept_and_rotated_keys_found(remote: tokens.Verifier, issuer: Issuer, clock: Clock) -> None:
+def test_keys_are_kept_and_rotated_keys_found(remote: token_verifiers.Verifier, issuer: Issuer, clock: Clock) -> None:
     assert all(counts(remote, token()) for _ in range(3))
     assert len(issuer.asked) == 1
     issuer.publish(one=RSA, two=OTHER_RSA)
@@ -519,34 +518,34 @@ def test_keys_are_kept_and_rotated_keys_found(remote: tokens.Verifier, issuer: I
     assert len(issuer.asked) == 2
     issuer.publish(two=OTHER_RSA)
     assert counts(remote, token())  # not known to be gone yet
-    clock.now += keys.KEYS_LIFE
+    clock.now += signing_keys.KEYS_LIFE
     assert not counts(remote, token())
     assert counts(remote, token(OTHER_RSA, header={"kid": "two"}))
 
 
-def test_made_up_kids_do_not_flood_the_issuer(remote: tokens.Verifier, issuer: Issuer, clock: Clock) -> None:
+def test_made_up_kids_do_not_flood_the_issuer(remote: token_verifiers.Verifier, issuer: Issuer, clock: Clock) -> None:
     assert counts(remote, token())
     for number in range(20):
         assert not counts(remote, token(OTHER_RSA, header={"kid": f"made-up-{number}"}))
     assert len(issuer.asked) == 2
     issuer.publish(two=OTHER_RSA)
     assert not counts(remote, token(OTHER_RSA, header={"kid": "two"}))
-    clock.now += keys.SEARCH_PAUSE
+    clock.now += signing_keys.SEARCH_PAUSE
     assert counts(remote, token(OTHER_RSA, header={"kid": "two"}))
     assert len(issuer.asked) == 3
 
 
 def test_old_keys_are_used_while_the_issuer_is_away(
-    remote: tokens.Verifier, issuer: Issuer, clock: Clock, caplog: pytest.LogCaptureFixture
+    remote: token_verifiers.Verifier, issuer: Issuer, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert counts(remote, token())
     issuer.answer("/keys", b"", 500)
-    clock.now += keys.KEYS_LIFE
+    clock.now += signing_keys.KEYS_LIFE
     assert all(counts(remote, token()) for _ in range(5))
     assert len(issuer.asked) == 2
     assert "the keys that are known stay in use: " in caplog.text
     issuer.publish(one=OTHER_RSA)
-    clock.now += keys.RETRY_PAUSE
+    clock.now += signing_keys.RETRY_PAUSE
     assert counts(remote, token(OTHER_RSA))
     assert not counts(remote, token())
 
@@ -558,7 +557,7 @@ def test_old_keys_are_used_while_the_issuer_is_away(
         (302, b"", "answered with status 302"),
         (200, b"<html>", "answered with what is no JSON"),
         (200, b"[" * 100_000, "answered with what is no JSON"),
-        (200, b" " * (keys.MAX_ANSWER + 1), "answered too much"),
+        (200, b" " * (signing_keys.MAX_ANSWER + 1), "answered too much"),
         (200, b"[]", "has no JWK Set"),
         (200, b'{"keys": {}}', "has no JWK Set"),
         (200, b'{"keys": [1, {}, {"kty": 1}, {"kty": "RSA", "kid": "one"}]}', "has no key for RS256, ES256"),
@@ -570,7 +569,7 @@ def test_old_keys_are_used_while_the_issuer_is_away(
     ],
 )  # fmt: skip
 def test_what_is_no_jwk_set(
-    remote: tokens.Verifier, issuer: Issuer, clock: Clock, status: int, body: Any, reason: str
+    remote: token_verifiers.Verifier, issuer: Issuer, clock: Clock, status: int, body: Any, reason: str
 ) -> None:
     issuer.answer("/evil", {"keys": [public(RSA, "one")]})
     issuer.answer("/keys", body, status, Location=issuer.url + "/evil")
@@ -579,36 +578,36 @@ def test_what_is_no_jwk_set(
             remote.verify(token())
     assert [asked.path for asked in issuer.asked] == ["/keys"]
     issuer.publish(one=RSA)
-    clock.now += keys.RETRY_PAUSE
+    clock.now += signing_keys.RETRY_PAUSE
     assert counts(remote, token())
 
 
-def test_an_issuer_that_is_not_there(remote: tokens.Verifier, issuer: Issuer, clock: Clock) -> None:
+def test_an_issuer_that_is_not_there(remote: token_verifiers.Verifier, issuer: Issuer, clock: Clock) -> None:
     issuer.close()
     with pytest.raises(TokenRefused, match="cannot be asked: ConnectionError"):
         remote.verify(token())
 
 
-def test_tokens_without_a_kid(remote: tokens.Verifier, issuer: Issuer, clock: Clock) -> None:
+def test_tokens_without_a_kid(remote: token_verifiers.Verifier, issuer: Issuer, clock: Clock) -> None:
     nameless = token(header={"kid": None})
     assert counts(remote, nameless)
     issuer.publish(one=RSA, two=EC, three=WEAK_RSA)  # still one for RS256
-    clock.now += keys.KEYS_LIFE
+    clock.now += signing_keys.KEYS_LIFE
     assert counts(remote, nameless)
     assert counts(remote, token(EC, "ES256", {"kid": None}))
     issuer.publish(one=RSA, two=OTHER_RSA)
-    clock.now += keys.KEYS_LIFE
+    clock.now += signing_keys.KEYS_LIFE
     assert not counts(remote, nameless)
     assert counts(remote, token())
 
 
-def test_a_key_of_another_kind_under_the_kid(remote: tokens.Verifier, issuer: Issuer) -> None:
+def test_a_key_of_another_kind_under_the_kid(remote: token_verifiers.Verifier, issuer: Issuer) -> None:
     issuer.publish(one=EC)
     assert not counts(remote, token())
     assert counts(remote, token(EC, "ES256"))
 
 
-def test_threads_fetch_once(remote: tokens.Verifier, issuer: Issuer) -> None:
+def test_threads_fetch_once(remote: token_verifiers.Verifier, issuer: Issuer) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def slowly(asked: Asked) -> Any:
@@ -629,7 +628,9 @@ def test_threads_fetch_once(remote: tokens.Verifier, issuer: Issuer) -> None:
     assert len(issuer.asked) == 1
 
 
-def test_nobody_waits_for_new_keys_who_has_old_ones(remote: tokens.Verifier, issuer: Issuer, clock: Clock) -> None:
+def test_nobody_waits_for_new_keys_who_has_old_ones(
+    remote: token_verifiers.Verifier, issuer: Issuer, clock: Clock
+) -> None:
     assert counts(remote, token())
     begun, go_on = threading.Event(), threading.Event()
 
@@ -639,7 +640,7 @@ def test_nobody_waits_for_new_keys_who_has_old_ones(remote: tokens.Verifier, iss
         return {"keys": [public(OTHER_RSA, "one")]}
 
     issuer.answer("/keys", slowly)
-    clock.now += keys.KEYS_LIFE
+    clock.now += signing_keys.KEYS_LIFE
     fetching = threading.Thread(target=lambda: counts(remote, token()))
     fetching.start()
     assert begun.wait(20)
@@ -649,7 +650,9 @@ def test_nobody_waits_for_new_keys_who_has_old_ones(remote: tokens.Verifier, iss
     assert not counts(remote, token())
 
 
-def test_made_up_kids_do_not_wait_for_a_slow_issuer(remote: tokens.Verifier, issuer: Issuer, clock: Clock) -> None:
+def test_made_up_kids_do_not_wait_for_a_slow_issuer(
+    remote: token_verifiers.Verifier, issuer: Issuer, clock: Clock
+) -> None:
     assert counts(remote, token())
     begun, go_on = threading.Event(), threading.Event()
 
@@ -667,7 +670,7 @@ def test_made_up_kids_do_not_wait_for_a_slow_issuer(remote: tokens.Verifier, iss
     )
     searching[0].start()
     assert begun.wait(20)
-    clock.now += keys.SEARCH_WAIT
+    clock.now += signing_keys.SEARCH_WAIT
     try:
         for thread in others:
             thread.start()
@@ -699,9 +702,9 @@ def test_the_first_tokens_after_a_rotation_wait_for_the_search(
         assert go_on.wait(20)
         return {"keys": [public(OTHER_RSA, "two")]}
 
-    monkeypatch.setattr(keys, "SEARCH_WAIT", 20.0)
+    monkeypatch.setattr(signing_keys, "SEARCH_WAIT", 20.0)
     table = {"issuer": ISSUER, "audience": AUDIENCE, "jwks_url": issuer.url + "/keys"}
-    remote = tokens.make_verifier(AuthConfig.parse(table, "auth"), tmp_path, clock=clock)
+    remote = token_verifiers.make_verifier(AuthConfig.parse(table, "auth"), tmp_path, clock=clock)
     assert counts(remote, token())
     issuer.answer("/keys", slowly)
     two = token(OTHER_RSA, header={"kid": "two"})
@@ -722,13 +725,13 @@ ASKING = {"client_id": "the site", "client_secret": "CLIENT_SECRET"}
 
 
 @pytest.fixture
-def introspection(issuer: Issuer, clock: Clock, tmp_path: Path) -> Iterator[tokens.Verifier]:
+def introspection(issuer: Issuer, clock: Clock, tmp_path: Path) -> Iterator[token_verifiers.Verifier]:
     table = {**ASKING, "introspection_url": issuer.url + "/ask", "issuer": ISSUER, "audience": AUDIENCE}
     with override(SecretStore.from_mapping({"CLIENT_SECRET": "p:ss&"})):
-        yield tokens.make_verifier(AuthConfig.parse(table, "auth"), tmp_path, clock=clock)
+        yield token_verifiers.make_verifier(AuthConfig.parse(table, "auth"), tmp_path, clock=clock)
 
 
-def test_the_issuer_is_asked(introspection: tokens.Verifier, issuer: Issuer, clock: Clock) -> None:
+def test_the_issuer_is_asked(introspection: token_verifiers.Verifier, issuer: Issuer, clock: Clock) -> None:
     issuer.answer("/ask", {"active": True, **GOOD})
     assert introspection.verify("opaque+/=")["sub"] == "ada"
     (asked,) = issuer.asked
@@ -738,7 +741,7 @@ def test_the_issuer_is_asked(introspection: tokens.Verifier, issuer: Issuer, clo
     assert len(issuer.asked) == 1
     issuer.answer("/ask", {"active": False})
     assert counts(introspection, "opaque+/=")
-    clock.now += tokens.ANSWER_LIFE
+    clock.now += token_verifiers.ANSWER_LIFE
     assert not counts(introspection, "opaque+/=")
     assert not counts(introspection, "another")
     assert not counts(introspection, "another")
@@ -766,22 +769,24 @@ def test_the_issuer_is_asked(introspection: tokens.Verifier, issuer: Issuer, clo
     ],
 )
 def test_answers_by_which_a_token_does_not_count(
-    introspection: tokens.Verifier, issuer: Issuer, body: Any, reason: str
+    introspection: token_verifiers.Verifier, issuer: Issuer, body: Any, reason: str
 ) -> None:
     issuer.answer("/ask", body)
     with pytest.raises(TokenRefused, match=reason):
         introspection.verify("opaque")
 
 
-def test_redirects_of_introspection_are_not_followed(introspection: tokens.Verifier, issuer: Issuer) -> None:
+def test_redirects_of_introspection_are_not_followed(introspection: token_verifiers.Verifier, issuer: Issuer) -> None:
     issuer.answer("/evil", {"active": True, **GOOD})
     issuer.answer("/ask", b"", 307, Location=issuer.url + "/evil")
     assert not counts(introspection, "opaque")
     assert [asked.path for asked in issuer.asked] == ["/ask"]
 
 
-def test_few_answers_are_kept(introspection: tokens.Verifier, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens, "MAX_ANSWERS", 2)
+def test_few_answers_are_kept(
+    introspection: token_verifiers.Verifier, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(token_verifiers, "MAX_ANSWERS", 2)
     issuer.answer("/ask", {"active": True, **GOOD})
     assert all(counts(introspection, each) for each in ("a", "b", "c", "c", "b"))
     assert len(issuer.asked) == 3
@@ -1122,14 +1127,14 @@ def test_slow_fetches_do_not_delay_the_check_of_tokens(issuer: Issuer, tmp_path:
 
     issuer.answer("/slow", slowly)
     said = AuthConfig.parse({"issuer": ISSUER, "audience": AUDIENCE, "jwks_url": issuer.url + "/keys"}, "auth")
-    info = callers._Unchecked(token(), dataclasses.replace(load_config(tmp_path), auth=said))
+    info = caller._Unchecked(token(), dataclasses.replace(load_config(tmp_path), auth=said))
 
     async def main() -> str | None:
         with fake_caller():
             url = issuer.url + "/slow"
             fetching = [asyncio.ensure_future(cast(Any, fetchWithAuth(url, timeout=30))) for _ in range(64)]
         try:
-            for _ in range(callers._THREADS):
+            for _ in range(caller._THREADS):
                 assert await asyncio.to_thread(begun.acquire, timeout=20)
             return (await asyncio.wait_for(info, 10)).subjectId
         finally:
@@ -1208,11 +1213,11 @@ def test_no_token_and_no_secret_is_written(
 
 def test_an_unchecked_token_is_not_shown() -> None:
     config = load_config(Path(__file__).parent)
-    info = callers._Unchecked("secret-token", config)
+    info = caller._Unchecked("secret-token", config)
     assert "secret-token" not in repr(info)
     assert repr(info) == repr(TokenInfo(False, "UNKNOWN", None, None, None, None, None, None))
-    assert info == callers.REFUSED == info
-    assert hash(info) == hash(callers.REFUSED)
+    assert info == caller.REFUSED == info
+    assert hash(info) == hash(caller.REFUSED)
     with pytest.raises(AttributeError):
         info.subject  # noqa: B018
 
@@ -1230,10 +1235,10 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
 import sys
 sys.modules[{{name!r}}] = None
 from pathlib import Path
-from wixhttp.authconfig import AuthConfig
-from wixhttp.callers import settings_are
+from wixhttp.project.auth_settings import AuthConfig
+from wixhttp.auth.caller import settings_are
 from wixhttp.errors import ConfigError
-from wixhttp.tokens import make_verifier
+from wixhttp.auth.token_verifiers import make_verifier
 try:
     make_verifier(AuthConfig(issuer="a", audience=("b",), algorithms=("HS256",), secret="K"), Path({str(tmp_path)!r}))
 except ConfigError as error:

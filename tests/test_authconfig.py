@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from wixhttp.authconfig import ASYMMETRIC, SYMMETRIC, AuthConfig, is_guarded_url
-from wixhttp.config import load_config, show_config
 from wixhttp.errors import ConfigError
+from wixhttp.project.auth_settings import ASYMMETRIC, SYMMETRIC, AuthConfig, is_guarded_url
+from wixhttp.project.config import load_config, show_config
 
 BASE = {"issuer": "https://id.example.com", "audience": "site"}
 REMOTE = {**BASE, "jwks_url": "https://id.example.com/keys"}

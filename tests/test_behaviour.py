@@ -447,7 +447,7 @@ def test_an_async_handler_awaits_its_readers(serve: Serve) -> None:
         "[1 ]",
         b"[1 ]".hex(),
         [1],
-        "<class 'wixhttp.request.AsyncRequest'>",
+        "<class 'wixhttp.http.request.AsyncRequest'>",
     ]
 
 

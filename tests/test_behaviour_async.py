@@ -211,7 +211,7 @@ def test_a_task_is_waited_for_when_the_process_ends(tmp_path: Path, name: str) -
 
 CONTEXT = """
     import asyncio, contextvars, threading
-    from wixhttp.logs import current
+    from wixhttp.context import current_request as current
     mine = contextvars.ContextVar("mine", default=None)
 
     def seen(request):

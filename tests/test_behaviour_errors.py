@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.doors import PATIENCE, Ask, Reply, Served
-from wixhttp.logs import JSONFormatter
+from wixhttp.logs.formats import JSONFormatter
 
 Serve = Callable[..., Served]
 

@@ -1,4 +1,4 @@
-"""wixhttp.bodies: what arrives is what was sent, and no file is left behind."""
+"""wixhttp.http.body: what arrives is what was sent, and no file is left behind."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wixhttp.bodies import SPOOL_SIZE, Arriving, SpooledBody
-from wixhttp.bridge import Bridge
+from wixhttp.concurrency.bridge import Bridge
 from wixhttp.errors import HTTPError
+from wixhttp.http.body import SPOOL_SIZE, Arriving, SpooledBody
 
 
 @given(st.lists(st.tuples(st.binary(), st.booleans())))

@@ -1,4 +1,4 @@
-"""wixhttp.bridge and wixhttp.threads: what waits for what, and that nothing of it stays behind."""
+"""The sync/async bridge and the thread pool: what waits for what, and that nothing of it stays behind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.doors import Served
-from wixhttp.bridge import Bridge, Working
+from wixhttp.concurrency.bridge import Bridge, Working
 
 Serve = Callable[..., Served]
 

@@ -16,16 +16,16 @@ from typing import Any
 
 import pytest
 
-from wixhttp.app import App
-from wixhttp.buildfolder import check_place, replace_in_steps, swap
-from wixhttp.building import build_site
-from wixhttp.config import load_config
-from wixhttp.direct import answer
-from wixhttp.encoding import Encoded
-from wixhttp.endpoints.manifest import Built, Manifest
+from wixhttp.cli.build_folder import check_place, replace_in_steps, swap
+from wixhttp.cli.static_build import build_site
+from wixhttp.dispatch.app import App
+from wixhttp.dispatch.blocking import answer
+from wixhttp.dispatch.site import load_site
+from wixhttp.endpoints.static.manifest import Built, Manifest
 from wixhttp.errors import BuildError, ConfigError
-from wixhttp.head import PlainHead
-from wixhttp.site import load_site
+from wixhttp.http.encoding import Encoded
+from wixhttp.http.request_head import PlainHead
+from wixhttp.project.config import load_config
 
 WIXHTTP = [sys.executable, "-m", "wixhttp"]
 NOT_OURS = ("WIXHTTP_", "NO_COLOR", "FORCE_COLOR", "PYTHONPATH")
@@ -70,7 +70,7 @@ class Outcome:
     def __init__(self, out: bytes, err: bytes, found: int, code: int) -> None:
         self.out, self.err = out.decode(), err.decode()
         assert found == code, self.out + self.err
-        assert "wixhttp/cli.py" not in self.err, "a traceback of our own"
+        assert "wixhttp/cli/commands.py" not in self.err, "a traceback of our own"
 
 
 def build(folder: Path, *arguments: str, code: int = 0, **environ: str) -> Outcome:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.doors import write_project
-from wixhttp.checks import check_project
-from wixhttp.config import load_config
+from wixhttp.cli.project_checks import check_project
 from wixhttp.errors import ProjectError
+from wixhttp.project.config import load_config
 
 FINE = "from wixhttp import ok\ndef get_x(): return ok()\n"
 

@@ -55,7 +55,7 @@ class Outcome:
         self.out = process.stdout.decode()
         self.err = process.stderr.decode()
         assert process.returncode == code, self.out + self.err
-        assert "wixhttp/cli.py" not in self.err, "a traceback of our own"
+        assert "wixhttp/cli/commands.py" not in self.err, "a traceback of our own"
 
     @property
     def head(self) -> list[str]:
@@ -200,7 +200,9 @@ def test_an_interrupted_command_exits_with_130(project: Project, async_: str) ->
     functions = f"import time\nfrom pathlib import Path\n{async_}def get_slow():\n    Path('on').touch(); {wait}\n"
     folder = project(functions)
     # As at a prompt: what a shell starts in the background ignores SIGINT, and so would all that these tests start.
-    main = "import signal as s; s.signal(s.SIGINT, s.default_int_handler); from wixhttp.cli import main; main()"
+    main = (
+        "import signal as s; s.signal(s.SIGINT, s.default_int_handler); from wixhttp.cli.commands import main; main()"
+    )
     command = [sys.executable, "-c", main, "call", "GET", "slow"]
     with subprocess.Popen(command, cwd=folder, env=ENVIRON, stderr=subprocess.PIPE) as process:
         for _ in range(400):
@@ -578,7 +580,7 @@ def test_call_shows_the_users_traceback_apart_from_the_answer(project: Project) 
     assert failed.head[0] == "HTTP/1.1 500 Internal Server Error"
     assert json.loads(failed.body)["detail"] == "post_broken raised RuntimeError: it broke"
     assert 'raise RuntimeError("it broke")' in failed.err
-    assert "wixhttp/direct.py" not in failed.err
+    assert "wixhttp/dispatch/blocking.py" not in failed.err
 
 
 def test_commands_read_the_secrets_of_the_project_where_it_is_and_as_it_is_served(

@@ -1,4 +1,4 @@
-"""wixhttp.config: where settings come from, and what is refused."""
+"""wixhttp.project.config: where settings come from, and what is refused."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wixhttp.authconfig import AuthConfig
-from wixhttp.config import SETTINGS, Config, load_config, show_config
 from wixhttp.errors import ConfigError
-from wixhttp.policy import Cors
+from wixhttp.http.policy import Cors
+from wixhttp.project.auth_settings import AuthConfig
+from wixhttp.project.config import SETTINGS, Config, load_config, show_config
 
 SITE = "https://www.example.com"
 

@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 from wixhttp import data as wix_data
 from wixhttp.auth import elevate
 from wixhttp.data import aio, items, velo
+from wixhttp.data.async_calls import THREADS
+from wixhttp.data.calls.hooks import Hooks
+from wixhttp.data.calls.options import KNOWN
+from wixhttp.data.calls.results import AggregateResult
 from wixhttp.data.collections import Collections, current, fallback, open_collections, override, set_default
-from wixhttp.data.hooks import Hooks
-from wixhttp.data.memory import MemoryStore
-from wixhttp.data.options import KNOWN
-from wixhttp.data.permissions import Identity
-from wixhttp.data.query import Query
-from wixhttp.data.results import AggregateResult
-from wixhttp.data.schema import CollectionSchema, Permissions
-from wixhttp.data.store import Index
-from wixhttp.data.threaded import THREADS
-from wixhttp.data.tree import Order
+from wixhttp.data.queries.builders import Query
+from wixhttp.data.queries.tree import Order
+from wixhttp.data.schema.declarations import CollectionSchema, Permissions
+from wixhttp.data.schema.permissions import Identity
+from wixhttp.data.stores.contract import Index
+from wixhttp.data.stores.memory import MemoryStore
 from wixhttp.errors import WixDataError
 
 EVERYONE = Permissions("ANYONE", "ANYONE", "ANYONE", "ANYONE")
@@ -230,7 +230,7 @@ def test_the_status_of_errors(code: str, status: int) -> None:
 
 @pytest.mark.parametrize("function", sorted(KNOWN))
 def test_every_function_takes_the_common_options(function: str) -> None:
-    from wixhttp.data.options import parse_options
+    from wixhttp.data.calls.options import parse_options
 
     common = {"suppressAuth": True, "suppressHooks": True, "consistentRead": False, "language": "en", "appOptions": {}}
     options = parse_options(function, common, {"suppressAuth": False, "showDrafts": None})
@@ -724,7 +724,7 @@ def test_the_default_is_built_once_and_override_and_fallback_stand_over_it(colle
 
 
 def test_the_project_is_opened_without_making_a_file(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from wixhttp.config import load_config
+    from wixhttp.project.config import load_config
 
     (tmp_path / "backend").mkdir()
     (tmp_path / "backend/data.py").write_text("def pens_beforeInsert(item):\n    return {**item, 'ink': 'blue'}\n")

@@ -15,15 +15,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.databases import postgres_url
-from wixhttp.data.evaluate import position
-from wixhttp.data.filters import format_filter, parse_filter
-from wixhttp.data.memory import MemoryStore
-from wixhttp.data.query import Filter
-from wixhttp.data.sqlite import SQLiteStore
-from wixhttp.data.store import Index, Row, Store, to_item
-from wixhttp.data.stores import open_store
-from wixhttp.data.tree import And, Compare, Not, Or, Order, Tree
-from wixhttp.data.values import encode, format_date, normalised
+from wixhttp.data.queries.builders import Filter
+from wixhttp.data.queries.evaluator import position
+from wixhttp.data.queries.filters import format_filter, parse_filter
+from wixhttp.data.queries.tree import And, Compare, Not, Or, Order, Tree
+from wixhttp.data.queries.values import encode, format_date, normalised
+from wixhttp.data.stores.contract import Index, Row, Store, to_item
+from wixhttp.data.stores.factory import open_store
+from wixhttp.data.stores.memory import MemoryStore
+from wixhttp.data.stores.sqlite import SQLiteStore
 
 EXAMPLES = int(os.environ.get("WIXHTTP_TEST_EXAMPLES", "100"))
 
@@ -147,7 +147,7 @@ def test_the_stores_agree(stores: list[tuple[str, Store]], data: st.DataObject, 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(trees, st.lists(documents, max_size=5))
 def test_the_json_form_of_a_filter_selects_the_same(tree: Tree, items: list[dict[str, Any]]) -> None:
-    from wixhttp.data.evaluate import matches
+    from wixhttp.data.queries.evaluator import matches
 
     again = parse_filter(format_filter(tree))
     for item in items:

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from tests.test_cli import ENVIRON, WIXHTTP, Outcome, run
-from wixhttp.cli import main
-from wixhttp.data.sqlite import SQLiteStore
-from wixhttp.data.store import Row
-from wixhttp.data.tree import EVERYTHING
+from wixhttp.cli.commands import main
+from wixhttp.data.queries.tree import EVERYTHING
+from wixhttp.data.stores.contract import Row
+from wixhttp.data.stores.sqlite import SQLiteStore
 
 COLLECTIONS = """
 [books]
@@ -236,7 +236,9 @@ def test_a_reader_that_leaves_is_no_error_message(site: Path) -> None:
 
 def test_an_interrupted_export_exits_with_130_and_leaves_nothing(site: Path) -> None:
     fill(site, 100_000)
-    code = "import signal as s; s.signal(s.SIGINT, s.default_int_handler); from wixhttp.cli import main; main()"
+    code = (
+        "import signal as s; s.signal(s.SIGINT, s.default_int_handler); from wixhttp.cli.commands import main; main()"
+    )
     command = [sys.executable, "-c", code, "data", "export", "many", "-o", "out.jsonl"]
     with subprocess.Popen(command, cwd=site, env=ENVIRON, stderr=subprocess.PIPE) as process:
         while not any(path.name.endswith(".part") and path.stat().st_size for path in site.iterdir()):
@@ -252,7 +254,9 @@ def test_an_interrupted_export_exits_with_130_and_leaves_nothing(site: Path) -> 
 def test_an_interrupted_import_exits_with_130_and_says_what_is_written(site: Path) -> None:
     with (site / "many.jsonl").open("w") as file:
         file.writelines(f'{{"_id":"{number:07}"}}\n' for number in range(200_000))
-    code = "import signal as s; s.signal(s.SIGINT, s.default_int_handler); from wixhttp.cli import main; main()"
+    code = (
+        "import signal as s; s.signal(s.SIGINT, s.default_int_handler); from wixhttp.cli.commands import main; main()"
+    )
     command = [sys.executable, "-c", code, "data", "import", "many.jsonl"]
     with (
         contextlib.closing(SQLiteStore(site / "data/wixhttp.sqlite3")) as store,
@@ -295,7 +299,7 @@ def test_bars_are_for_terminals(site: Path) -> None:
 
 def test_help_loads_no_database() -> None:
     code = (
-        "import sys\nfrom wixhttp.cli import cli\ncli(['data', '--help'], standalone_mode=False)\n"
+        "import sys\nfrom wixhttp.cli.commands import cli\ncli(['data', '--help'], standalone_mode=False)\n"
         "assert not {'apsw', 'psycopg', 'wixhttp.data'} & set(sys.modules), sorted(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False)

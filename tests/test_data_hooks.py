@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.doors import write_project
-from wixhttp.data.hooks import HOOKS, HookContext, Hooks
+from wixhttp.data.calls.hooks import HOOKS, HookContext, Hooks
 from wixhttp.errors import ProjectError
 
 CONTEXT = HookContext("books", "ada", "siteMember", {"_id": "1"})

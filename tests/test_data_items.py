@@ -11,11 +11,11 @@ import pytest
 
 from wixhttp import data as wix_data
 from wixhttp.data import items
+from wixhttp.data.calls.hooks import Hooks
 from wixhttp.data.collections import Collections, current, override
-from wixhttp.data.hooks import Hooks
-from wixhttp.data.memory import MemoryStore
-from wixhttp.data.permissions import Identity
-from wixhttp.data.schema import CollectionSchema, Permissions, Reference
+from wixhttp.data.schema.declarations import CollectionSchema, Permissions, Reference
+from wixhttp.data.schema.permissions import Identity
+from wixhttp.data.stores.memory import MemoryStore
 from wixhttp.errors import WixDataError
 
 LEFT_OUT = (

@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
-from wixhttp.data.permissions import Action, Identity, scope
-from wixhttp.data.schema import LEVELS, Permissions
+from wixhttp.data.schema.declarations import LEVELS, Permissions
+from wixhttp.data.schema.permissions import Action, Identity, scope
 from wixhttp.errors import WixDataError
 
 MEMBER = Identity("ada", "siteMember")

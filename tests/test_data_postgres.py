@@ -23,13 +23,13 @@ from hypothesis import strategies as st
 
 from tests.data_processes import row
 from tests.databases import PostgresServer, postgres_server, postgres_url
-from wixhttp.data import sql
-from wixhttp.data.evaluate import position
-from wixhttp.data.postgres import PostgresStore
-from wixhttp.data.postgres_dialect import PostgresDialect
-from wixhttp.data.store import Index, Link, Row, Transaction, to_item
-from wixhttp.data.tree import EVERYTHING, And, Compare, Order, Tree
-from wixhttp.data.values import encode, fold, folding
+from wixhttp.data.queries.evaluator import position
+from wixhttp.data.queries.tree import EVERYTHING, And, Compare, Order, Tree
+from wixhttp.data.queries.values import encode, fold, folding
+from wixhttp.data.stores import sql
+from wixhttp.data.stores.contract import Index, Link, Row, Transaction, to_item
+from wixhttp.data.stores.postgres import PostgresStore
+from wixhttp.data.stores.postgres_dialect import PostgresDialect
 from wixhttp.errors import ConfigError, StoreUnavailable, WixDataError
 
 ROOT = Path(__file__).parent.parent

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from wixhttp.data.schema import PRESETS, Permissions, Reference, load_schema, parse_schema
-from wixhttp.data.store import Index, Link
-from wixhttp.data.tree import Order
+from wixhttp.data.queries.tree import Order
+from wixhttp.data.schema.declarations import PRESETS, Permissions, Reference, load_schema, parse_schema
+from wixhttp.data.stores.contract import Index, Link
 from wixhttp.errors import ConfigError
 
 WHOLE = """

@@ -20,9 +20,9 @@ import pytest
 
 from tests.data_processes import row
 from tests.databases import opened_store
-from wixhttp.data.sqlite import SQLiteStore
-from wixhttp.data.store import Index, Link, Row, Store, Transaction
-from wixhttp.data.tree import EVERYTHING, And, Compare, Not, Or, Order, Tree
+from wixhttp.data.queries.tree import EVERYTHING, And, Compare, Not, Or, Order, Tree
+from wixhttp.data.stores.contract import Index, Link, Row, Store, Transaction
+from wixhttp.data.stores.sqlite import SQLiteStore
 from wixhttp.errors import StoreUnavailable, WixDataError
 
 ROOT = Path(__file__).parent.parent
@@ -414,8 +414,8 @@ import sys
 from pathlib import Path
 from tests.data_processes import row
 from tests.databases import postgres_url
-from wixhttp.data.sqlite import SQLiteStore
-from wixhttp.data.tree import EVERYTHING
+from wixhttp.data.stores.sqlite import SQLiteStore
+from wixhttp.data.queries.tree import EVERYTHING
 from wixhttp.errors import StoreUnavailable
 folder = Path(sys.argv[1])
 store = SQLiteStore(folder / "site.sqlite3")
@@ -541,8 +541,8 @@ def test_other_processes_see_new_collections_and_indexes(sqlite: SQLiteStore) ->
 
 def test_indexes_answer(sqlite: SQLiteStore) -> None:
     """A query on an indexed field reads ranges of the index, sorted pages too; no table is read from end to end."""
-    from wixhttp.data import sql
-    from wixhttp.data.sqlite_dialect import SQLiteDialect
+    from wixhttp.data.stores import sql
+    from wixhttp.data.stores.sqlite_dialect import SQLiteDialect
 
     sqlite.add_index("c", Index((Order(("year",)),)))
     put(sqlite, "c", *(row(f"{number:04}", f'{{"year":{number % 50}}}') for number in range(2000)))

@@ -17,15 +17,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.test_data_agreement import worlds
-from wixhttp.data.exports import backup, export_file, export_folder, export_items, new_file
-from wixhttp.data.formats import BadItem, Format, read_items
-from wixhttp.data.imports import BATCH, Counts, Importer, Mode, TransferError
-from wixhttp.data.memory import MemoryStore
-from wixhttp.data.schema import parse_schema
-from wixhttp.data.sqlite import SQLiteStore
-from wixhttp.data.store import Index, Link, Row, Store, to_item
-from wixhttp.data.stores import open_store
-from wixhttp.data.tree import EVERYTHING, Order
+from wixhttp.data.files.exports import backup, export_file, export_folder, export_items, new_file
+from wixhttp.data.files.formats import BadItem, Format, read_items
+from wixhttp.data.files.imports import BATCH, Counts, Importer, Mode, TransferError
+from wixhttp.data.queries.tree import EVERYTHING, Order
+from wixhttp.data.schema.declarations import parse_schema
+from wixhttp.data.stores.contract import Index, Link, Row, Store, to_item
+from wixhttp.data.stores.factory import open_store
+from wixhttp.data.stores.memory import MemoryStore
+from wixhttp.data.stores.sqlite import SQLiteStore
 from wixhttp.errors import WixDataError
 
 POSTGRES = os.environ.get("WIXHTTP_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wixhttp.data.evaluate import matches
-from wixhttp.data.filters import parse_filter
-from wixhttp.data.query import Filter
-from wixhttp.data.values import canonical, decode, encode, fold, format_date, normalised, parse_date, variants
+from wixhttp.data.queries.builders import Filter
+from wixhttp.data.queries.evaluator import matches
+from wixhttp.data.queries.filters import parse_filter
+from wixhttp.data.queries.values import canonical, decode, encode, fold, format_date, normalised, parse_date, variants
 from wixhttp.errors import WixDataError
 from wixhttp.secrets import Secret
 

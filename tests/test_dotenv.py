@@ -1,4 +1,4 @@
-"""wixhttp.dotenv: the syntax of .env files."""
+"""wixhttp.project.dotenv: the syntax of .env files."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wixhttp.dotenv import format_line, parse, scan
 from wixhttp.errors import ConfigError
+from wixhttp.project.dotenv import format_line, parse, scan
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]*", fullmatch=True)
 VALUES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))

@@ -1,4 +1,4 @@
-"""wixhttp.encoding: JSON as JavaScript prints it, and answers as they go on the wire."""
+"""wixhttp.http.encoding: JSON as JavaScript prints it, and answers as they go on the wire."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wixhttp.encoding import encode
 from wixhttp.errors import EncodeError
-from wixhttp.jsontext import encode_json
-from wixhttp.response import Response
+from wixhttp.http.encoding import encode
+from wixhttp.http.json_codec import encode_json
+from wixhttp.http.response import Response
 
 SIMPLE = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 ANY = st.recursive(

@@ -1,4 +1,4 @@
-"""wixhttp.endpoints.cookies: what a request says, and what a response sets."""
+"""wixhttp.endpoints.web.cookies: what a request says, and what a response sets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wixhttp.endpoints.cookies import Cookie, Cookies
+from wixhttp.endpoints.web.cookies import Cookie, Cookies
 from wixhttp.errors import InvalidJSON
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=200)

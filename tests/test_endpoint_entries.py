@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wixhttp.endpoints.entries import Entry, Page, PageURL, StaticPaths, paginate
-from wixhttp.endpoints.paths import encode, normalize
-from wixhttp.endpoints.routes import Pattern, route_of
+from wixhttp.endpoints.routing.paths import encode, normalize
+from wixhttp.endpoints.routing.patterns import Pattern, route_of
+from wixhttp.endpoints.static.static_paths import Entry, Page, PageURL, StaticPaths, paginate
 from wixhttp.errors import BuildError, ProjectError
 
 FILE = "src/pages/api/[id].py"

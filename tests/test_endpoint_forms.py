@@ -1,4 +1,4 @@
-"""wixhttp.endpoints.forms: fields and files as they were sent, and bodies that are none."""
+"""wixhttp.endpoints.web.forms: fields and files as they were sent, and bodies that are none."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from wixhttp.endpoints.forms import FormData, FormFile, parse_form
+from wixhttp.endpoints.web.forms import FormData, FormFile, parse_form
 from wixhttp.errors import HTTPError, InvalidForm
-from wixhttp.url import query_pairs
+from wixhttp.http.url import query_pairs
 
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=xBx"

@@ -1,4 +1,4 @@
-"""wixhttp.endpoints.paths: the one path string, and back."""
+"""wixhttp.endpoints.routing.paths: the one path string, and back."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-import wixhttp.endpoints.paths
-from wixhttp.endpoints.paths import MOST_ROUNDS, RESERVED, comparable, encode, normalize, slash_redirect
+import wixhttp.endpoints.routing.paths
+from wixhttp.endpoints.routing.paths import MOST_ROUNDS, RESERVED, comparable, encode, normalize, slash_redirect
 from wixhttp.errors import HTTPError
 
 # Raw paths: what may mean something, in every layer of encoding, and the rest of ASCII but what ends a path.
@@ -24,7 +24,7 @@ DOTS = ".. %2e%2e %2E%2E %2e%2E .%2e %2E. %252e%252e %252E. .%25252e %252e%2e %2
 
 
 def test_the_examples_of_the_room() -> None:
-    assert doctest.testmod(wixhttp.endpoints.paths).failed == 0
+    assert doctest.testmod(wixhttp.endpoints.routing.paths).failed == 0
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""wixhttp.endpoints.requests: a body that is read once, by def and async def."""
+"""wixhttp.endpoints.web.request: a body that is read once, by def and async def."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any, BinaryIO, cast
 
 import pytest
 
-from wixhttp.endpoints.forms import AsyncFormFile, FormFile
-from wixhttp.endpoints.requests import AsyncRequest, Content, Request
-from wixhttp.endpoints.urls import URL
+from wixhttp.endpoints.web.forms import AsyncFormFile, FormFile
+from wixhttp.endpoints.web.request import AsyncRequest, Content, Request
+from wixhttp.endpoints.web.url import URL
 from wixhttp.errors import BodyAlreadyUsed, HTTPError, InvalidForm, InvalidJSON
-from wixhttp.head import PlainHead
+from wixhttp.http.request_head import PlainHead
 
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = b'--b\r\nContent-Disposition: form-data; name="f"; filename="a.txt"\r\n\r\nhello\r\n--b--\r\n'

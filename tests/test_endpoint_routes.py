@@ -1,4 +1,4 @@
-"""wixhttp.endpoints.routes: files to patterns, their order, and what they match."""
+"""wixhttp.endpoints.routing.patterns: files to patterns, their order, and what they match."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wixhttp.endpoints.paths import RESERVED, comparable
-from wixhttp.endpoints.routes import Pattern, RouteTable, parse_pattern, route_of
+from wixhttp.endpoints.routing.paths import RESERVED, comparable
+from wixhttp.endpoints.routing.patterns import Pattern, RouteTable, parse_pattern, route_of
 from wixhttp.errors import ProjectError
 
 FILE = "src/pages/x.py"

@@ -20,17 +20,17 @@ from hypothesis import strategies as st
 from tests.databases import opened_store
 from tests.doors import PATIENCE, DirectDoor, Door, Reply, Served, load_app, write_project
 from wixhttp import data
-from wixhttp.bridge import Bridge
+from wixhttp.concurrency.bridge import Bridge
 from wixhttp.data.collections import Collections, set_default
-from wixhttp.data.memory import MemoryStore
-from wixhttp.data.schema import COLLECTION_NAME
-from wixhttp.data.sqlite import SQLiteStore
-from wixhttp.data.store import Row, Store
-from wixhttp.data.tree import EVERYTHING
-from wixhttp.data.values import format_date
-from wixhttp.endpoints.cookies import Cookies
+from wixhttp.data.queries.tree import EVERYTHING
+from wixhttp.data.queries.values import format_date
+from wixhttp.data.schema.declarations import COLLECTION_NAME
+from wixhttp.data.stores.contract import Row, Store
+from wixhttp.data.stores.memory import MemoryStore
+from wixhttp.data.stores.sqlite import SQLiteStore
 from wixhttp.endpoints.session import AsyncSession, Session
-from wixhttp.endpoints.sessionstate import COLLECTION, MAX_SIZE, NAME, SessionState, remove_expired
+from wixhttp.endpoints.session_store import COLLECTION, MAX_SIZE, NAME, SessionState, remove_expired
+from wixhttp.endpoints.web.cookies import Cookies
 from wixhttp.errors import StoreUnavailable, WixDataError
 
 LIFETIME = 1000.0

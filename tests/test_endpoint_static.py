@@ -1,4 +1,4 @@
-"""wixhttp.endpoints.static: the manifest of what was built, and built files on the wire."""
+"""wixhttp.endpoints.static.files: the manifest of what was built, and built files on the wire."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wixhttp.encoding import READ_SIZE, Encoded, close_stream, encode
-from wixhttp.endpoints.manifest import Built, Manifest
-from wixhttp.endpoints.static import FilePieces, FileResponse, StaticFiles
+from wixhttp.endpoints.static.files import FilePieces, FileResponse, StaticFiles
+from wixhttp.endpoints.static.manifest import Built, Manifest
 from wixhttp.errors import HTTPError, ProjectError
-from wixhttp.head import PlainHead
+from wixhttp.http.encoding import READ_SIZE, Encoded, close_stream, encode
+from wixhttp.http.request_head import PlainHead
 
 BUILT_AT = 1_700_000_000  # Tue, 14 Nov 2023 22:13:20 GMT
 DATE, BEFORE, AFTER = (

@@ -11,10 +11,9 @@ import pytest
 
 from tests.doors import load_app, write_project
 from wixhttp import HTTPError
-from wixhttp.building import build_site
-from wixhttp.config import load_config
+from wixhttp.cli.static_build import build_site
 from wixhttp.errors import BodyAlreadyUsed, ProjectError, SecretNotFound, Unavailable, WixDataError, WrongAnswer
-from wixhttp.fakerequests import fake_head
+from wixhttp.project.config import load_config
 from wixhttp.testing import (
     TestClient,
     call_endpoint,
@@ -26,6 +25,7 @@ from wixhttp.testing import (
     fake_request,
     load_endpoint,
 )
+from wixhttp.testing.requests import fake_head
 
 FILES = {
     "src/pages/api/users/[id].py": """

@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wixhttp.encoding import encode
-from wixhttp.endpoints.headers import Headers
-from wixhttp.endpoints.paths import normalize
-from wixhttp.endpoints.responses import Response, web_response
-from wixhttp.endpoints.urls import URL, URLSearchParams
+from wixhttp.endpoints.routing.paths import normalize
+from wixhttp.endpoints.web.headers import Headers
+from wixhttp.endpoints.web.response import Response, web_response
+from wixhttp.endpoints.web.url import URL, URLSearchParams
 from wixhttp.errors import EncodeError
-from wixhttp.response import Response as CoreResponse
+from wixhttp.http.encoding import encode
+from wixhttp.http.response import Response as CoreResponse
 
 NAMES = st.text("abcXYZ-09", min_size=1, max_size=4)
 VALUES = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=8)
@@ -401,7 +401,8 @@ def test_reading_is_awaited_where_a_loop_runs() -> None:
 
 def test_a_def_loads_no_asyncio() -> None:
     program = (
-        "import sys; from wixhttp.endpoints.responses import Response; from wixhttp.endpoints.requests import Request\n"
+        "import sys; from wixhttp.endpoints.web.response import Response\n"
+        "from wixhttp.endpoints.web.request import Request\n"
         "assert Response('x').text() + Request('http://h', 'POST', None, 'y').text() == 'xy'\n"
         "assert not {'asyncio', 'werkzeug'} & set(sys.modules)"
     )

@@ -11,8 +11,8 @@ import pytest
 
 from tests.doors import Served, write_project
 from wixhttp import check_origin
-from wixhttp.building import build_site
-from wixhttp.config import load_config
+from wixhttp.cli.static_build import build_site
+from wixhttp.project.config import load_config
 
 Serve = Callable[..., Served]
 

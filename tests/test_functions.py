@@ -1,4 +1,4 @@
-"""wixhttp.functions: the closed table, and what counts as exported."""
+"""wixhttp.project.function_table: the closed table, and what counts as exported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.doors import load_app, write_project
 from wixhttp.errors import ProjectError
-from wixhttp.functions import FunctionTable, bindings
+from wixhttp.project.function_table import FunctionTable, bindings
 
 
 def table_of(folder: Path, source: str) -> FunctionTable:

@@ -1,4 +1,4 @@
-"""wixhttp.loader: the user's file, and what can go wrong with it."""
+"""wixhttp.project.loader: the user's file, and what can go wrong with it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from tests.doors import PATIENCE, load_app, write_project
 from wixhttp.errors import ProjectError
-from wixhttp.loader import load_functions_module
+from wixhttp.project.loader import load_functions_module
 
 NAME = "from wixhttp import ok\ndef get_name(): return ok({!r})\n"
 

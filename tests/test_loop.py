@@ -9,7 +9,7 @@ from textwrap import dedent
 
 import pytest
 
-from wixhttp.loop import BackgroundLoop
+from wixhttp.concurrency.event_loop import BackgroundLoop
 
 
 def raise_(error: BaseException) -> None:
@@ -38,7 +38,7 @@ def test_a_callback_that_would_end_the_process_ends_nothing(
 def test_greenlets_that_need_the_loop_at_once_do_not_stop_each_other() -> None:
     # As in a gevent worker: the module was imported before the patches.
     program = """
-        from wixhttp.loop import BackgroundLoop
+        from wixhttp.concurrency.event_loop import BackgroundLoop
 
         background = BackgroundLoop()
         import gevent.monkey

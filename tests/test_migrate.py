@@ -19,11 +19,11 @@ import pytest
 
 from tests.doors import Fields, Reply, Served, write_project
 from tests.servers import PATIENCE, clean
-from wixhttp.config import load_config
+from wixhttp.cli.migration import plan_migration, write_endpoints
 from wixhttp.data.collections import open_collections, set_default
-from wixhttp.migrating import plan_migration, write_endpoints
+from wixhttp.dispatch.site import load_site
+from wixhttp.project.config import load_config
 from wixhttp.secrets import SecretStore, set_default_store
-from wixhttp.site import load_site
 
 Serve = Callable[..., Served]
 ROOT = Path(__file__).parents[1]

@@ -1,4 +1,4 @@
-"""wixhttp.policy: limits and CORS, as values and as decorators."""
+"""wixhttp.http.policy: limits and CORS, as values and as decorators."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wixhttp.policy import Cors, Policy, cors, limits, parse_bytes, parse_origin, parse_seconds, policy_of
+from wixhttp.http.policy import Cors, Policy, cors, limits, parse_bytes, parse_origin, parse_seconds, policy_of
 
 SITE = "https://www.example.com"
 

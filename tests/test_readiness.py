@@ -1,4 +1,4 @@
-"""wixhttp.readiness: what does not answer is noticed, and nobody waits for it."""
+"""wixhttp.server.readiness: what does not answer is noticed, and nobody waits for it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.doors import PATIENCE, Door, Served, write_project
-from wixhttp.app import App
-from wixhttp.config import load_config
-from wixhttp.readiness import SHORT, Readiness
-from wixhttp.site import load_site
+from wixhttp.dispatch.app import App
+from wixhttp.dispatch.site import load_site
+from wixhttp.project.config import load_config
+from wixhttp.server.readiness import SHORT, Readiness
 
 
 class Database:

@@ -26,7 +26,7 @@ import requests
 
 from tests.databases import postgres_url
 from tests.servers import PATIENCE, Server, free_port, missing, project, serving
-from wixhttp.config import SETTINGS
+from wixhttp.project.config import SETTINGS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -331,7 +331,7 @@ def test_what_it_links_to_and_names_is_there() -> None:
 
 
 def test_the_docker_image_is_checked_where_it_serves() -> None:
-    lines = (ROOT / "wixhttp/template/Dockerfile").read_text().splitlines()
+    lines = (ROOT / "wixhttp/cli/template/Dockerfile").read_text().splitlines()
     check = next(line for line in lines if line.startswith("HEALTHCHECK CMD "))
     [_, option, program] = json.loads(check.removeprefix("HEALTHCHECK CMD "))
     assert option == "-c"
@@ -342,7 +342,7 @@ def test_the_docker_image_is_checked_where_it_serves() -> None:
 
 
 def test_the_docker_image_keeps_collections_in_its_volume() -> None:
-    lines = (ROOT / "wixhttp/template/Dockerfile").read_text().splitlines()
+    lines = (ROOT / "wixhttp/cli/template/Dockerfile").read_text().splitlines()
     [volume] = [line.removeprefix("VOLUME ") for line in lines if line.startswith("VOLUME ")]
     [url] = [line.partition("=")[2] for line in lines if line.startswith("ENV WIXHTTP_DATABASE_URL=")]
     assert url == f"sqlite:///{volume}/wixhttp.sqlite3"

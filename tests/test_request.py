@@ -1,4 +1,4 @@
-"""wixhttp.request: headers, body readers, JSON and charsets."""
+"""wixhttp.http.request: headers, body readers, JSON and charsets."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wixhttp.errors import InvalidJSON
-from wixhttp.head import Headers, PlainHead
-from wixhttp.jsontext import decode_json
-from wixhttp.request import Request, decode_text, set_body
+from wixhttp.http.json_codec import decode_json
+from wixhttp.http.request import Request, decode_text, set_body
+from wixhttp.http.request_head import Headers, PlainHead
 
 NAMES = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-", min_size=1)
 VALUES = st.text(st.characters(min_codepoint=32, max_codepoint=126))

@@ -1,4 +1,4 @@
-"""wixhttp.response: what the helpers take, and what they refuse."""
+"""wixhttp.http.response: what the helpers take, and what they refuse."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from wixhttp import badRequest, created, forbidden, notFound, ok, response, serverError
-from wixhttp.response import Response, header_fields
+from wixhttp.http.response import Response, header_fields
 
 HELPERS: dict[Callable[..., Response], int] = {
     ok: 200, created: 201, badRequest: 400, forbidden: 403, notFound: 404, serverError: 500, response: 200,

@@ -22,7 +22,7 @@ from tests.databases import postgres_url
 from tests.sample import ROOT, own
 from tests.servers import PATIENCE
 from wixhttp.data.collections import Collections, override
-from wixhttp.data.memory import MemoryStore
+from wixhttp.data.stores.memory import MemoryStore
 from wixhttp.errors import WixDataError
 from wixhttp.testing import TestClient, fake_data
 

@@ -15,18 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wixhttp.dotenv import parse
 from wixhttp.errors import ConfigError, ProjectError, SecretNotFound
-from wixhttp.secrets import (
-    Secret,
-    SecretStore,
-    getSecret,
-    mask,
-    override,
-    remove_secret,
-    set_default_store,
-    set_secret,
-)
+from wixhttp.project.dotenv import parse
+from wixhttp.secrets import Secret, SecretStore, getSecret, mask, override, remove_secret, set_default_store, set_secret
 
 
 @pytest.fixture(autouse=True)

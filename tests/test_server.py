@@ -85,14 +85,14 @@ def test_c_parser_and_uvloop_are_in_use(server: Server) -> None:
     with connect(server.port) as connection:
         for request, parser in (
             (plain, "gunicorn_h1c._protocol"),
-            (chunked + body, "wixhttp.worker"),
+            (chunked + body, "wixhttp.server.worker"),
             (plain, "gunicorn_h1c._protocol"),  # a chunked body leaves the connection as it was
         ):
             connection.sendall(request)
             told = read_answer(connection).json()
             assert told["loop"].partition(".")[0] == "uvloop"
             assert parser in told["parsers"]
-            assert ("wixhttp.worker" in told["parsers"]) == (request is not plain)
+            assert ("wixhttp.server.worker" in told["parsers"]) == (request is not plain)
 
 
 def test_ended_connections_are_let_go(server: Server) -> None:
@@ -352,7 +352,7 @@ def test_runs_without_rights_on_a_read_only_project(open_folder: Path) -> None:
         if shutil.which("setpriv") is None:
             missing("setpriv (util-linux) is needed to run as another user")
         prefix = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--no-new-privs"]
-        probe = [*prefix, sys.executable, "-c", "import wixhttp.server"]
+        probe = [*prefix, sys.executable, "-c", "import wixhttp.server.serve"]
         tried = subprocess.run(probe, capture_output=True, text=True, check=False, cwd="/")
         if tried.returncode:
             pytest.skip(f"another user cannot run this Python: {tried.stderr.strip().splitlines()[-1:]}")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.doors import write_project
 from wixhttp import Request
-from wixhttp.data.tree import EVERYTHING
+from wixhttp.data.queries.tree import EVERYTHING
 from wixhttp.errors import HTTPError, ProjectError, WixDataError
 from wixhttp.testing import TestClient, fake_async_request, fake_data, fake_request
 

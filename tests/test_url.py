@@ -1,4 +1,4 @@
-"""wixhttp.url: raw targets into words, and back."""
+"""wixhttp.http.url: raw targets into words, and back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wixhttp.url import Path, Query, ascii_target, decode, query_pairs, quote_path, segments, split_target
+from wixhttp.http.url import Path, Query, ascii_target, decode, query_pairs, quote_path, segments, split_target
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 

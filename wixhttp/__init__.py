@@ -19,10 +19,11 @@ as in ``@wix/data``), ``wixhttp.auth`` (getTokenInfo, require, elevate, fetchWit
 tree), ``wixhttp.wsgi`` and ``wixhttp.asgi`` (the application for any server).
 """
 
+from wixhttp.http.policy import check_origin, cors, limits
+from wixhttp.http.request import AsyncRequest, Request
+from wixhttp.http.response import Response, badRequest, created, forbidden, notFound, ok, response, serverError
+
 from .errors import ConfigError, EncodeError, HTTPError, InvalidJSON, ProjectError, SecretNotFound, WixHTTPError
-from .policy import check_origin, cors, limits
-from .request import AsyncRequest, Request
-from .response import Response, badRequest, created, forbidden, notFound, ok, response, serverError
 
 __version__ = "0.1.0"
 

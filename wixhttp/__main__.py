@@ -1,6 +1,6 @@
 """``python -m wixhttp``: the command ``wixhttp``."""
 
-from .cli import main
+from wixhttp.cli.commands import main
 
 if __name__ == "__main__":
     main()

@@ -11,22 +11,24 @@ import time
 from collections.abc import Awaitable, Iterator
 from typing import Any
 
-from . import logs
-from .app import App, Call
-from .bodies import Arriving, SpooledBody
-from .bridge import Bridge
-from .config import load_config
-from .deadlines import Patience
-from .encoding import Encoded
+from wixhttp.concurrency.bridge import Bridge
+from wixhttp.concurrency.deadlines import Patience
+from wixhttp.concurrency.event_loop import Outcome
+from wixhttp.concurrency.executor import Runner
+from wixhttp.context import current_request
+from wixhttp.dispatch.app import App, Call
+from wixhttp.dispatch.site import load_site
+from wixhttp.dispatch.streaming import Receive, Scope, Send, Streaming, send_whole
+from wixhttp.http.body import Arriving, SpooledBody
+from wixhttp.http.encoding import Encoded
+from wixhttp.http.request_head import MALFORMED, UNKNOWN, Head, Headers
+from wixhttp.http.response import Response
+from wixhttp.http.url import ascii_target, quote_path, split_target
+from wixhttp.logs.access_log import AccessLog
+from wixhttp.logs.captured_prints import flush_prints
+from wixhttp.project.config import load_config
+
 from .errors import HTTPError
-from .head import MALFORMED, UNKNOWN, Head, Headers
-from .loop import Outcome
-from .printing import flush_prints
-from .response import Response
-from .runner import Runner
-from .sending import Receive, Scope, Send, Streaming, send_whole
-from .site import load_site
-from .url import ascii_target, quote_path, split_target
 
 LINGER = 2.0  # seconds in which a refused body is read and dropped, so that its sender gets to read the answer
 GATEWAY_TIMEOUT = 504
@@ -137,7 +139,7 @@ class ASGIApplication:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         app, head = self.app, ASGIHead(scope)
-        logs.current.set(head)
+        current_request.set(head)
         status, sent = CLIENT_LEFT, 0
         whole = not head.length  # whether the request was read to its end
         try:
@@ -270,12 +272,12 @@ class ASGIApplication:
         loop = asyncio.get_running_loop()
         if loop.get_task_factory() is None:
             loop.set_task_factory(self.runner.make_task)  # type: ignore[arg-type]  # typeshed asks for a generic one
-        if isinstance(self.app.access, logs.AccessLog):
+        if isinstance(self.app.access, AccessLog):
             self.app.access.writer.later = loop.call_soon
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.runner.settle(self.app.config.graceful_timeout)
-        if isinstance(self.app.access, logs.AccessLog):
+        if isinstance(self.app.access, AccessLog):
             self.app.access.writer.later = None
             self.app.access.writer.flush()
         await send({"type": "lifespan.shutdown.complete"})

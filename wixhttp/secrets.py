@@ -19,9 +19,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-from . import logs
-from .config import load_config
-from .dotenv import check_name, format_line, format_value, parse, scan
+from wixhttp.logs.masking import mask_with
+from wixhttp.project.config import load_config
+from wixhttp.project.dotenv import check_name, format_line, format_value, parse, scan
+
 from .errors import ConfigError, ProjectError, SecretNotFound
 
 _LEAST_MASKED = 4
@@ -83,7 +84,7 @@ class SecretStore:
 
         Raises:
             SecretNotFound: it is in none of the places.
-            ConfigError: a file that was looked at is not in the syntax of `wixhttp.dotenv`.
+            ConfigError: a file that was looked at is not in the syntax of `wixhttp.project.dotenv`.
             ProjectError: others than its owner may read the secrets file, or a file cannot be read.
         """
         value = self._environ.get(name)
@@ -216,8 +217,8 @@ def set_secret(path: Path, name: str, value: str) -> None:
     The file is made where it is missing, replaced in one step, and has mode 0600 afterwards.
 
     Raises:
-        ValueError: `wixhttp.dotenv.check_name`, or a NUL character in ``value``.
-        ConfigError: the file is not in the syntax of `wixhttp.dotenv`; it is not touched.
+        ValueError: `wixhttp.project.dotenv.check_name`, or a NUL character in ``value``.
+        ConfigError: the file is not in the syntax of `wixhttp.project.dotenv`; it is not touched.
     """
     check_name(name)
     text = _existing(path)
@@ -268,4 +269,4 @@ def _write(path: Path, text: str) -> None:
         raise
 
 
-logs.mask_with(mask)
+mask_with(mask)

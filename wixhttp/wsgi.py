@@ -10,16 +10,17 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from .app import App, Call
-from .bodies import Arriving, SpooledBody
-from .config import load_config
-from .direct import Chunks, answer
-from .encoding import Fields
+from wixhttp.concurrency.event_loop import background
+from wixhttp.dispatch.app import App, Call
+from wixhttp.dispatch.blocking import Chunks, answer
+from wixhttp.dispatch.site import load_site
+from wixhttp.http.body import Arriving, SpooledBody
+from wixhttp.http.encoding import Fields
+from wixhttp.http.request_head import MALFORMED, UNKNOWN, Head
+from wixhttp.http.url import ascii_target, quote_path, split_target
+from wixhttp.project.config import load_config
+
 from .errors import HTTPError
-from .head import MALFORMED, UNKNOWN, Head
-from .loop import background
-from .site import load_site
-from .url import ascii_target, quote_path, split_target
 
 StartResponse = Callable[..., Any]
 Environ = dict[str, Any]

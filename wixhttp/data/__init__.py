@@ -10,6 +10,7 @@ result = wix_data.query("books").ge("year", 1800).ascending("title").limit(20).f
 
 from __future__ import annotations
 
+from .calls.hooks import HookContext as HookContext
 from .velo import (
     aggregate,
     bulkInsert,

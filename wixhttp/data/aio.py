@@ -6,10 +6,11 @@ is ended even where the one that awaits it is cancelled.
 
 from __future__ import annotations
 
+from wixhttp.data.queries.builders import Aggregate, Query
+
 from . import aio_items as items
 from . import velo
-from .query import Aggregate, Query
-from .threaded import AwaitedRunner, awaited, awaited_page
+from .async_calls import AwaitedRunner, awaited, awaited_page
 
 get = awaited(velo.get)
 insert = awaited(velo.insert)
@@ -32,7 +33,7 @@ sort = velo.sort
 
 
 def query(collection: str) -> Query:
-    """A query as `wixhttp.data.query` makes it, whose ``find``, ``count`` and ``distinct`` are awaited."""
+    """A query as `wixhttp.data.queries.builders` makes it, whose ``find``, ``count`` and ``distinct`` are awaited."""
     return Query(collection=collection, runner=AwaitedRunner.of(is_velo=True))
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from wixhttp.data.calls.patches import Patch
+from wixhttp.data.queries.builders import Query
+
 from . import items
-from .patches import Patch
-from .query import Query
-from .runners import Given
-from .threaded import AwaitedRunner, awaited, awaited_page
+from .async_calls import AwaitedRunner, awaited, awaited_page
+from .builder_runner import Given
 
 get = awaited(items.get)
 insert = awaited(items.insert)

@@ -10,18 +10,19 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from ..config import Config
-from ..opening import config_to_open
-from . import aggregates, ambient, bulk, patches, reads, references, writes
-from .actor import Actor
-from .hooks import Hooks
-from .options import Options, parse_options
-from .patches import Patch
-from .permissions import Identity
-from .query import Aggregate, Query
-from .results import AggregateResult, BulkResult, QueryResult
-from .schema import load_schema
-from .stores import open_store
+from wixhttp.data.calls.access import Actor
+from wixhttp.data.calls.hooks import Hooks
+from wixhttp.data.calls.options import Options, parse_options
+from wixhttp.data.calls.patches import Patch
+from wixhttp.data.calls.results import AggregateResult, BulkResult, QueryResult
+from wixhttp.data.queries.builders import Aggregate, Query
+from wixhttp.data.schema.declarations import load_schema
+from wixhttp.data.schema.permissions import Identity
+from wixhttp.data.stores.factory import open_store
+from wixhttp.project.active_config import config_to_open
+from wixhttp.project.config import Config
+
+from .calls import active_collections, aggregates, bulk, patches, reads, references, writes
 
 _Options = Mapping[str, Any] | Options | None
 
@@ -170,7 +171,7 @@ def current() -> Collections:
     Raises:
         ProjectError: the process has none yet, and those of the project cannot be opened.
     """
-    acting = ambient.acting()
+    acting = active_collections.acting()
     if acting is not None:
         # Only functions of this module set it.
         return acting.opened() if acting.__class__ is _Unopened else acting
@@ -210,15 +211,15 @@ def act_as_member(user_id: str) -> AbstractContextManager[object]:
 
     What is elevated stays so. Nothing is opened before the first call.
     """
-    acting = ambient.acting() or _Unopened(Identity())
-    return ambient.override(acting.acting_as(Identity(user_id, "siteMember", acting.identity.is_elevated)))
+    acting = active_collections.acting() or _Unopened(Identity())
+    return active_collections.override(acting.acting_as(Identity(user_id, "siteMember", acting.identity.is_elevated)))
 
 
 def override(collections: Collections) -> AbstractContextManager[Collections]:
     """Use ``collections`` instead of the process's, in this context and its tasks, until the block ends."""
-    return ambient.override(collections)
+    return active_collections.override(collections)
 
 
 def fallback(collections: Collections) -> AbstractContextManager[None]:
     """Use ``collections`` as `override` does, unless some are in use by `override` already."""
-    return ambient.fallback(collections)
+    return active_collections.fallback(collections)

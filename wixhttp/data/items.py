@@ -11,12 +11,13 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
+from wixhttp.data.calls.options import parse_options
+from wixhttp.data.calls.patches import Patch
+from wixhttp.data.calls.results import BulkResult, QueryResult
+from wixhttp.data.queries.builders import Filter, Query
+
+from .builder_runner import Given, runner
 from .collections import current
-from .options import parse_options
-from .patches import Patch
-from .query import Filter, Query
-from .results import BulkResult, QueryResult
-from .runners import Given, runner
 
 _checked = functools.partial(parse_options, is_velo=False)
 

@@ -11,11 +11,12 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+from wixhttp.data.calls.options import parse_options
+from wixhttp.data.calls.results import BulkResult, QueryResult
+from wixhttp.data.queries.builders import Aggregate, Filter, Query, Sort
+
+from .builder_runner import Given, runner
 from .collections import current
-from .options import parse_options
-from .query import Aggregate, Filter, Query, Sort
-from .results import BulkResult, QueryResult
-from .runners import Given, runner
 
 _checked = functools.partial(parse_options, is_velo=True)
 

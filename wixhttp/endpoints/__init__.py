@@ -14,16 +14,17 @@
 A handler is named for its method, or ``ALL``, and takes the whole context or members of it by name.
 """
 
+from wixhttp.endpoints.static.static_paths import Page, paginate
+from wixhttp.endpoints.web.cookies import Cookie, Cookies
+from wixhttp.endpoints.web.forms import AsyncFormFile, FormData, FormFile
+from wixhttp.endpoints.web.headers import Headers
+from wixhttp.endpoints.web.request import AsyncRequest, Request
+from wixhttp.endpoints.web.response import Response
+from wixhttp.endpoints.web.url import URL, URLSearchParams
+
 from .adapter import adapt
 from .context import AsyncContext, Context
-from .cookies import Cookie, Cookies
-from .entries import Page, paginate
-from .forms import AsyncFormFile, FormData, FormFile
-from .headers import Headers
 from .middleware import sequence
-from .requests import AsyncRequest, Request
-from .responses import Response
-from .urls import URL, URLSearchParams
 
 __all__ = [
     "URL",

@@ -15,13 +15,13 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..functions import accepting, is_async_callable, response_of
-from ..head import Head, PlainHead
-from ..policy import copy_policy
-from ..request import AsyncRequest, Request, set_body
-from .paths import encode as encode_path
-from .paths import normalize
-from .responses import Response, web_response
+from wixhttp.endpoints.routing.paths import encode as encode_path
+from wixhttp.endpoints.routing.paths import normalize
+from wixhttp.endpoints.web.response import Response, web_response
+from wixhttp.http.policy import copy_policy
+from wixhttp.http.request import AsyncRequest, Request, set_body
+from wixhttp.http.request_head import Head, PlainHead
+from wixhttp.project.function_table import accepting, is_async_callable, response_of
 
 _REST = "/[..."
 _SHIFTS = re.compile(r"\\|/\.|%(?:25|2[eE]|5[cC])")  # without these its segments are those that the router sees

@@ -10,14 +10,15 @@ from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..errors import ProjectError
-from ..functions import parameters_of, place_of
-from ..policy import nearest
-from .cookies import Cookies
-from .exchange import Exchange, Locals
-from .requests import AsyncRequest, Request
-from .responses import Response
-from .urls import URL
+from wixhttp.endpoints.web.cookies import Cookies
+from wixhttp.endpoints.web.request import AsyncRequest, Request
+from wixhttp.endpoints.web.response import Response
+from wixhttp.endpoints.web.url import URL
+from wixhttp.errors import ProjectError
+from wixhttp.http.policy import nearest
+from wixhttp.project.function_table import parameters_of, place_of
+
+from .request_state import Exchange, Locals
 
 if TYPE_CHECKING:
     from .session import AsyncSession, Session

@@ -7,13 +7,14 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from ..errors import HTTPError
-from ..functions import is_async_callable, place_of
-from ..policy import Policy, policy_of
+from wixhttp.endpoints.web.response import Response
+from wixhttp.errors import HTTPError
+from wixhttp.http.policy import Policy, policy_of
+from wixhttp.project.function_table import is_async_callable, place_of
+
 from .context import AsyncContext, Context, bind
-from .exchange import Exchange
 from .middleware import AsyncNext, Middleware, Next, wrong_answer
-from .responses import Response
+from .request_state import Exchange
 
 
 class Handler:

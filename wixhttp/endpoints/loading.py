@@ -9,16 +9,17 @@ from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any
 
-from ..config import Config
-from ..errors import ProjectError
-from ..functions import EVERY_METHOD, exported_names
-from ..loader import load_file
-from .entries import StaticPaths
+from wixhttp.endpoints.routing.patterns import Pattern, parse_pattern, route_of
+from wixhttp.endpoints.static.files import StaticFiles
+from wixhttp.endpoints.static.static_paths import StaticPaths
+from wixhttp.errors import ProjectError
+from wixhttp.project.config import Config
+from wixhttp.project.function_table import EVERY_METHOD, exported_names
+from wixhttp.project.loader import load_file
+
+from .endpoint_table import Endpoints, Route
 from .handlers import Handler
 from .middleware import NAME, Middleware, parts_of
-from .routes import Pattern, parse_pattern, route_of
-from .static import StaticFiles
-from .table import Endpoints, Route
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
 """The methods of RFC 9110 and PATCH (RFC 5789): the functions of an endpoint's file that are handlers."""

@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from ..errors import WrongAnswer
-from ..functions import accepting, is_async_callable, place_of
-from .responses import Response
+from wixhttp.endpoints.web.response import Response
+from wixhttp.errors import WrongAnswer
+from wixhttp.project.function_table import accepting, is_async_callable, place_of
 
 NAME = "onRequest"
 _PARTS = "__wixhttp_sequence__"

@@ -20,8 +20,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from .exchange import Exchange
-from .sessionstate import SessionState
+from .request_state import Exchange
+from .session_store import SessionState
 
 _Value = TypeVar("_Value")
 

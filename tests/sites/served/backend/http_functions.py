@@ -52,7 +52,7 @@ def use_about(request):
 
 async def use_engine(request):
     """What serves here: the event loop, and what parses the connections there are."""
-    from wixhttp.worker import Connection
+    from wixhttp.server.worker import Connection
 
     await request.body.buffer()
     gc.collect()

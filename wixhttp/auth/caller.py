@@ -1,0 +1,250 @@
+"""Who sent the request that is handled: what its token says, checked when it is asked for."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import re
+import sys
+import threading
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager
+from contextvars import ContextVar, copy_context
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from wixhttp.concurrency.event_loop import background
+from wixhttp.context import current_request
+from wixhttp.http.request_head import Head
+from wixhttp.project.active_config import config_to_open, open_later
+from wixhttp.project.auth_settings import SUBJECT_TYPES, AuthConfig
+from wixhttp.project.config import Config
+
+from .signing_keys import TokenRefused
+from .token_verifiers import shared_verifier
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+logger = logging.getLogger("wixhttp")
+
+MAX_TOKEN = 8192
+"""Characters of a token that is looked at."""
+
+_THREADS = 32  # of each kind, for what is awaited, in each process
+_BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)  # RFC 6750, 2.1
+_BEARER_BEHIND = re.compile(r",\s*bearer\s", re.IGNORECASE)
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class TokenInfo:
+    """Who calls, as the token of a request says it (Wix: ``TokenInfo``).
+
+    ``active`` is whether there is a token that counts. ``subjectType`` is ``APP``, ``USER``, ``MEMBER``, ``VISITOR`` or
+    ``UNKNOWN``; without a token ``VISITOR``, with one that does not count ``UNKNOWN``. ``exp`` and ``iat``, when the
+    token ends and when it was made, are in seconds since 1970. ``None`` is what the token does not say.
+
+    It can be awaited, which gives itself.
+    """
+
+    active: bool
+    subjectType: str
+    subjectId: str | None
+    exp: int | None
+    iat: int | None
+    clientId: str | None
+    siteId: str | None
+    instanceId: str | None
+
+    def __await__(self) -> Generator[Any, None, TokenInfo]:
+        yield from ()
+        return self
+
+
+VISITOR = TokenInfo(False, "VISITOR", None, None, None, None, None, None)
+"""Who brings no token."""
+REFUSED = replace(VISITOR, subjectType="UNKNOWN")
+"""Who brings one that does not count."""
+
+
+class _Unchecked(TokenInfo):
+    """A `TokenInfo` whose token is checked when it is awaited, on a thread, or else when it is first looked at."""
+
+    def __init__(self, token: str, config: Config) -> None:
+        self._token = token
+        self._config = config
+        self._checking = threading.Lock()
+        self._info: TokenInfo | None = None
+
+    def checked(self) -> TokenInfo:
+        """What the token says. Checked once."""
+        with self._checking:
+            if self._info is None:
+                self._info = _check(self._token, self._config)
+            return self._info
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # what the machinery of Python asks for
+            raise AttributeError(name)
+        return getattr(self.checked(), name)
+
+    def __await__(self) -> Generator[Any, None, TokenInfo]:
+        return on_thread(self.checked, "verification").__await__()
+
+    def __repr__(self) -> str:
+        return repr(self.checked())
+
+    def __eq__(self, other: object) -> bool:
+        return self.checked() == (other.checked() if isinstance(other, _Unchecked) else other)
+
+    def __hash__(self) -> int:
+        return hash(self.checked())
+
+
+_caller: ContextVar[TokenInfo | None] = ContextVar("wixhttp_caller", default=None)
+_settings: ContextVar[Config | None] = ContextVar("wixhttp_auth_settings", default=None)
+
+
+class _Setting(AbstractContextManager[None]):
+    """A context variable with a value, until the block ends."""
+
+    def __init__(self, variable: ContextVar[Any], value: object) -> None:
+        self._variable = variable
+        self._value = value
+
+    def __enter__(self) -> None:
+        self._token = self._variable.set(self._value)
+
+    def __exit__(self, *raised: object) -> None:
+        self._variable.reset(self._token)
+
+
+def caller_is(info: TokenInfo) -> AbstractContextManager[None]:
+    """Let `getTokenInfo` give ``info``, in this context and its tasks, until the block ends. For tests."""
+    return _Setting(_caller, info)
+
+
+def settings_are(config: Config) -> AbstractContextManager[None]:
+    """Check tokens as ``config`` says instead of the process's settings, as `caller_is` does. For tests."""
+    return _Setting(_settings, config)
+
+
+def current_caller() -> TokenInfo:
+    """See `wixhttp.auth.getTokenInfo`."""
+    info = _caller.get()
+    if info is not None:
+        return info
+    head = _current_head()
+    info = getattr(head, "token_info", None)
+    if info is None:
+        info = head.token_info = _of(head)
+    return info.checked() if isinstance(info, _Unchecked) and not is_awaited() else info
+
+
+def _current_head() -> Head:
+    head: Head | None = current_request.get()
+    if head is None:
+        raise RuntimeError(
+            "no request is handled here; call it in a handler, or in a test within wixhttp.testing.fake_caller"
+        )
+    return head
+
+
+def _of(head: Head) -> TokenInfo:
+    try:
+        token = _bearer(head)
+    except TokenRefused as error:
+        logger.warning("the caller's token does not count: %s", error)
+        return REFUSED
+    return VISITOR if token is None else _Unchecked(token, _config())
+
+
+def _bearer(head: Head) -> str | None:
+    value = (head.header("authorization") or "").strip(" \t")
+    match = _BEARER.fullmatch(value)
+    if match is not None:
+        if len(match[1]) > MAX_TOKEN:
+            raise TokenRefused(f"it is longer than {MAX_TOKEN} characters")
+        return match[1]
+    if value[:6].lower() == "bearer" and not value[6:7].isalnum():
+        raise TokenRefused("the header Authorization is not 'Bearer' and one token")
+    if _BEARER_BEHIND.search(value):
+        raise TokenRefused("there are two headers Authorization")
+    return None  # of another scheme, for the site itself
+
+
+def _config() -> Config:
+    config = _settings.get()
+    if config is None:
+        config = config_to_open()
+        open_later(config)  # or the files of the settings would be read with every token
+    return config
+
+
+@functools.lru_cache(maxsize=16)
+def _warn_of_no_auth(root: object) -> None:
+    logger.warning("a caller brought a token, and none counts: the setting auth is not there; it says whose do")
+
+
+def _check(token: str, config: Config) -> TokenInfo:
+    if config.auth is None:
+        _warn_of_no_auth(config.root)
+        return REFUSED
+    try:
+        return _told(config.auth, shared_verifier(config.auth, config.root).verify(token))
+    except TokenRefused as error:
+        logger.warning("the caller's token does not count: %s", error)
+        return REFUSED
+
+
+def _told(config: AuthConfig, claims: Mapping[str, Any]) -> TokenInfo:
+    said: dict[str, Any] = {}
+    for member, names in config.claims:
+        values = (claims.get(name) for name in names)
+        texts = (str(each) for each in values if isinstance(each, str | int) and not isinstance(each, bool))
+        said[member] = next(filter(None, texts), None)
+    kind = config.subject_type or (said["subjectType"] or "").upper()
+    if kind not in SUBJECT_TYPES:
+        kind = "UNKNOWN"
+    elif kind == "MEMBER" and said["subjectId"] is None:
+        logger.warning("a token of a member has no id of the member; it counts as one of UNKNOWN")
+        kind = "UNKNOWN"
+    times = {name: None if claims.get(name) is None else int(claims[name]) for name in ("exp", "iat")}
+    return TokenInfo(**{**said, **times, "active": True, "subjectType": kind})
+
+
+def token_to_send() -> str | None:
+    """The caller's token as it came; ``None`` for none. Raises as `current_caller`."""
+    if _caller.get() is not None and current_request.get() is None:
+        return None
+    try:
+        return _bearer(_current_head())
+    except TokenRefused:
+        return None
+
+
+def is_awaited() -> bool:
+    """Whether an event loop runs here, so that who asks is an ``async def``."""
+    return "asyncio" in sys.modules and background.would_stand_still()
+
+
+@functools.lru_cache(maxsize=2)
+def _threads(pid: int, kind: str) -> ThreadPoolExecutor:
+    """The threads of a process: they do not live on in a fork."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(_THREADS, f"wixhttp-auth-{kind}")
+
+
+async def on_thread(call: Callable[[], _Result], kind: Literal["fetch", "verification"] = "fetch") -> _Result:
+    """What ``call`` gives, on a thread, in this context.
+
+    Each kind has threads of its own: however slow what is fetched from is, tokens are verified.
+    """
+    import asyncio
+
+    run = functools.partial(copy_context().run, call)
+    return await asyncio.get_running_loop().run_in_executor(_threads(os.getpid(), kind), run)

@@ -1,0 +1,4 @@
+"""The command ``wixhttp``.
+
+Private: public import paths are listed in ``docs/architecture.md``.
+"""

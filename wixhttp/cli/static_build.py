@@ -1,0 +1,303 @@
+"""The build of the static endpoints, each path a file in the build folder: ``wixhttp build``.
+
+What is in the build folder is the whole of one build, at any moment: files are written beside it, and the two folders
+are exchanged at the end. They are not forced to the disk: after a power failure, build again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from wixhttp.concurrency.event_loop import background
+from wixhttp.data.calls import active_collections
+from wixhttp.data.collections import open_collections
+from wixhttp.dispatch.app import App
+from wixhttp.dispatch.blocking import Chunks, StreamBroken, answer
+from wixhttp.dispatch.site import load_site
+from wixhttp.endpoints.endpoint_table import Endpoints, Route
+from wixhttp.endpoints.routing.paths import encode
+from wixhttp.endpoints.static.manifest import Built, Manifest
+from wixhttp.errors import BuildError, WrongAnswer
+from wixhttp.http.encoding import Encoded
+from wixhttp.http.request_head import PlainHead
+from wixhttp.logs.line_writer import LineWriter
+from wixhttp.logs.masking import escaped
+from wixhttp.logs.setup import configure
+from wixhttp.project.config import Config
+from wixhttp.secrets import SecretStore, override
+
+from .build_folder import check_place, swap, workspace
+
+logger = logging.getLogger("wixhttp")
+
+Progress = Callable[[int], AbstractContextManager[Callable[[int], Any]]]
+"""From the number of all paths to what is told of each that is done: ``data_commands.progress`` gives one."""
+
+_MOST_BYTES = 255  # of one name, in the file systems of Linux, macOS and Windows
+# Said anew for each answer, or only of one connection (RFC 9110, 7.6.1).
+_NOT_KEPT = frozenset((
+    "connection", "content-length", "keep-alive", "proxy-authenticate", "proxy-connection", "te", "trailer",
+    "transfer-encoding", "upgrade", "x-request-id",
+))  # fmt: skip
+
+
+class Target(NamedTuple):
+    """A path to build: ``file`` is relative to the build folder, ``where`` is how messages name it."""
+
+    route: Route
+    params: dict[str, str | None]
+    path: str
+    file: str
+
+    @property
+    def where(self) -> str:
+        """The file and the entry."""
+        entry = f", params {self.params!r}" if self.params else ""
+        return f"{self.route.file_name}: the path {self.path!r}{entry}"
+
+
+@contextlib.contextmanager
+def _unseen(_: int) -> Iterator[Callable[[int], Any]]:
+    yield lambda done: None
+
+
+def build_site(config: Config, progress: Progress = _unseen) -> list[Built]:
+    """Build every static endpoint of a project into ``build_dir``; what was built, in the order of the routes.
+
+    Requests go through the whole dispatcher, so middleware runs, too. Settings that are a server's (time-outs, hosts,
+    proxies, CORS) do not count. Without static endpoints the folder is emptied where there is an earlier build, and not
+    made where there is none. What goes wrong, or a Ctrl-C, leaves the build folder as it was.
+
+    Raises:
+        BuildError: an endpoint or its ``getStaticPaths`` is wrong or failed; another build of the folder is running.
+        ConfigError: ``build_dir`` is a folder that holds something else.
+        ProjectError: the project cannot be loaded.
+    """
+    check_place(config)
+    configure("text", config.log_level, LineWriter(2))
+    place = config.build_dir.resolve()
+    secrets = SecretStore(config.root, config.mode, config.secrets_file)
+    with workspace(place) as work, override(secrets), active_collections.override(open_collections(config)):
+        new = work / "new"
+        new.mkdir()
+        try:
+            built = _build(config, new, progress)
+        except KeyboardInterrupt:
+            background.grace = 0  # what an `async def` waits for is not waited for
+            raise
+        if built or (place / Manifest.NAME).exists():
+            Manifest.write(new, built)
+            swap(new, place, work / "old")
+    return built
+
+
+def _build(config: Config, folder: Path, progress: Progress) -> list[Built]:
+    config = replace(
+        config, mode="production", build_dir=folder, timeout=0.0, access_log=False, allowed_hosts=(), trusted_proxies=0,
+        cors=None,
+    )  # fmt: skip
+    app = App(load_site(config))
+    endpoints = app.site.endpoints
+    if endpoints is None:
+        return []
+    endpoints.static = None
+    _without_cors(endpoints)
+    for route in endpoints.routes:
+        if route.static_paths is not None:
+            route.static_paths.keeps = True
+    found = list(targets(endpoints))
+    _check_files(found)
+    scheme, _, host = (config.public_url or "http://localhost").partition("://")
+    built = []
+    with progress(len(found)) as advance:
+        for target in found:
+            head = PlainHead("GET", encode(endpoints.prefix + target.path), scheme=scheme, host=host)
+            _find(endpoints, head, target)
+            built.append(_write(app, head, target, folder))
+            advance(1)
+    return built
+
+
+def _without_cors(endpoints: Endpoints) -> None:
+    """Take ``@cors`` off the handlers: its headers depend on who asks, so they are no part of what is built."""
+    for route in endpoints.routes:
+        for handler in route.methods.values():
+            handler.policy = replace(handler.policy, cors=None)
+
+
+def format_built(built: Sequence[Built], folder: Path, as_json: bool) -> str:
+    """What was built as lines, or as a JSON array of objects with path, file, status and size in bytes."""
+    if as_json:
+        names = ("path", "file", "status", "size")
+        return json.dumps(
+            [{name: getattr(each, name) for name in names} for each in built], indent=2, ensure_ascii=False
+        )
+    if not built:
+        return "there are no static endpoints (prerender = True), and nothing was built"
+    width = max(len(each.path) for each in built)
+    lines = [f"{escaped(each.path):{width}}  {each.size} bytes" for each in built]
+    total = f"{len(built)} file{'s' * (len(built) != 1)}, {sum(each.size for each in built)} bytes"
+    return "\n".join([*lines, f"built {total} in {folder}"])
+
+
+# --- what there is to build ------------------------------------------------------------------------------------------
+
+
+def targets(endpoints: Endpoints) -> Iterator[Target]:
+    """Every path of the static routes, in their order.
+
+    Raises:
+        BuildError: a path has no file of its own, or ``getStaticPaths`` is wrong.
+    """
+    for route in endpoints.routes:
+        if not route.is_static:
+            continue
+        if route.file.name == "index.py":
+            raise BuildError(
+                f"{route.file_name} is static, and there is nothing to write {route.pattern.text!r} to, since the "
+                "folder has that name; name it with an extension, as in data.json.py, or remove prerender"
+            )
+        if route.static_paths is None:
+            try:
+                path = route.pattern.build({})
+            except ValueError as error:
+                raise BuildError(f"{route.file_name}: {error}") from None
+            yield _target(route, {}, path)
+        else:
+            for entry in route.static_paths.entries(endpoints.bridge.wait):
+                yield _target(route, entry.params, entry.path)
+
+
+def _target(route: Route, params: dict[str, str | None], path: str) -> Target:
+    """The target of a path.
+
+    Raises:
+        BuildError: no file can have its name.
+    """
+    target = Target(route, params, path, path[1:])
+    last = route.pattern.segments[-1]
+    if len(last) == 1 and last[0].rest and params[last[0].name] is None:
+        raise BuildError(
+            f"{target.where}: there is nothing to write an empty [...{last[0].name}] to, since the folder has that "
+            f"name; give it a value, or the file an extension, as in [...{last[0].name}].json.py"
+        )
+    if target.file == Manifest.NAME:
+        raise BuildError(
+            f"{target.where}: in the build folder {Manifest.NAME} is the list of what was built; give the route "
+            "another name, such as manifest.webmanifest, or remove prerender"
+        )
+    for name in target.file.split("/"):
+        if len(name.encode()) > _MOST_BYTES:
+            raise BuildError(f"{target.where}: the name of a file has at most {_MOST_BYTES} bytes, unlike {name!r}")
+        if (
+            name in ("", ".", "..")
+            or "\\" in name
+            or any(ord(character) < 32 or character == "\x7f" for character in name)
+        ):
+            raise BuildError(
+                f"{target.where}: a path outside of the build folder, or none of a file, because of {name!r}"
+            )
+    return target
+
+
+def _check_files(found: Iterable[Target]) -> None:
+    """Raises BuildError: two paths have one file, or the file of one is the folder of another."""
+    by_file: dict[str, Target] = {}
+    for target in found:
+        first = by_file.setdefault(target.file, target)
+        if first is not target:
+            raise BuildError(f"{target.where}, and {first.where}: a path is built once; remove one of them")
+    for target in by_file.values():
+        folder = target.file
+        while folder := folder.rpartition("/")[0]:
+            if folder in by_file:
+                raise BuildError(
+                    f"{by_file[folder].where}: there is nothing to write it to, since {target.where} needs a folder of "
+                    "that name; give one of them another name or an extension"
+                )
+
+
+def _find(endpoints: Endpoints, head: PlainHead, target: Target) -> None:
+    """See to it that a request arrives at its target, with the slash at its end that ``trailing_slash`` asks for.
+
+    Raises:
+        BuildError: another route of the table wins the path.
+    """
+    exchange = endpoints.receive(head, "")
+    if exchange.moved is not None:
+        head.path = exchange.moved
+        exchange = endpoints.receive(head, "")
+    if exchange.route is not target.route:
+        winner = "no route" if exchange.route is None else exchange.route.file_name
+        raise BuildError(f"{target.where}: {winner} answers there; leave it out, or rename one of the two files")
+
+
+# --- one path --------------------------------------------------------------------------------------------------------
+
+
+def _write(app: App, head: PlainHead, target: Target, folder: Path) -> Built:
+    """Send the request, and write its answer.
+
+    Raises:
+        BuildError: it failed, or cannot be kept. What the handler raised is the cause.
+    """
+    try:
+        encoded = answer(app, head, lambda call: b"", reraise=True)
+    except WrongAnswer as error:
+        raise BuildError(f"{target.where}: {error}") from None
+    except (Exception, SystemExit) as error:
+        raise BuildError(f"{target.where}: {type(error).__name__}: {error}") from error
+    stream = encoded.stream if isinstance(encoded.stream, Chunks) else None  # `answer` gives no other
+    try:
+        headers = _headers(head, encoded, target)
+        try:
+            with _created(folder / target.file) as file:
+                for piece in (encoded.data,) if stream is None else stream:
+                    file.write(piece)
+            return Built.of(folder, target.path, target.file, encoded.status, headers)
+        except FileExistsError:
+            raise BuildError(
+                f"{target.where}: this file system takes its name for that of a file that was built before; rename one"
+            ) from None
+        except StreamBroken as error:
+            raise BuildError(f"{target.where}: {error}, as the log says") from None
+        except ValueError as error:
+            raise BuildError(f"{target.where}: {error}") from None
+        except OSError as error:
+            raise BuildError(f"{target.where}: its file cannot be written: {error.strerror or error}") from None
+    finally:
+        if stream is not None:
+            stream.close()
+
+
+def _created(path: Path) -> BinaryIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("xb")
+
+
+def _headers(head: PlainHead, encoded: Encoded, target: Target) -> list[tuple[str, str]]:
+    """The headers of an answer that are its own.
+
+    Raises:
+        BuildError: the answer is not the endpoint's, is a failure, or is for one visitor.
+    """
+    handler = target.route.methods.resolve("GET")
+    if handler is None or head.function != handler.exported_name:
+        raise BuildError(f"{target.where}: {head.function or 'the runtime itself'} answers there; rename the file")
+    if encoded.status >= 500:
+        raise BuildError(f"{target.where} answered {encoded.status_line}; the log says why")
+    if encoded.status >= 400:
+        logger.warning("%s answered %s, and that is what was built", target.where, encoded.status_line)
+    if any(name.lower() == "set-cookie" for name, _ in encoded.fields):
+        raise BuildError(
+            f"{target.where} sets a cookie, which would be the same for every visitor; set it in an endpoint without "
+            "prerender"
+        )
+    return [(name, value) for name, value in encoded.fields if name.lower() not in _NOT_KEPT]

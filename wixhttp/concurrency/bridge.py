@@ -1,0 +1,127 @@
+"""Between the threads of ``def`` and the event loop of ``async def``, within one request.
+
+A middleware and the handler behind it may be of different kinds: each runs where its kind runs, and waits for the
+other.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from wixhttp.errors import HTTPError
+
+from .event_loop import background
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from .thread_pool import ThreadPool
+
+_Result = TypeVar("_Result")
+
+# How many threads of `in_thread` wait for what runs here. Each depth has a pool of its own: work never waits for a
+# thread that waits for that work.
+_depth: ContextVar[int] = ContextVar("wixhttp_bridge_depth", default=0)
+
+
+class Working:
+    """The threads that work for one request, whose client may have had its answer."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+        self._waiting: Callable[[], None] | None = None
+
+    def begin(self) -> None:
+        """One more thread works."""
+        with self._lock:
+            self._count += 1
+
+    def end(self) -> None:
+        """One of them has ended."""
+        with self._lock:
+            self._count -= 1
+            waiting = None
+            if not self._count:
+                waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting()
+
+    def when_done(self, call: Callable[[], None]) -> None:
+        """Call ``call``, once, when none of them works any more: now, or later from one of them."""
+        with self._lock:
+            if self._count:
+                self._waiting = call
+                return
+        call()
+
+
+class Bridge:
+    """Ways between threads and one event loop. ``threads`` at once, for each depth of what waits for what.
+
+    ``loop`` is that of `loop.background` where it is not set.
+    """
+
+    def __init__(self, threads: int, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self.threads = threads
+        self.loop = loop
+        self._lock = threading.Lock()
+        self._pools: dict[int, ThreadPool] = {}
+
+    def wait(self, start: Callable[[], Any], timeout: float = 0) -> Any:
+        """What awaiting ``start()`` on the loop gives, for a thread that may wait.
+
+        Raises:
+            HTTPError: 504, it took longer than ``timeout`` seconds (0: no limit), and is being cancelled.
+        """
+        try:
+            value, error = background.run(start, timeout, self.loop)
+        except TimeoutError:
+            reason = f"what was awaited ran past the timeout of {timeout:g} seconds"
+            raise HTTPError(504, "The function did not answer in time.", reason=reason) from None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            error = None  # which holds its traceback, and that this frame
+        return value
+
+    async def in_thread(self, work: Callable[[], _Result], ended: Callable[[], None] | None = None) -> _Result:
+        """What ``work()`` gives on a thread, in this context. Cancelled, it goes on, where it has begun; ``ended`` is
+        called, on that thread, when it has ended."""
+        import asyncio
+
+        from .thread_pool import Job
+
+        loop = asyncio.get_running_loop()
+        depth = _depth.get()
+        context = contextvars.copy_context()
+        context.run(_depth.set, depth + 1)
+        job = Job(work, loop.create_future(), context, ended)
+        self._pool(depth, loop).submit(job)
+        try:
+            value, error = await job.waiter
+        except asyncio.CancelledError:
+            job.skip = True
+            raise
+        del job.waiter  # which holds what was raised, whose traceback holds the job
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error, job  # which hold its traceback, and that this frame
+        result: _Result = value
+        return result
+
+    def _pool(self, depth: int, loop: asyncio.AbstractEventLoop) -> ThreadPool:
+        from .thread_pool import ThreadPool
+
+        with self._lock:
+            pool = self._pools.get(depth)
+            if pool is None or pool.loop is not loop:  # each process has loops of its own, too
+                pool = self._pools[depth] = ThreadPool(self.threads, loop)
+            return pool

@@ -1,0 +1,214 @@
+"""Who acts on which store, by which rules: what every call on collections starts from."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Literal, TypeVar
+
+from wixhttp.data.queries.tree import EVERYTHING, NOTHING, Compare, Not, Path, Tree
+from wixhttp.data.schema.declarations import COLLECTION_NAME, CollectionSchema, Permissions
+from wixhttp.data.schema.links import Relation, link_targets, relations_of
+from wixhttp.data.schema.permissions import Identity, scope
+from wixhttp.data.stores.contract import Row, Store, Transaction
+from wixhttp.errors import WixDataError
+
+from .errors import brief, not_permitted
+from .hooks import Hooks
+from .options import Options
+
+logger = logging.getLogger("wixhttp")
+
+Action = Literal["read", "insert", "update", "remove"]
+
+_Self = TypeVar("_Self", bound="Actor")
+_Result = TypeVar("_Result")
+
+
+class Actor:
+    """A store, what is declared of its collections, their hooks, and the identity that acts. Not changed once made.
+
+    ``strict`` refuses writes to collections that do not exist, instead of making them. ``depth`` is how many hooks are
+    running around what this one does.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        schema: Mapping[str, CollectionSchema] | None = None,
+        *,
+        hooks: Hooks | None = None,
+        strict: bool = False,
+        identity: Identity | None = None,
+    ) -> None:
+        self.store = store
+        self.schema: Mapping[str, CollectionSchema] = schema or {}
+        self.hooks = hooks
+        self.strict = strict
+        self.identity = identity or Identity()
+        self.depth = 0
+        self.relations = relations_of(self.schema)
+        self._prepared: set[str] = set()  # shared by the copies for other identities
+        store.declare_links(link_targets(self.relations))
+
+    def acting_as(self: _Self, identity: Identity) -> _Self:
+        """The same collections for another identity."""
+        made = copy.copy(self)
+        made.identity = identity
+        return made
+
+    def at_depth(self: _Self, depth: int) -> _Self:
+        """What a hook reaches that runs with so many hooks around it, itself among them."""
+        made = copy.copy(self)
+        made.depth = depth
+        return made
+
+    def prepare(self: _Self, collection: str | None = None) -> _Self:
+        """This one, once the store has what is declared: all collections, or that one.
+
+        What is not prepared is made when it is first used.
+
+        Raises:
+            WixDataError: WDE0123, items collide in a unique index that is new.
+            StoreUnavailable: the database cannot be reached.
+        """
+        for each in self.schema if collection is None else [collection]:
+            self.declare(each)
+        return self
+
+    def declare(self, collection: str, *, again: bool = False) -> None:
+        """See to it that the store has a declared collection, with its indexes. Once, unless ``again``.
+
+        Raises:
+            WixDataError: WDE0123, items collide in a unique index that is new.
+        """
+        declared = self.schema.get(collection)
+        if declared is None or (collection in self._prepared and not again):
+            return
+        there = self.store.collections()
+        if collection not in there:
+            self.store.create(collection)
+        for index in declared.indexes:
+            if index not in there.get(collection, ()):
+                self.store.add_index(collection, index)
+        self._prepared.add(collection)
+
+    # --- permissions ---
+
+    def reach(self, collection: str, action: Action, options: Options) -> Literal["all", "own"]:
+        """Which items of a collection the identity may do this to.
+
+        Raises:
+            WixDataError: WDE0027, none.
+        """
+        if options.suppresses_auth or self.identity.is_elevated:
+            return "all"
+        return scope(self.permissions(collection), action, self.identity, collection)
+
+    def readable(self, collection: str, options: Options) -> Tree:
+        """What of a collection may be read. Raises as `reach`."""
+        return EVERYTHING if self.reach(collection, "read", options) == "all" else self.own_items()
+
+    def own_items(self) -> Tree:
+        """The items of the user who acts; an anonymous visitor has none."""
+        user = self.identity.user_id
+        return NOTHING if user is None else Compare("eq", ("_owner",), user)
+
+    def owns(self, row: Row) -> bool:
+        """Whether the user who acts made the item."""
+        return row.owner is not None and row.owner == self.identity.user_id
+
+    def has_owner_rights(self, collection: str, options: Options) -> bool:
+        """Whether the identity stands above the permissions of a collection."""
+        return (
+            options.suppresses_auth
+            or self.identity.is_elevated
+            or self.identity.role in ("siteOwner", "dataOwner")
+            or self.permissions(collection) is None
+        )
+
+    def require_owner_rights(self, collection: str, options: Options) -> None:
+        """Raises WDE0027 unless `has_owner_rights`."""
+        if not self.has_owner_rights(collection, options):
+            raise not_permitted("remove", collection)
+
+    def permissions(self, collection: str) -> Permissions | None:
+        """The permissions declared for a collection."""
+        declared = self.schema.get(collection)
+        return None if declared is None else declared.permissions
+
+    # --- the store ---
+
+    def reading(self, collection: str, read: Callable[[], _Result]) -> _Result:
+        """What ``read`` gives; a declared collection that the store has lost meanwhile is made again.
+
+        Raises:
+            WixDataError: WDE0025, the collection does not exist.
+        """
+        try:
+            return read()
+        except WixDataError as error:
+            if error.code != "WDE0025" or collection not in self.schema:
+                raise
+        self.declare(collection, again=True)
+        return read()
+
+    def writing(self, collection: str, work: Callable[[Transaction], _Result], *, single: bool = False) -> _Result:
+        """What `Store.write` gives; a collection that is not there is made, unless ``strict``. Raises as `reading`."""
+        try:
+            return self.reading(collection, lambda: self.store.write(work, single=single))
+        except WixDataError as error:
+            if error.code != "WDE0025" or self.strict:
+                raise
+        self.store.create(collection)
+        logger.info("the collection %r was made by its first write", collection)
+        return self.store.write(work, single=single)
+
+    def relation(self, collection: str, field: object) -> Relation | None:
+        """The reference field of that name."""
+        return self.relations.get(collection, {}).get(str.__str__(field)) if isinstance(field, str) else None
+
+    def check_compared(self, collection: str, *trees: Tree) -> None:
+        """See to it that no condition compares a field that is not kept in the items.
+
+        Raises:
+            WixDataError: WDE0093, it is a multi-reference field.
+        """
+        many = {name for name, each in self.relations.get(collection, {}).items() if each.link is not None}
+        for path in _compared_paths(trees) if many else ():
+            if path[0] in many:
+                raise WixDataError(
+                    "WDE0093",
+                    f"{path[0]!r} of {collection} is a multi-reference field, whose references are not in the items; "
+                    "use queryReferenced or isReferenced.",
+                )
+
+
+def _compared_paths(trees: Iterable[Tree]) -> Iterator[Path]:
+    left = list(trees)  # not by recursion: how deep the trees are is not known yet
+    while left:
+        part = left.pop()
+        if isinstance(part, Compare):
+            yield part.path
+        elif isinstance(part, Not):
+            left.append(part.part)
+        else:
+            left.extend(part.parts)
+
+
+def collection_name(name: object) -> str:
+    """``name``, which is one of a collection.
+
+    Raises:
+        WixDataError: it is no text (WDE0001), or no collection can have it (WDE0025).
+    """
+    if not isinstance(name, str):
+        raise WixDataError("WDE0001", f"Collection name must be a string. It is {brief(name)}.")
+    if not COLLECTION_NAME.fullmatch(name):
+        raise WixDataError(
+            "WDE0025",
+            f"The {brief(name)} collection does not exist: a name is 1 to 128 of the characters A-Z a-z 0-9 _ @ / -.",
+            status=404,
+        )
+    return str.__str__(name)  # what a member of an Enum holds, whose str() is its name

@@ -1,0 +1,168 @@
+"""What calls on collections give back: pages of items, and the counts of bulk calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from wixhttp.data.queries.builders import Query
+from wixhttp.errors import WixDataError
+
+
+class ResultPage:
+    """What every page has.
+
+    ``items`` (also ``_items``), ``length`` their number, ``pageSize`` the limit, or the number of items where none was
+    set; ``currentPage`` from 0, ``totalCount`` and ``totalPages``. Those that are not known are ``None``: the totals
+    where they are not asked for, the page where an empty result has no limit.
+    """
+
+    def __init__(
+        self,
+        items: list[Any],
+        *,
+        skip: int,
+        limit: int | None,
+        total: int | None,
+        has_next: bool,
+        page: int | None = None,
+    ) -> None:
+        self.items = items
+        self._items = items
+        self.length = len(items)
+        self.pageSize = (limit or len(items)) or None
+        self.totalCount = total
+        self.totalPages = None if total is None or self.pageSize is None else -(-total // self.pageSize)
+        self.currentPage = -(-skip // self.pageSize) if self.pageSize else None
+        if page is not None:
+            self.currentPage = page
+        self._skip = skip
+        self._has_next = has_next
+
+    def hasNext(self) -> bool:
+        """Whether there are more items behind these."""
+        return self._has_next
+
+    def hasPrev(self) -> bool:
+        """Whether items were left out before these."""
+        return self._skip > 0
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.length} items, page {self.currentPage}, total {self.totalCount}>"
+
+
+class QueryResult(ResultPage):
+    """A page of a query. In the Velo face, ``query`` is what was asked, ``partialIncludes`` whether `include` was cut.
+
+    `next` goes on behind the last item of this page, so that it neither repeats nor leaves out an item when others are
+    written meanwhile. The limit stays the same.
+    """
+
+    def __init__(
+        self,
+        items: list[Any],
+        *,
+        skip: int,
+        limit: int | None,
+        total: int | None,
+        onward: Callable[[], QueryResult] | None,
+        back: Callable[[], QueryResult] | None,
+        page: int | None = None,
+    ) -> None:
+        super().__init__(items, skip=skip, limit=limit, total=total, has_next=onward is not None, page=page)
+        self.query: Query | None = None
+        self.partialIncludes: bool | None = None
+        self._onward, self._back = onward, back
+
+    def next(self) -> QueryResult:
+        """The page behind this one.
+
+        Raises:
+            WixDataError: WDE0165, there is none; and as the query itself.
+        """
+        if self._onward is None:
+            raise no_page("next")
+        return self._onward()
+
+    def prev(self) -> QueryResult:
+        """The page before this one.
+
+        Raises:
+            WixDataError: WDE0159, this is the first; and as the query itself.
+        """
+        if self._back is None:
+            raise no_page("prev")
+        return self._back()
+
+
+class AggregateResult(ResultPage):
+    """A page of an aggregation. All its pages are of one moment."""
+
+    def __init__(self, results: Sequence[Any], *, skip: int, limit: int | None, size: int, counts: bool) -> None:
+        items = list(results[skip : skip + size])
+        total = len(results) if counts else None
+        super().__init__(items, skip=skip, limit=limit, total=total, has_next=len(results) > skip + size)
+        self._results, self._size, self._counts = results, size, counts
+
+    def next(self) -> AggregateResult:
+        """The page behind this one.
+
+        Raises:
+            WixDataError: WDE0165, there is none.
+        """
+        if not self._has_next:
+            raise no_page("next")
+        size = self._size
+        return AggregateResult(self._results, skip=self._skip + size, limit=size, size=size, counts=self._counts)
+
+
+def no_page(which: str) -> WixDataError:
+    """The error for turning a page that is not there."""
+    code, way = ("WDE0165", "hasNext") if which == "next" else ("WDE0159", "hasPrev")
+    return WixDataError(code, f"Failed to load the {which} page; ask {way}() first.\nThere is no {which} page.")
+
+
+class BulkResult(dict[str, Any]):
+    """What became of the items of a bulk call: a dict whose members are also attributes.
+
+    ``inserted``, ``updated``, ``removed`` and ``skipped`` are numbers, ``insertedItemIds`` and the like the ids, and
+    ``errors`` a `BulkError` for each item that failed. The Velo face has the members that Velo has for the call.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"a bulk result has {', '.join(self)}, not {name!r}") from None
+
+
+def bulk_result(
+    inserted: Sequence[str] = (),
+    updated: Sequence[str] = (),
+    removed: Sequence[str] = (),
+    *,
+    skipped: int = 0,
+    errors: Sequence[WixDataError] = (),
+) -> BulkResult:
+    """The result with all members."""
+    ordered = sorted(errors, key=lambda error: error.original_index or 0)
+    return BulkResult(
+        inserted=len(inserted),
+        updated=len(updated),
+        removed=len(removed),
+        skipped=skipped,
+        errors=ordered,
+        insertedItemIds=list(inserted),
+        updatedItemIds=list(updated),
+        removedItemIds=list(removed),
+    )
+
+
+def velo_result(result: BulkResult, *, is_removal: bool) -> BulkResult:
+    """The members that Velo's result has."""
+    kept = (
+        "removed skipped errors removedItemIds"
+        if is_removal
+        else "inserted updated skipped errors insertedItemIds updatedItemIds"
+    )
+    return BulkResult({name: result[name] for name in kept.split()})

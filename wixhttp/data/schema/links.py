@@ -1,0 +1,60 @@
+"""The references between collections, seen from both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from wixhttp.data.stores.contract import Link
+
+from .declarations import CollectionSchema
+
+
+class Relation(NamedTuple):
+    """A reference field: ``field`` of its collection names items of ``target``.
+
+    One item by its id in the item itself, where ``link`` is ``None``; else many, by the pairs of ``link``, in which the
+    item with the field stands first, or second where ``is_reverse``.
+    """
+
+    field: str
+    target: str
+    link: Link | None = None
+    is_reverse: bool = False
+
+    def pairs(self, referring: str, referenced: Iterable[str]) -> list[tuple[str, str]]:
+        """The pairs of the link, as a store has them."""
+        if self.is_reverse:
+            return [(each, referring) for each in referenced]
+        return [(referring, each) for each in referenced]
+
+
+Relations = Mapping[str, Mapping[str, Relation]]
+"""By collection and field."""
+
+
+def relations_of(schema: Mapping[str, CollectionSchema]) -> Relations:
+    """The relations of all collections; what is declared on both sides as each other's reverse is one link."""
+    found: dict[str, dict[str, Relation]] = {}
+    for name in sorted(schema):
+        for field, reference in sorted(schema[name].references.items()):
+            own = found.setdefault(name, {})
+            if not reference.many:
+                own[field] = Relation(field, reference.collection)
+            elif field not in own:
+                link = Link(name, field)
+                own[field] = Relation(field, reference.collection, link)
+                if reference.reverse is not None:
+                    other = found.setdefault(reference.collection, {})
+                    other[reference.reverse] = Relation(reference.reverse, name, link, is_reverse=True)
+    return found
+
+
+def link_targets(relations: Relations) -> dict[Link, str]:
+    """Which collection each link refers to."""
+    return {
+        relation.link: relation.target
+        for fields in relations.values()
+        for relation in fields.values()
+        if relation.link is not None and not relation.is_reverse
+    }

@@ -1,0 +1,344 @@
+"""Statements for what is asked of a collection, shared by the databases, whose expressions differ.
+
+A field has a *key* in a database: the rank of its type, and one or two values that order it among its type, none of
+them NULL. An index is one on the keys of its fields and the id. Where the path of a field meets an array, the rank is
+that of arrays, and the database looks at each value by other means. A statement that could use an index is therefore
+made in *arms*, joined by UNION ALL: one for the rows in which all fields of the index are single, and one for each
+field for those in which it is not. So the first is nothing but ranges of the index, in its order.
+
+No name of a field and no value is ever a part of a statement's text: they are bound. Only the fields of indexes, which
+were declared, are named in it, in the way that the database chooses.
+"""
+
+from __future__ import annotations
+
+import functools
+import heapq
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from wixhttp.data.queries.evaluator import Key as Position
+from wixhttp.data.queries.evaluator import compare_positions, key_of, position
+from wixhttp.data.queries.tree import And, Compare, Not, Order, Path, Tree, check_extent
+from wixhttp.data.queries.values import ARRAY, NULL, OBJECT, STRING, encode, type_rank
+
+from .contract import SYSTEM_FIELDS, Index, Row, to_item
+
+SLOW = 10_000  # items that a query may look at without a word in the log
+
+_RANGES = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+_TEXTS = ("contains", "startsWith", "endsWith")
+
+
+class Key(NamedTuple):
+    """The expressions of a field's key."""
+
+    rank: str
+    values: tuple[str, ...]
+
+
+class Dialect(Protocol):
+    """The expressions of one database, for one statement on one collection."""
+
+    table: str
+    """The table, as text of the statement."""
+    row: str
+    """The columns of a `store.Row`, as text of the statement."""
+
+    def bind(self, value: Any) -> str:
+        """The placeholder of a value."""
+
+    def key(self, path: Path) -> Key:
+        """The key of a field; of rank ARRAY where its path meets an array."""
+
+    def bind_key(self, position: Position) -> tuple[str, ...]:
+        """The placeholders of the values of a key, without its rank."""
+
+    def is_present(self, path: Path) -> str:
+        """Whether a field is there, be it with null; asked where its path meets no array."""
+
+    def is_object(self, path: Path, value: dict[str, Any]) -> str:
+        """Whether a field of rank OBJECT equals an object."""
+
+    def is_one_of(self, key: Key, values: Sequence[Any]) -> str:
+        """Whether a field has one of these values, which are of its rank: of NUMBER, STRING, BOOLEAN or DATE."""
+
+    def has_text(self, key: Key, operator: str, operand: str) -> str:
+        """Whether a field of rank STRING contains, begins or ends with a text, in any case."""
+
+    def matches_many(self, compare: Compare) -> str:
+        """Whether a comparison holds where the path of its field meets an array."""
+
+    def many_key(self, order: Order) -> Key:
+        """What a row is sorted by where the path of the field meets an array."""
+
+
+def find_rows(
+    dialect: Dialect,
+    indexes: Iterable[Index],
+    tree: Tree,
+    order: Sequence[Order] = (),
+    *,
+    skip: int = 0,
+    limit: int | None = None,
+    after: tuple[Any, ...] | None = None,
+) -> str:
+    """The statement for `store.Store.find`."""
+    arms = _arms(dialect, indexes, tree, order)
+    parts: list[str] = []
+    keys: list[Key] = []
+    for arm in arms:
+        keys, where = _range(dialect, arm, tree, order, after)
+        named = "".join(f", {text} AS k{place}" for place, text in enumerate(_flat(keys))) if len(arms) > 1 else ""
+        parts.append(f"SELECT {dialect.row}{named} FROM {dialect.table} WHERE {where}")
+    if len(arms) > 1:  # a compound is ordered by its columns
+        names = iter(f"k{place}" for place in range(len(_flat(keys))))
+        keys = [Key(next(names), tuple(next(names) for _ in key.values)) for key in keys]
+    statement = " UNION ALL ".join(parts) + f" ORDER BY {_columns(keys, order)}"
+    if limit is not None:
+        statement += f" LIMIT {dialect.bind(limit)}"
+    return statement + f" OFFSET {dialect.bind(skip)}" if skip else statement
+
+
+def find_in_arms(
+    dialect: Dialect,
+    indexes: Iterable[Index],
+    tree: Tree,
+    order: Sequence[Order],
+    limit: int,
+    after: tuple[Any, ...] | None = None,
+) -> str:
+    """The statement whose rows, at most ``limit`` of each arm, have the arm's number behind them, to be `merged`.
+
+    For a database that does not merge arms in the order of their indexes by itself.
+    """
+    parts = []
+    for place, arm in enumerate(_arms(dialect, indexes, tree, order)):
+        keys, where = _range(dialect, arm, tree, order, after)
+        # A number in the text: with a placeholder, no plan that is kept would be as good as one made anew each time.
+        ending = f"ORDER BY {_columns(keys, order)} LIMIT {int(limit)}"
+        parts.append(f"(SELECT {dialect.row}, {place} AS arm FROM {dialect.table} WHERE {where} {ending})")
+    return " UNION ALL ".join(parts)
+
+
+def merged(arms: Collection[Sequence[Row]], order: Sequence[Order]) -> Iterable[Row]:
+    """The rows of arms that are each in order, in order."""
+    if len(arms) == 1:
+        return next(iter(arms))
+
+    def compare(left: tuple[Any, ...], right: tuple[Any, ...]) -> int:
+        return compare_positions(left, right, order)
+
+    return heapq.merge(*arms, key=lambda row: functools.cmp_to_key(compare)(position(to_item(row), order)))
+
+
+def _range(
+    dialect: Dialect, arm: _Arm, tree: Tree, order: Sequence[Order], after: tuple[Any, ...] | None
+) -> tuple[list[Key], str]:
+    """What the rows of an arm are ordered by, and which of them come after a position."""
+    keys = [arm.sort_key(each) for each in order]
+    where = arm.where(tree)
+    return keys, where if after is None else f"({where}) AND ({_behind(dialect, keys, order, after)})"
+
+
+def _columns(keys: Sequence[Key], order: Sequence[Order]) -> str:
+    """What rows are ordered by."""
+    columns = [
+        f"{text} DESC" if each.descending else text
+        for key, each in zip(keys, order, strict=True)
+        for text in _flat([key])
+        if not text.isdigit()  # the rank of a system field, which would be the number of a column here
+    ]
+    return ", ".join([*columns, "id"])
+
+
+def count_rows(dialect: Dialect, indexes: Iterable[Index], tree: Tree) -> str:
+    """The statement for `store.Store.count`."""
+    arms = _arms(dialect, indexes, tree, ())
+    return "SELECT " + " + ".join(f"(SELECT count(*) FROM {dialect.table} WHERE {arm.where(tree)})" for arm in arms)
+
+
+def _flat(keys: Iterable[Key]) -> list[str]:
+    return [text for key in keys for text in (key.rank, *key.values)]
+
+
+def _behind(dialect: Dialect, keys: Sequence[Key], order: Sequence[Order], after: tuple[Any, ...]) -> str:
+    """Whether a row comes after a position."""
+    columns, places = [], []
+    for key, place in zip(keys, after[:-1], strict=True):
+        theirs = [str(int(place[0])), *dialect.bind_key(place)]
+        pairs = list(zip(_flat([key]), theirs, strict=True))
+        pairs = [(mine, other) for mine, other in pairs if mine != other] or pairs  # such as the rank of a system field
+        columns.append([mine for mine, _ in pairs])
+        places.append([other for _, other in pairs])
+    last = dialect.bind(after[-1])
+    if not any(each.descending for each in order):
+        mine = [text for texts in columns for text in texts]
+        theirs = [text for texts in places for text in texts]
+        return f"{_tuple([*mine, 'id'])} > {_tuple([*theirs, last])}"
+    # Directions differ, if only for the id. What stands first is a range of an index, and the rest none.
+    test = f"id > {last}"
+    for mine, theirs, each in reversed(list(zip(columns, places, order, strict=True))):
+        sign = "<=" if each.descending else ">="
+        test = f"({_tuple(mine)} {sign} {_tuple(theirs)} AND ({_tuple(mine)} <> {_tuple(theirs)} OR {test}))"
+    return test
+
+
+def _tuple(texts: Sequence[str]) -> str:
+    return f"({', '.join(texts)})" if len(texts) > 1 else texts[0]
+
+
+# --- arms ------------------------------------------------------------------------------------------------------------
+
+
+class _Arm:
+    """Some of the rows of a collection: those in which ``many`` meets an array and ``single`` do not."""
+
+    def __init__(self, dialect: Dialect, single: Sequence[Path] = (), many: Path | None = None) -> None:
+        self.dialect = dialect
+        self.single = frozenset(single) | {(name,) for name in SYSTEM_FIELDS}
+        self.many = many
+        self._own = single
+
+    def where(self, tree: Tree) -> str:
+        """What rows are of this arm and selected by a tree."""
+        limits = []
+        if self.many is not None:
+            limits.append(f"{self.dialect.key(self.many).rank} = {ARRAY}")
+        settled = {part.path for part in _conjunction(tree) if isinstance(part, Compare) and _settles(part)}
+        limits += [f"{self.dialect.key(path).rank} <> {ARRAY}" for path in self._own if path not in settled]
+        parts = [self.condition(part) for part in _conjunction(tree)]
+        tests = [*limits, *parts]
+        return _joined(tests, "AND") if tests else "1 = 1"
+
+    def condition(self, tree: Tree) -> str:
+        """A tree as an expression that is true or false, never NULL."""
+        if isinstance(tree, Compare):
+            return self._comparison(tree)
+        if isinstance(tree, Not):
+            return f"NOT ({self.condition(tree.part)})"
+        if not tree.parts:
+            return "1 = 1" if isinstance(tree, And) else "1 = 0"
+        return _joined([self.condition(part) for part in tree.parts], "AND" if isinstance(tree, And) else "OR")
+
+    def _comparison(self, compare: Compare) -> str:
+        if compare.path == self.many:
+            return self.dialect.matches_many(compare)
+        single = self._single(compare)
+        if compare.path in self.single:
+            return single
+        rank = self.dialect.key(compare.path).rank
+        return f"CASE WHEN {rank} = {ARRAY} THEN {self.dialect.matches_many(compare)} ELSE {single} END"
+
+    def _single(self, compare: Compare) -> str:
+        """A comparison in rows in which the path of its field meets no array."""
+        dialect, operator, value = self.dialect, compare.operator, compare.value
+        if operator == "exists":
+            present = dialect.is_present(compare.path)
+            return present if value else f"NOT ({present})"
+        if operator == "in":
+            return self._in(compare)
+        key, rank = dialect.key(compare.path), type_rank(value)
+        if operator == "eq":
+            if rank == ARRAY:
+                return "1 = 0"
+            if rank == NULL:
+                return f"{key.rank} = {NULL}"
+            if rank == OBJECT:
+                return f"({key.rank} = {OBJECT} AND {dialect.is_object(compare.path, value)})"
+            tests = zip(key.values, dialect.bind_key(key_of(value)), strict=True)
+            return " AND ".join([f"({key.rank} = {rank}", *(f"{mine} = {other}" for mine, other in tests)]) + ")"
+        if operator in _TEXTS:
+            return f"({key.rank} = {STRING} AND {dialect.has_text(key, operator, value)})"
+        pairs = f"{_tuple(key.values)} {_RANGES[operator]} {_tuple(dialect.bind_key(key_of(value)))}"
+        return f"({key.rank} = {rank} AND {pairs})"
+
+    def _in(self, compare: Compare) -> str:
+        by_rank: dict[int, dict[str, Any]] = {}
+        for value in compare.value:
+            by_rank.setdefault(type_rank(value), {})[encode(value)] = value
+        key = self.dialect.key(compare.path)
+        tests = []
+        for rank, values in by_rank.items():
+            if rank in (NULL, OBJECT, ARRAY):
+                tests += [self._single(Compare("eq", compare.path, value)) for value in values.values()]
+            else:
+                tests.append(f"({key.rank} = {rank} AND {self.dialect.is_one_of(key, list(values.values()))})")
+        return _joined(tests, "OR") if tests else "1 = 0"
+
+    def sort_key(self, order: Order) -> Key:
+        """What the rows of this arm are sorted by."""
+        if order.path == self.many:
+            return self.dialect.many_key(order)
+        key = self.dialect.key(order.path)
+        if order.path in self.single:
+            return key
+        many = self.dialect.many_key(order)
+        pairs = zip(_flat([many]), _flat([key]), strict=True)
+        rank, *values = (f"CASE WHEN {key.rank} = {ARRAY} THEN {theirs} ELSE {mine} END" for theirs, mine in pairs)
+        return Key(rank, tuple(values))
+
+
+def _joined(tests: Sequence[str], word: str) -> str:
+    """Tests joined by ``word`` in parentheses that are a balanced tree: databases bound its depth."""
+    if len(tests) <= 8:
+        return f"({f' {word} '.join(tests)})"
+    middle = len(tests) // 2
+    return f"({_joined(tests[:middle], word)} {word} {_joined(tests[middle:], word)})"
+
+
+def _conjunction(tree: Tree) -> Sequence[Tree]:
+    """The parts of a tree that must all hold."""
+    if not isinstance(tree, And):
+        return (tree,)
+    return [inner for part in tree.parts for inner in _conjunction(part)]
+
+
+def _settles(compare: Compare) -> bool:
+    """Whether a comparison, made for rows in which its field is single, holds in no other row."""
+    return compare.operator not in ("exists", "in") or (compare.operator == "in" and bool(compare.value))
+
+
+def _arms(dialect: Dialect, indexes: Iterable[Index], tree: Tree, order: Sequence[Order]) -> list[_Arm]:
+    check_extent(tree, order)
+    paths = [path for path in _best(indexes, tree, order) if path[0] not in SYSTEM_FIELDS]
+    arms = [_Arm(dialect, paths)]
+    arms += [_Arm(dialect, paths[:place], path) for place, path in enumerate(paths)]
+    return arms
+
+
+def _best(indexes: Iterable[Index], tree: Tree, order: Sequence[Order]) -> list[Path]:
+    """The fields of the index that helps most: those that are compared, or sorted by behind what is equal."""
+    compared = {part.path: part.operator for part in _conjunction(tree) if isinstance(part, Compare)}
+    best: tuple[int, list[Path]] = (0, [])
+    for index in indexes:
+        fields = index.paths
+        equal = 0
+        while equal < len(fields) and compared.get(fields[equal]) == "eq":
+            equal += 1
+        ranged = equal < len(fields) and compared.get(fields[equal]) in (*_RANGES, "in")
+        wanted = tuple(each.path for each in order)
+        is_sorted = bool(wanted) and fields[equal : equal + len(wanted)] == wanted
+        score = 4 * equal + 2 * ranged + is_sorted
+        if score > best[0]:
+            best = score, list(fields[: equal + (len(wanted) if is_sorted else ranged)])
+    return best[1]
+
+
+def missing_index(indexes: Iterable[Index], tree: Tree, order: Sequence[Order]) -> tuple[Path, ...]:
+    """The fields of an index that would answer what no index does; none where there would be none."""
+    if _best(indexes, tree, order):
+        return ()
+    helped = (*_RANGES, "eq", "in")
+    compared = {part.path: part.operator for part in _conjunction(tree) if isinstance(part, Compare)}
+    equal = [path for path, operator in compared.items() if operator == "eq"]
+    ranged = [path for path, operator in compared.items() if operator in helped and operator != "eq"]
+    paths = dict.fromkeys([*equal, *(each.path for each in order), *([] if order else ranged[:1])])
+    return tuple(path for path in paths if path != ("_id",))
+
+
+def advice(collection: str, missing: Sequence[Path]) -> str:
+    """What the log says of a query that looks at more than `SLOW` items."""
+    names = " ".join(".".join(path) for path in missing)
+    way = f"wixhttp data index {collection} {names}"
+    return f"a query of {collection} looks at more than {SLOW} items; an index would make it faster: {way}"

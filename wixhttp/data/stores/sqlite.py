@@ -1,0 +1,561 @@
+"""Collections in one SQLite file, shared by the processes of a machine.
+
+A write that returned is on disk: the log is flushed at each commit. One connection of each process writes, under a lock
+on a file beside the database: SQLite's own waiting lets processes starve. Others read, each what was committed when
+its statement began. Nothing is carried over a fork.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path as FilePath
+from typing import Any
+
+import apsw
+
+from wixhttp.data.queries.tree import Order, Path, Tree
+from wixhttp.data.queries.values import encode
+from wixhttp.errors import StoreUnavailable, WixDataError
+
+from . import sql
+from .contract import Index, Link, Outcome, Result, Row, Transaction, no_collection
+from .group_commit import GroupCommit, Job
+from .sqlite_dialect import SQLiteDialect, Table, add_functions, make_index, parse_fields
+
+_IDLE = 8  # connections that are kept for reading
+_PATIENCE = 5000  # milliseconds for a lock that somebody else's program holds
+_LOOK_AGAIN = 1.0  # seconds after which indexes that others made are seen
+_MOST_ADVICE = 100  # different lines about indexes: the fields of queries may come from anybody
+_STEP = 1000  # pages between two reports of a backup
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS wixhttp_collections (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS wixhttp_indexes (
+    number INTEGER PRIMARY KEY, collection INTEGER NOT NULL, fields TEXT NOT NULL, is_unique INTEGER NOT NULL,
+    UNIQUE (collection, fields, is_unique));
+CREATE TABLE IF NOT EXISTS wixhttp_fields (
+    number INTEGER PRIMARY KEY, collection INTEGER NOT NULL, path TEXT NOT NULL, UNIQUE (collection, path));
+CREATE TABLE IF NOT EXISTS wixhttp_links (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, collection TEXT NOT NULL, field TEXT NOT NULL,
+    referring TEXT NOT NULL, referenced TEXT NOT NULL, UNIQUE (collection, field, referring, referenced));
+CREATE INDEX IF NOT EXISTS wixhttp_links_there ON wixhttp_links (collection, field, referring, number);
+CREATE INDEX IF NOT EXISTS wixhttp_links_back ON wixhttp_links (collection, field, referenced, number);
+"""
+
+# What undoes a whole transaction, whoever met it.
+_BROKEN = (
+    apsw.FullError, apsw.IOError, apsw.NoMemError, apsw.BusyError, apsw.CorruptError, apsw.NotADBError,
+    apsw.ReadOnlyError, apsw.CantOpenError, apsw.InterruptError,
+)  # fmt: skip
+
+logger = logging.getLogger("wixhttp")
+_left_behind: list[object] = []  # connections of the process that this one was forked from: never to be closed here
+
+
+class SQLiteStore:
+    """See `store.Store`. ``path`` is the database; it and its folder are made on first use."""
+
+    def __init__(self, path: FilePath) -> None:
+        self.path = path
+        self._targets: dict[Link, str] = {}
+        self._advised: set[tuple[str, tuple[Path, ...]]] = set()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._readers: list[apsw.Connection] = []
+        self._writer: apsw.Connection | None = None
+        self._lock_files: list[int] = []
+        self._group = GroupCommit(self._commit)
+        self._tables: dict[str, Table] = {}
+        self._looked = 0.0
+        self._is_closed = False
+
+    def _of_this_process(self) -> None:
+        if self._pid != os.getpid():
+            _left_behind.extend([*self._readers, self._writer])
+            for each in self._lock_files:
+                os.close(each)  # a lock stays with the parent's
+            self._begin()
+
+    # --- connections ---
+
+    def _connect(self) -> apsw.Connection:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            connection = apsw.Connection(str(self.path))
+            connection.set_busy_timeout(_PATIENCE)
+            connection.pragma("journal_mode", "wal")
+            connection.pragma("synchronous", "full")
+            connection.pragma("mmap_size", 0)
+        except (apsw.Error, OSError) as error:
+            raise StoreUnavailable(f"the database {str(self.path)!r} cannot be opened: {error}") from error
+        add_functions(connection)
+        return connection
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[apsw.Connection]:
+        self._of_this_process()
+        try:
+            connection = self._readers.pop()
+        except IndexError:
+            connection = self._connect()
+        try:
+            yield connection
+        finally:
+            if len(self._readers) < _IDLE and not self._is_closed:
+                self._readers.append(connection)
+            else:
+                connection.close()
+
+    def _read(self, collection: str, read: Callable[[apsw.Connection, Table], Result]) -> Result:
+        """What ``read`` gives; once more where others changed the tables meanwhile."""
+        for attempt in (1, 2):
+            table = self._table(collection)
+            try:
+                with self._reading() as connection:
+                    return read(connection, table)
+            except apsw.SQLError:
+                self._looked = 0.0
+                if attempt == 2:
+                    raise
+            except apsw.Error as error:
+                raise _unavailable(error) from error
+        raise AssertionError
+
+    def _commit(self, take: Callable[[], list[Job[Any]]]) -> None:
+        """Do what threads wait to have written, in one transaction of the database."""
+        jobs: list[Job[Any]] = []
+        try:
+            if self._writer is None:
+                self._writer = self._open_writer()
+            with self._locked():
+                jobs = take()
+                self._transact(self._writer, jobs)
+        except (apsw.Error, OSError) as error:
+            for job in jobs or take():  # also what seemed done is undone
+                job.error = _unavailable(error)
+
+    def _open_writer(self) -> apsw.Connection:
+        writer = self._connect()
+        if not self._lock_files:
+            mode = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            self._lock_files = [os.open(f"{self.path}-{name}", mode, 0o666) for name in ("queue", "writer")]
+        with self._locked():
+            writer.execute(f"BEGIN IMMEDIATE; {_TABLES} COMMIT")
+        return writer
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Be the one process that writes. Who is next holds the queue: nobody writes twice while others wait."""
+        queue, writer = self._lock_files
+        fcntl.flock(queue, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(writer, fcntl.LOCK_EX)
+        finally:
+            fcntl.flock(queue, fcntl.LOCK_UN)
+        try:
+            yield
+        finally:
+            fcntl.flock(writer, fcntl.LOCK_UN)
+
+    def _transact(self, writer: apsw.Connection, jobs: list[Job[Any]]) -> None:
+        try:
+            self._do(writer, jobs)
+        finally:
+            if writer.in_transaction:
+                writer.execute("ROLLBACK")
+
+    def _do(self, writer: apsw.Connection, jobs: list[Job[Any]]) -> None:
+        writer.execute("BEGIN IMMEDIATE")
+        for job in jobs:
+            if len(jobs) > 1:
+                writer.execute("SAVEPOINT job")
+            try:
+                job.result = job.work(_Changes(self, writer))
+            except BaseException as error:  # it is the caller's; the others go on
+                if isinstance(error, _BROKEN) or not writer.in_transaction:
+                    raise
+                job.error = error
+                if len(jobs) > 1:
+                    writer.execute("ROLLBACK TO job")
+            if len(jobs) > 1:
+                writer.execute("RELEASE job")
+        if len(jobs) > 1 or jobs[0].error is None:
+            writer.execute("COMMIT")
+
+    # --- tables ---
+
+    def _table(self, collection: str) -> Table:
+        self._of_this_process()
+        table = self._tables.get(collection)
+        if table is None or time.monotonic() - self._looked > _LOOK_AGAIN:
+            with self._reading() as connection:
+                self._look(connection)
+            table = self._tables.get(collection)
+        if table is None:
+            raise no_collection(collection)
+        return table
+
+    def _look(self, connection: apsw.Connection) -> None:
+        tables: dict[str, Table] = {}
+        try:
+            with connection:
+                for number, name in connection.execute("SELECT number, name FROM wixhttp_collections ORDER BY name"):
+                    tables[name] = Table(number)
+                by_number = {table.number: table for table in tables.values()}
+                for number, of, fields, is_unique in connection.execute(
+                    "SELECT number, collection, fields, is_unique FROM wixhttp_indexes ORDER BY number"
+                ):
+                    by_number[of].indexes[number] = Index(parse_fields(fields), bool(is_unique))
+                for number, of, path in connection.execute("SELECT number, collection, path FROM wixhttp_fields"):
+                    by_number[of].fields[tuple(json.loads(path))] = number
+        except apsw.SQLError:  # a new file
+            tables = {}
+        except apsw.Error as error:
+            raise _unavailable(error) from error
+        self._tables, self._looked = tables, time.monotonic()
+
+    def collections(self) -> dict[str, tuple[Index, ...]]:
+        with self._reading() as connection:
+            self._look(connection)
+        return {name: tuple(table.indexes.values()) for name, table in self._tables.items()}
+
+    def create(self, collection: str) -> None:
+        if collection in self._tables and self._pid == os.getpid():
+            return
+
+        def work(changes: _Changes) -> None:
+            run = changes.connection.execute
+            if run("SELECT 1 FROM wixhttp_collections WHERE name = ?", (collection,)).fetchone():
+                return
+            run("INSERT INTO wixhttp_collections (name) VALUES (?)", (collection,))
+            number = changes.connection.last_insert_rowid()
+            run(
+                f"CREATE TABLE items_{int(number)} (id TEXT PRIMARY KEY NOT NULL, doc BLOB NOT NULL,"
+                " created TEXT NOT NULL, updated TEXT NOT NULL, owner TEXT)"
+            )
+
+        self._change(work)
+
+    def _change(self, work: Callable[[_Changes], Result]) -> Result:
+        """Change tables; what is known of them is forgotten."""
+        self._of_this_process()
+        try:
+            return self._group.run(work)
+        finally:
+            self._looked = 0.0
+            self._tables = {}
+
+    def drop(self, collection: str) -> None:
+        table = self._table(collection)
+
+        def work(changes: _Changes) -> None:
+            changes.truncate(collection)
+            run = changes.connection.execute
+            run(f"DROP TABLE {table.name}")
+            for name in ("wixhttp_indexes", "wixhttp_fields"):
+                run(f"DELETE FROM {name} WHERE collection = ?", (table.number,))
+            run("DELETE FROM wixhttp_collections WHERE number = ?", (table.number,))
+
+        self._change(work)
+
+    def add_index(self, collection: str, index: Index) -> None:
+        if index in self._table(collection).indexes.values():
+            return
+
+        def work(changes: _Changes) -> None:
+            self._look(changes.connection)
+            table = self._tables[collection]
+            if index not in table.indexes.values():
+                make_index(changes.connection, table, index)
+
+        try:
+            self._change(work)
+        except apsw.ConstraintError:
+            raise _duplicated(collection, index) from None
+
+    def drop_index(self, collection: str, index: Index) -> None:
+        def work(changes: _Changes) -> None:
+            self._look(changes.connection)
+            table = self._tables.get(collection)
+            if table is None:
+                raise no_collection(collection)
+            for number, each in table.indexes.items():
+                if each == index:
+                    changes.connection.execute(
+                        f"DROP INDEX IF EXISTS index_{number}; DROP INDEX IF EXISTS unique_{number};"
+                        f"DELETE FROM wixhttp_indexes WHERE number = {number}"
+                    )
+
+        self._change(work)
+
+    # --- reading ---
+
+    def get(self, collection: str, ids: Collection[str]) -> dict[str, Row]:
+        return self._read(collection, lambda connection, table: _rows_by_id(connection, table, ids))
+
+    def find(
+        self,
+        collection: str,
+        tree: Tree,
+        order: Sequence[Order] = (),
+        *,
+        skip: int = 0,
+        limit: int | None = None,
+        after: tuple[Any, ...] | None = None,
+    ) -> list[Row]:
+        def read(connection: apsw.Connection, table: Table) -> list[Row]:
+            dialect = SQLiteDialect(table)
+            statement = sql.find_rows(
+                dialect,
+                table.indexes.values(),
+                tree,
+                order,
+                skip=skip,
+                limit=-1 if limit is None else limit,
+                after=after,
+            )
+            return [Row(*row[:5]) for row in connection.execute(statement, dialect.bound)]
+
+        self._advise(collection, tree, order)
+        return self._read(collection, read)
+
+    def count(self, collection: str, tree: Tree) -> int:
+        def read(connection: apsw.Connection, table: Table) -> int:
+            dialect = SQLiteDialect(table)
+            statement = sql.count_rows(dialect, table.indexes.values(), tree)
+            return int(connection.execute(statement, dialect.bound).get)
+
+        self._advise(collection, tree, ())
+        return self._read(collection, read)
+
+    def scan(self, collection: str, tree: Tree) -> Iterator[Row]:
+        self._looked = 0.0
+        table = self._table(collection)
+        dialect = SQLiteDialect(table)
+        statement = sql.find_rows(dialect, (), tree)
+        try:
+            with self._reading() as connection:
+                cursor = connection.execute(statement, dialect.bound)
+                try:
+                    for row in cursor:
+                        yield Row(*row)
+                finally:
+                    cursor.close()
+        except apsw.Error as error:
+            raise _unavailable(error) from error
+
+    def _advise(self, collection: str, tree: Tree, order: Sequence[Order]) -> None:
+        """Log, once, the index that a query over many items would be faster with."""
+        table = self._table(collection)
+        missing = sql.missing_index(table.indexes.values(), tree, order)
+        if not missing or (collection, missing) in self._advised or len(self._advised) > _MOST_ADVICE:
+            return
+        with self._reading() as connection:
+            size = connection.execute(f"SELECT max(rowid) FROM {table.name}").get
+        if size is not None and size > sql.SLOW:
+            self._advised.add((collection, missing))
+            logger.warning("%s", sql.advice(collection, missing))
+
+    # --- writing ---
+
+    def write(self, work: Callable[[Transaction], Result], *, single: bool = False) -> Result:
+        self._of_this_process()
+        try:
+            return self._group.run(work)
+        except apsw.SQLError:  # others changed the tables meanwhile
+            self._looked = 0.0
+        return self._group.run(work)
+
+    def links(
+        self,
+        link: Link,
+        *,
+        referring: str | None = None,
+        referenced: str | None = None,
+        descending: bool = False,
+        skip: int = 0,
+        limit: int | None = None,
+    ) -> list[tuple[str, str]]:
+        where, values = _link_condition(link, referring, referenced)
+        statement = f"SELECT referring, referenced FROM wixhttp_links WHERE {where} ORDER BY number"
+        statement += f"{' DESC' if descending else ''} LIMIT ? OFFSET ?"
+        return self._read_links(statement, (*values, -1 if limit is None else limit, skip))
+
+    def count_links(self, link: Link, *, referring: str | None = None, referenced: str | None = None) -> int:
+        where, values = _link_condition(link, referring, referenced)
+        [(count,)] = self._read_links(f"SELECT count(*) FROM wixhttp_links WHERE {where}", values) or [(0,)]
+        return int(count)
+
+    def _read_links(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
+        try:
+            with self._reading() as connection:
+                return connection.execute(statement, values).fetchall()
+        except apsw.SQLError:  # a new file
+            return []
+        except apsw.Error as error:
+            raise _unavailable(error) from error
+
+    def declare_links(self, links: Mapping[Link, str]) -> None:
+        self._targets = dict(links)
+
+    # --- care ---
+
+    def ping(self) -> None:
+        try:
+            with self._reading() as connection:
+                connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        except apsw.Error as error:
+            raise _unavailable(error) from error
+
+    def check(self) -> list[str]:
+        found: list[str] = []
+        try:
+            with self._reading() as connection:
+                found += [str(line) for (line,) in connection.execute("PRAGMA integrity_check") if line != "ok"]
+                self._look(connection)
+                for name, table in self._tables.items():
+                    statement = f"SELECT id FROM {table.name} WHERE NOT json_valid(doc, 8)"
+                    found += [f"the item {each!r} of {name} holds no JSON" for (each,) in connection.execute(statement)]
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            found.append(f"{self.path}: {error}")
+        return found
+
+    def backup(self, target: str, progress: Callable[[int, int], None] | None = None) -> None:
+        with self._reading() as connection, contextlib.closing(apsw.Connection(target)) as copy:
+            connection.execute("BEGIN; SELECT 1 FROM sqlite_schema")  # what is copied is of this moment
+            try:
+                with copy.backup("main", connection, "main") as backup:
+                    while not backup.done:
+                        backup.step(_STEP)
+                        if progress is not None:
+                            progress(backup.page_count - backup.remaining, backup.page_count)
+            finally:
+                connection.execute("COMMIT")
+
+    def close(self) -> None:
+        if self._pid != os.getpid():
+            return
+        self._is_closed = True
+        while self._readers:
+            self._readers.pop().close()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        while self._lock_files:
+            os.close(self._lock_files.pop())
+        self._is_closed = False  # it may be used again
+
+
+class _Changes:
+    """The transaction of a job: see `store.Transaction`."""
+
+    def __init__(self, store: SQLiteStore, connection: apsw.Connection) -> None:
+        self._store = store
+        self.connection = connection
+
+    def get(self, collection: str, ids: Collection[str]) -> dict[str, Row]:
+        return _rows_by_id(self.connection, self._store._table(collection), ids)
+
+    def insert(self, collection: str, rows: Sequence[Row]) -> list[Outcome]:
+        name = self._store._table(collection).name
+        statement = (
+            f"INSERT INTO {name} (id, doc, created, updated, owner) VALUES (?, jsonb(?), ?, ?, ?)"
+            " ON CONFLICT (id) DO NOTHING"
+        )
+        return [self._changed(statement, row, "exists") for row in rows]
+
+    def update(self, collection: str, rows: Sequence[Row]) -> list[Outcome]:
+        name = self._store._table(collection).name
+        statement = f"UPDATE {name} SET doc = jsonb(?), updated = ?, owner = ? WHERE id = ?"
+        return [self._changed(statement, (row.text, row.updated, row.owner, row.id), "missing") for row in rows]
+
+    def _changed(self, statement: str, values: tuple[Any, ...], otherwise: Outcome) -> Outcome:
+        try:
+            self.connection.execute(statement, values)
+        except apsw.ConstraintError:
+            return "conflict"
+        return "done" if self.connection.changes() else otherwise
+
+    def delete(self, collection: str, ids: Collection[str]) -> set[str]:
+        name = self._store._table(collection).name
+        statement = f"DELETE FROM {name} WHERE id IN (SELECT value FROM json_each(?)) RETURNING id"
+        gone = {each for (each,) in self.connection.execute(statement, (encode(list(ids)),))}
+        listed = encode(list(gone))
+        for link, target in self._store._targets.items() if gone else ():
+            for side, of in (("referring", link.collection), ("referenced", target)):
+                if of == collection:
+                    self.connection.execute(
+                        "DELETE FROM wixhttp_links WHERE collection = ? AND field = ?"
+                        f" AND {side} IN (SELECT value FROM json_each(?))",
+                        (*link, listed),
+                    )
+        return gone
+
+    def truncate(self, collection: str) -> None:
+        self.connection.execute(f"DELETE FROM {self._store._table(collection).name}")
+        for link, target in self._store._targets.items():
+            if collection in (link.collection, target):
+                self.connection.execute("DELETE FROM wixhttp_links WHERE collection = ? AND field = ?", link)
+
+    def linked(
+        self, link: Link, referring: Collection[str] | None, referenced: Collection[str] | None
+    ) -> list[tuple[str, str]]:
+        where, values = "collection = ? AND field = ?", list(link)
+        for side, ids in (("referring", referring), ("referenced", referenced)):
+            if ids is not None:
+                where += f" AND {side} IN (SELECT value FROM json_each(?))"
+                values.append(encode(list(ids)))
+        statement = f"SELECT referring, referenced FROM wixhttp_links WHERE {where} ORDER BY number"
+        return list(self.connection.execute(statement, values))
+
+    def add_links(self, link: Link, pairs: Sequence[tuple[str, str]]) -> list[bool]:
+        statement = (
+            "INSERT INTO wixhttp_links (collection, field, referring, referenced) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING"
+        )
+        return [self._changed(statement, (*link, *pair), "exists") == "done" for pair in pairs]
+
+    def remove_links(self, link: Link, pairs: Sequence[tuple[str, str]]) -> list[bool]:
+        statement = "DELETE FROM wixhttp_links WHERE collection = ? AND field = ? AND referring = ? AND referenced = ?"
+        return [self._changed(statement, (*link, *pair), "missing") == "done" for pair in pairs]
+
+
+def _rows_by_id(connection: apsw.Connection, table: Table, ids: Collection[str]) -> dict[str, Row]:
+    statement = f"SELECT id, json(doc), created, updated, owner FROM {table.name} WHERE id "
+    if len(ids) == 1:
+        found = connection.execute(statement + "= ?", tuple(ids))
+    else:
+        found = connection.execute(statement + "IN (SELECT value FROM json_each(?))", (encode(list(ids)),))
+    return {row[0]: Row(*row) for row in found}
+
+
+def _link_condition(link: Link, referring: str | None, referenced: str | None) -> tuple[str, tuple[Any, ...]]:
+    where, values = "collection = ? AND field = ?", tuple(link)
+    for side, each in (("referring", referring), ("referenced", referenced)):
+        if each is not None:
+            where, values = f"{where} AND {side} = ?", (*values, each)
+    return where, values
+
+
+def _unavailable(error: Exception) -> StoreUnavailable:
+    if isinstance(error, StoreUnavailable):
+        return error
+    if isinstance(error, apsw.FullError) or (isinstance(error, OSError) and error.errno == errno.ENOSPC):
+        return StoreUnavailable(f"The storage is full: nothing was written ({error}).", code="WDE0091")
+    return StoreUnavailable(f"The database did not do it: {error}.")
+
+
+def _duplicated(collection: str, index: Index) -> WixDataError:
+    names = ", ".join(".".join(path) for path in index.paths)
+    return WixDataError("WDE0123", f"Duplicated values of {names} in {collection}.", status=409)

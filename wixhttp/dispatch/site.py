@@ -1,0 +1,68 @@
+"""A project folder, loaded: its settings and its closed table of functions, and those of its test site."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wixhttp.errors import ConfigError
+from wixhttp.project.config import Config
+from wixhttp.project.function_table import FunctionTable, functions_of
+from wixhttp.project.loader import has_functions, load_functions_module
+
+if TYPE_CHECKING:  # a site without endpoints does not load them
+    from wixhttp.endpoints.endpoint_table import Endpoints
+
+
+@dataclass(frozen=True)
+class Site:
+    """What the dispatcher serves. ``test_functions`` is the table of the test site, or that of the site itself;
+    ``endpoints`` are the files below ``src/pages``, ``None`` where there is no such folder."""
+
+    config: Config
+    functions: FunctionTable
+    test_functions: FunctionTable
+    endpoints: Endpoints | None = None
+
+    @property
+    def summary(self) -> str:
+        """What there is: ``"2 functions"``, ``"1 endpoint"``, ``"2 functions, 3 endpoints"``."""
+        functions, endpoints = len(self.functions), len(self.endpoints.routes) if self.endpoints is not None else 0
+        counts = [(functions, "function")] if functions or not endpoints else []
+        counts += [(endpoints, "endpoint")] if endpoints else []
+        return ", ".join(f"{count} {name}{'s' * (count != 1)}" for count, name in counts)
+
+
+def load_site(config: Config, *, needs_pages: bool = True) -> Site:
+    """Import the user's files and build their tables. ``needs_pages``: a folder of endpoints that is named is there.
+
+    Raises:
+        ProjectError: a file cannot be imported, or a function takes what it will not be given.
+        ConfigError: the setting ``pages`` names no folder.
+    """
+    endpoints = _load_endpoints(config)
+    if endpoints is None and needs_pages and config.sources.get("pages", "default") != "default":
+        raise ConfigError(
+            f"{config.sources['pages']}: pages is the folder of the endpoints, and there is no {str(config.pages)!r}; "
+            "make it, or leave the setting out"
+        )
+    if endpoints is None or has_functions(config.root):
+        functions = _load_functions(config.root, config)
+    else:
+        functions = FunctionTable()
+    if config.test_site is None:
+        return Site(config, functions, functions, endpoints)
+    return Site(config, functions, _load_functions(config.test_site, config), endpoints)
+
+
+def _load_functions(root: Path, config: Config) -> FunctionTable:
+    return functions_of(load_functions_module(root, config.import_timeout))
+
+
+def _load_endpoints(config: Config) -> Endpoints | None:
+    if not config.pages.is_dir() and not (config.pages.parent / "middleware.py").is_file():
+        return None
+    from wixhttp.endpoints.loading import load_endpoints
+
+    return load_endpoints(config)

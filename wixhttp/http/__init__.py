@@ -1,0 +1,4 @@
+"""One HTTP message, of no project: URL, request head, request, response, JSON, encoding, body, policy, proxy headers.
+
+Private: public import paths are listed in ``docs/architecture.md``.
+"""

@@ -1,0 +1,114 @@
+"""Bodies of requests as they arrive: in memory, and, where they are long and may be, in a file without a name."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from contextlib import suppress
+from typing import BinaryIO
+
+from wixhttp.errors import HTTPError
+
+SPOOL_SIZE = 1_048_576
+"""Bytes of a body that are kept in memory before it is put into a file."""
+
+_MOST_PARTS = 512  # that are kept apart: each takes some 40 bytes beside its own, and a client may send single bytes
+
+
+class SpooledBody:
+    """A long body: ``file``, at its beginning, of ``size`` bytes. Who takes it closes the file."""
+
+    __slots__ = ("file", "size")
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self.file = file
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+
+class Arriving:
+    """The parts of a body: ``size`` bytes have arrived. ``spools`` says whether it may be put into a file.
+
+    ``close`` may be called while another thread is in ``spool``; all else is called by one at a time.
+    """
+
+    __slots__ = ("_closed", "_file", "_joined", "_kept", "_parts", "_writing", "size", "spools")
+
+    def __init__(self, *, spools: bool) -> None:
+        self.spools = spools
+        self.size = 0
+        self._kept = 0
+        self._parts: list[bytes] = []
+        self._joined = bytearray()  # what came before them
+        self._file: BinaryIO | None = None
+        self._writing = threading.Lock()
+        self._closed = False
+
+    def add(self, part: bytes) -> bool:
+        """Take a part; whether enough is kept for `spool`."""
+        self._parts.append(part)
+        self.size += len(part)
+        self._kept += len(part)
+        if len(self._parts) == _MOST_PARTS:
+            self._joined += b"".join(self._parts)
+            self._parts.clear()
+        return self.spools and self._kept >= SPOOL_SIZE
+
+    def spool(self) -> None:
+        """Put what is kept into the file. Waits for the disk. Does nothing once it is closed.
+
+        Raises:
+            HTTPError: 507 where there is no room for it.
+        """
+        data = self._take()
+        try:
+            with self._writing:
+                self._write(data)
+        except OSError as error:
+            if self._closed:
+                return
+            self.close()
+            reason = f"the body of a request cannot be put into a file in {tempfile.gettempdir()}: {error}"
+            raise HTTPError(507, "The body is too large for this server now.", reason=reason) from error
+        finally:
+            if self._closed:
+                self.close()
+
+    def _write(self, data: bytes) -> None:
+        if self._closed:
+            return
+        if self._file is None:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115  # whoever takes it closes it
+        self._file.write(data)
+
+    def end(self) -> bytes | SpooledBody:
+        """The whole body."""
+        if self._file is None:
+            return self._take()
+        self.spool()
+        file, self._file = self._file, None
+        file.seek(0)
+        return SpooledBody(file, self.size)
+
+    def _take(self) -> bytes:
+        """What is kept."""
+        parts, joined = self._parts, self._joined
+        self._parts, self._joined, self._kept = [], bytearray(), 0
+        if joined:
+            return b"".join((joined, *parts))
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def close(self) -> None:
+        """Give the file back, where nobody took it. A `spool` that is under way is not waited for: it does so then."""
+        self._closed = True
+        if not self._writing.acquire(blocking=False):
+            return
+        try:
+            file, self._file = self._file, None
+            if file is not None:
+                with suppress(OSError):  # what a full disk did not take is tried once more
+                    file.close()
+        finally:
+            self._writing.release()

@@ -1,0 +1,106 @@
+"""What handlers print: each line becomes a log line, at once, with the id of the request that it was printed for."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+import threading
+from typing import Any
+
+from wixhttp.context import current_request
+from wixhttp.http.request_head import Head
+
+_captured: list[PrintedLines] = []
+
+
+class PrintedLines(io.TextIOBase):
+    """What replaces ``sys.stdout`` or ``sys.stderr``, whose file ``descriptor`` it keeps for programs that are started.
+
+    What logging itself prints by a handler of the user's goes to that descriptor as it is: logged, it would be printed
+    again, without end.
+    """
+
+    encoding = "utf-8"
+
+    def __init__(self, name: str, level: int, descriptor: int) -> None:
+        self._logger = logging.getLogger(name)
+        self._level = level
+        self._descriptor = descriptor
+        self._rest = _Rest()
+        self.buffer = _Bytes(self)
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def write(self, text: str) -> int:
+        rest, head = self._rest, current_request.get()
+        if rest.is_logging:
+            os.write(self._descriptor, text.encode("utf-8", "backslashreplace"))
+            return len(text)
+        if rest.head is not head:
+            self.flush()
+            rest.head = head
+        *lines, rest.text = (rest.text + text).split("\n")
+        for line in lines:
+            if line:
+                self._log(line)
+        return len(text)
+
+    def flush(self) -> None:
+        rest = self._rest
+        if rest.text and not rest.is_logging:
+            line, rest.text = rest.text, ""
+            token = current_request.set(rest.head)
+            self._log(line)
+            current_request.reset(token)
+
+    def _log(self, line: str) -> None:
+        self._rest.is_logging = True
+        try:
+            self._logger.log(self._level, "%s", line)
+        finally:
+            self._rest.is_logging = False
+
+
+class _Rest(threading.local):
+    """What a thread has printed since its last line ended, and for which request; and whether it is logging a line."""
+
+    text = ""
+    head: Head | None = None
+    is_logging = False
+
+
+class _Bytes(io.RawIOBase):
+    """The ``buffer`` of printed lines: bytes that are written to it are printed as UTF-8."""
+
+    def __init__(self, lines: PrintedLines) -> None:
+        self._lines = lines
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._lines.fileno()
+
+    def write(self, data: Any) -> int:
+        self._lines.write(bytes(data).decode("utf-8", "replace"))
+        return len(data)
+
+
+def capture_prints() -> None:
+    """Have what is printed logged, line by line."""
+    sys.stdout = PrintedLines("print", logging.INFO, 1)
+    sys.stderr = PrintedLines("stderr", logging.WARNING, 2)
+    _captured[:] = [sys.stdout, sys.stderr]
+
+
+def flush_prints() -> None:
+    """Log what this thread has printed without ending its line: a request ends here."""
+    for lines in _captured:
+        if lines._rest.text:
+            lines.flush()

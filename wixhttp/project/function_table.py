@@ -1,0 +1,277 @@
+"""The user's HTTP functions: loaded once, and kept in a closed table that a client's names are keys of.
+
+A function is exported when the file binds a name ``<prefix>_<name>`` by ``def``, ``async def``, a class or an
+assignment, or when ``__all__`` names it. A name that an ``import`` binds is not.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import inspect
+import logging
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+from wixhttp.errors import ProjectError, WrongAnswer
+from wixhttp.http.policy import Policy, policy_of
+from wixhttp.http.response import Response
+
+logger = logging.getLogger("wixhttp")
+
+METHODS = {
+    "get": "GET",
+    "post": "POST",
+    "put": "PUT",
+    "delete": "DELETE",
+    "patch": "PATCH",
+    "options": "OPTIONS",
+}
+ANY = "use"  # the prefix of a function that answers every method
+PREFIXES = (*METHODS, ANY)
+EVERY_METHOD = "*"
+
+
+class Function:
+    """One exported function: ``exported_name`` as in the file, ``name`` as in the URL, ``prefix``, ``call`` (takes the
+    request, whatever the user's function takes), ``is_async``, ``policy`` (what its decorators ask for), ``file`` and
+    ``line``, ``summary``."""
+
+    __slots__ = (
+        "call",
+        "exported_name",
+        "file",
+        "is_async",
+        "is_threaded",
+        "line",
+        "name",
+        "policy",
+        "prefix",
+        "summary",
+        "target",
+    )
+
+    def __init__(self, prefix: str, name: str, target: Callable[..., Any]) -> None:
+        self.prefix = prefix
+        self.name = name
+        self.exported_name = f"{prefix}_{name}"
+        self.target = target
+        self.is_async = is_async_callable(target)
+        self.policy: Policy = policy_of(target)
+        self.file, self.line = place_of(target)
+        self.summary = (inspect.getdoc(target) or "").partition("\n")[0] if not isinstance(target, type) else ""
+        self.is_threaded = not self.is_async  # whether it takes a thread
+        self.call: Callable[[Any], Any] = accepting(
+            self.exported_name, target, 1, "an HTTP function takes the request, or nothing"
+        )
+
+
+_Handler = TypeVar("_Handler")
+
+
+class Methods(dict[str, _Handler]):
+    """What one name or route answers with, by method; ``"*"`` answers those that have none of their own.
+
+    What a client sends is only ever a key of it.
+    """
+
+    __slots__ = ()
+
+    def resolve(self, method: str) -> _Handler | None:
+        """What answers a method, or ``None``."""
+        return self.get(method) or self.get(EVERY_METHOD)
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """The methods that are answered, sorted; all where one answers every method."""
+        return tuple(sorted({*METHODS.values(), "HEAD"} if EVERY_METHOD in self else self))
+
+
+class FunctionTable:
+    """The closed table: name -> method -> function. What a client sends is only ever a key of it."""
+
+    __slots__ = ("_by_name",)
+
+    def __init__(self, functions: Iterable[Function] = ()) -> None:
+        self._by_name: dict[str, Methods[Function]] = {}
+        for function in functions:
+            methods = self._by_name.setdefault(function.name, Methods())
+            methods[EVERY_METHOD if function.prefix == ANY else METHODS[function.prefix]] = function
+        for methods in self._by_name.values():
+            if "GET" in methods:
+                methods["HEAD"] = methods["GET"]
+
+    def find(self, name: str) -> Methods[Function] | None:
+        """The functions of a name by method, or ``None``. HEAD goes where GET goes."""
+        return self._by_name.get(name)
+
+    @property
+    def names(self) -> list[str]:
+        """The known names, sorted."""
+        return sorted(self._by_name)
+
+    def __iter__(self) -> Iterator[Function]:
+        for name in self.names:
+            for method, function in sorted(self._by_name[name].items()):
+                if method != "HEAD":
+                    yield function
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def functions_of(module: ModuleType) -> FunctionTable:
+    """The table of a module's exported functions.
+
+    Raises:
+        ProjectError: ``__all__`` names what is not there, or a function needs two arguments or more.
+    """
+    functions = []
+    for exported in exported_names(module):
+        prefix, _, name = exported.partition("_")
+        if prefix not in PREFIXES or not name:
+            continue
+        if not hasattr(module, exported):
+            raise ProjectError(f"__all__ of {module.__file__} names {exported!r}, which the file does not define")
+        target = getattr(module, exported)
+        if callable(target):
+            functions.append(Function(prefix, name, target))
+    return FunctionTable(functions)
+
+
+def response_of(name: str, value: Any, *, warns: bool) -> Response:
+    """The response for what an HTTP function returned: a response, or a mapping with a status; it ``warns`` of those.
+
+    Raises:
+        WrongAnswer: it returned anything else.
+        TypeError, ValueError: the mapping has what cannot be sent.
+    """
+    if isinstance(value, Response):
+        return value
+    if isinstance(value, Mapping) and "status" in value:
+        if warns:
+            logger.warning("%s returned a plain mapping; return response(%s) instead", name, dict(value).keys())
+        return Response(value["status"], value.get("body"), value.get("headers"))
+    if inspect.iscoroutine(value):
+        value.close()  # or Python warns that it was never awaited
+    kind = type(value).__name__
+    hint = "add 'return': a handler ends with one of ok(), notFound(), ..."
+    if value is not None:
+        hint = f"write 'return ok(body=...)' around the {kind}"
+    raise WrongAnswer(f"{name} returned {kind}, not a response; {hint}")
+
+
+def exported_names(module: ModuleType) -> list[str]:
+    """The names that a module exports: those of ``__all__``, else those that its own file binds, imports aside."""
+    declared = getattr(module, "__all__", None)
+    if declared is not None:
+        return [str(name) for name in declared]
+    source = Path(str(module.__file__)).read_bytes()
+    bound, imported = bindings(ast.parse(source))
+    return [name for name in bound if name not in imported and hasattr(module, name)]
+
+
+def bindings(tree: ast.Module) -> tuple[list[str], set[str]]:
+    """The names that a file binds at its top level by ``def``, ``class`` and assignment, in order, and those that it
+    imports, inside ``if``, ``try``, ``with`` and loops too."""
+    bound: dict[str, None] = {}
+    imported: set[str] = set()
+    waiting: list[ast.AST] = list(reversed(tree.body))
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            bound[node.name] = None
+            continue
+        if isinstance(node, ast.Lambda):
+            continue
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imported.update((alias.asname or alias.name).partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            bound.update(dict.fromkeys(_target_names(targets)))
+        waiting.extend(reversed(list(ast.iter_child_nodes(node))))
+    return list(bound), imported
+
+
+def _target_names(targets: Iterable[ast.AST]) -> Iterator[str]:
+    for target in targets:
+        for node in ast.walk(target):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                yield node.id
+
+
+def is_async_callable(target: Callable[..., Any]) -> bool:
+    """Whether a call of ``target`` gives what is awaited, as far as it tells: through partials and ``__wrapped__``."""
+    if isinstance(target, functools.partial):
+        return is_async_callable(target.func)
+    inner = inspect.unwrap(target)
+    if isinstance(inner, functools.partial):
+        return is_async_callable(inner.func)
+    return inspect.iscoroutinefunction(inner) or (
+        not inspect.isroutine(inner)
+        and not isinstance(inner, type)
+        and inspect.iscoroutinefunction(_call_method(inner))
+    )
+
+
+def accepting(name: str, target: Callable[..., Any], count: int, rule: str) -> Callable[..., Any]:
+    """``target`` as a callable of ``count`` arguments, of which it is passed as many as it takes.
+
+    ``rule`` ends the message where it takes other ones.
+
+    Raises:
+        ProjectError: it needs more than ``count``, or some by keyword.
+    """
+    try:
+        parameters = parameters_of(target, count)
+    except (TypeError, ValueError):  # a callable written in C that does not say
+        return target
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    needed = [p.name for p in positional if p.default is p.empty]
+    keywords = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    if len(needed) > count or keywords:
+        file, line = place_of(target)
+        raise ProjectError(
+            f"{name} ({file}:{line}) needs {len(needed) + len(keywords)} arguments "
+            f"({', '.join(needed + keywords)}); {rule}"
+        )
+    taken = len(positional)
+    if taken >= count or any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return target
+    return lambda *arguments: target(*arguments[:taken])
+
+
+def _call_method(target: object) -> Any:
+    """The ``__call__`` of an object's class."""
+    return inspect.getattr_static(type(target), "__call__", None)
+
+
+def parameters_of(target: Callable[..., Any], count: int | None = None) -> list[inspect.Parameter]:
+    """What a call of ``target`` takes: a decorator's own parameters, or, where those are just ``*args``, what it wraps
+    takes; with ``count`` at most the first so many of that, none by keyword: a decorator may add the rest.
+
+    Raises:
+        TypeError, ValueError: a callable written in C that does not say.
+    """
+    parameters = list(inspect.signature(target, follow_wrapped=False).parameters.values())
+    inner = getattr(target, "__wrapped__", None)
+    if inner is None or not parameters or parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:
+        return parameters
+    if count is None:
+        return parameters_of(inner)
+    return [p for p in parameters_of(inner, count) if p.kind is not p.KEYWORD_ONLY][:count]
+
+
+def place_of(target: Callable[..., Any]) -> tuple[str, int]:
+    """File and line of a callable, as far as it tells; ("", 0) for one written in C."""
+    while isinstance(target, functools.partial):
+        target = target.func
+    inner = inspect.unwrap(target)
+    code = getattr(inner, "__code__", None) or getattr(_call_method(inner), "__code__", None)
+    if code is not None:
+        return code.co_filename, code.co_firstlineno
+    module = sys.modules.get(getattr(inner, "__module__", ""), None)
+    return getattr(module, "__file__", "") or "", 0

@@ -1,0 +1,193 @@
+"""What a setting is: its key, its help, and how its value is read and checked."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from wixhttp.http.policy import parse_origin
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Parser = Callable[[object, str], Any]
+
+_HOST_PATTERN = re.compile(r"(?:\*?\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
+_LOCALE_PATTERN = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
+_PASSWORD = re.compile(r"(://[^/@\s:]*:)\S*@|([?&](?:ssl)?password=)[^&\s\"]*")
+_BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+class Setting(NamedTuple):
+    """One setting: its key, its default, a line of help with the unit, and its two readers.
+
+    ``parse(value, name)`` checks a typed value and raises ValueError with ``name`` in front. ``from_text`` turns the
+    text of an environment variable or a flag into such a value.
+    """
+
+    key: str
+    default: Any
+    help: str
+    parse: Parser
+    from_text: Callable[[str], object]
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it: ``WIXHTTP_MAX_BODY``."""
+        return f"WIXHTTP_{self.key.upper()}"
+
+
+def read_number(text: str) -> object:
+    """A number for the text of one; other text as it is, for the parser to refuse."""
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return text
+
+
+def read_truth(text: str) -> object:
+    """A truth value for ``1 true yes on 0 false no off``; other text as it is."""
+    return _BOOLEANS.get(text.strip().lower(), text)
+
+
+def read_list(text: str) -> object:
+    """The entries of a list that is written with commas."""
+    return [each.strip() for each in text.split(",") if each.strip()]
+
+
+def read_table(text: str) -> object:
+    """The value of an inline TOML table; other text as it is."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def parse_boolean(value: object, name: str) -> bool:
+    """``True`` or ``False``; ValueError for anything else, as from every parser here."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is true or false, not {value!r}")
+    return value
+
+
+def parse_whole(least: int, most: int | None = None) -> Parser:
+    """A parser of whole numbers in a range."""
+    span = f">= {least}" if most is None else f"from {least} to {most}"
+
+    def parse(value: object, name: str) -> int:
+        if (
+            isinstance(value, int)
+            and not isinstance(value, bool)
+            and least <= value
+            and (most is None or value <= most)
+        ):
+            return value
+        raise ValueError(f"{name} is a whole number {span}, not {value!r}")
+
+    return parse
+
+
+def parse_choice(*names: str) -> Parser:
+    """A parser of one word out of several."""
+
+    def parse(value: object, name: str) -> str:
+        if value not in names:
+            raise ValueError(f"{name} is one of {', '.join(names)}, not {value!r}")
+        return str(value)
+
+    return parse
+
+
+def parse_public_url(value: object, name: str) -> str:
+    """``scheme://host[:port]``, by http or https."""
+    origin = parse_origin(value, name)
+    if not origin.startswith(("http://", "https://")):
+        raise ValueError(f"{name} begins with http:// or https://, not {value!r}")
+    return origin
+
+
+def parse_base_path(value: object, name: str) -> str:
+    """A path without a slash at its end; empty for none."""
+    if not isinstance(value, str) or re.search(r"[?#\s\\]|//", value) or (value and not value.startswith("/")):
+        raise ValueError(f"{name} is empty or a path that begins with '/', without query, not {value!r}; write '/api'")
+    return value.rstrip("/")
+
+
+def parse_path(value: object, name: str) -> Path:
+    """A path in the file system."""
+    if not isinstance(value, (str, Path)) or not str(value).strip() or "\0" in str(value):
+        raise ValueError(f"{name} is a path, relative to the project's folder or absolute, not {value!r}")
+    return Path(value)
+
+
+def parse_host(value: object, name: str) -> str:
+    """An address or a name to listen on."""
+    if not isinstance(value, str) or not value or re.search(r"[\s/]", value):
+        raise ValueError(f"{name} is an address or a name to listen on, not {value!r}; write '127.0.0.1' or '0.0.0.0'")
+    return value
+
+
+def parse_hosts(value: object, name: str) -> tuple[str, ...]:
+    """Names of hosts, in lower case; ``*.example.com`` is every host below."""
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f"{name} is a list of host names, not {value!r}; write ['example.com', '*.example.com']")
+    for each in value:
+        if not isinstance(each, str) or not _HOST_PATTERN.fullmatch(each.lower()):
+            raise ValueError(f"{name} holds host names without scheme and port, not {each!r}; an empty list allows any")
+    return tuple(each.lower() for each in value)
+
+
+def parse_locales(value: object, name: str) -> tuple[str, ...]:
+    """Language tags (BCP 47), as written."""
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f"{name} is a list of languages, not {value!r}; write ['en', 'de-CH']")
+    for each in value:
+        if not isinstance(each, str) or not _LOCALE_PATTERN.fullmatch(each):
+            raise ValueError(f"{name} holds languages such as 'en' or 'de-CH', not {each!r}")
+    return tuple(value)
+
+
+def parse_lifetime(value: object, name: str) -> float:
+    """Seconds, more than none."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= 1e9:
+        return float(value)
+    raise ValueError(f"{name} is a number of seconds above 0 and up to 1e9, not {value!r}; write 86400 for a day")
+
+
+def parse_database_url(value: object, name: str) -> str:
+    """The URL of a store of collections: of a SQLite file, of a PostgreSQL database, or for one in memory."""
+    if isinstance(value, str) and not re.search(r"[\s\x00]", value):
+        scheme, _, rest = value.partition("://")
+        if scheme in ("postgresql", "postgres") and rest.strip("/"):
+            return value
+        if value == "memory://" or (scheme == "sqlite" and rest.startswith("/") and rest.strip("/")):
+            return value
+    shown = masked_url(repr(value))
+    raise ValueError(
+        f"{name} is sqlite:///file below the project, sqlite:////absolute/file, postgresql://user:password@host/name "
+        f"or memory://, not {shown}"
+    )
+
+
+def masked_url(text: str) -> str:
+    """``text`` with ``***`` for the password of a URL in it.
+
+    >>> masked_url("postgresql://ada:p@ss@host/db?sslpassword=word&x=1")
+    'postgresql://ada:***@host/db?sslpassword=***&x=1'
+    """
+    return _PASSWORD.sub(lambda match: f"{match[1]}***@" if match[1] else f"{match[2]}***", text)
+
+
+class Rule(NamedTuple):
+    """What a field of `Config` is annotated with: the parts of its `Setting` beside key and default."""
+
+    parse: Parser
+    help: str
+    from_text: Callable[[str], object] = str

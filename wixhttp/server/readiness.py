@@ -1,0 +1,66 @@
+"""Whether what a site needs answers: asked aside, so that who wants to know never waits for long."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from wixhttp.logs.masking import masked
+
+SHORT = 0.1  # seconds that one question takes at most
+PATIENCE = 2.0  # seconds after which what does not answer counts as gone
+
+logger = logging.getLogger("wixhttp")
+
+
+class Readiness:
+    """A question that is put to ``ping`` on a thread of its own, one at a time. ``ping`` raises where it fails.
+
+    ``needed`` says whether there is something to ask at all.
+    """
+
+    def __init__(
+        self, ping: Callable[[], None], needed: Callable[[], bool] = lambda: True, patience: float = PATIENCE
+    ) -> None:
+        self._ping = ping
+        self._needed = needed
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._answered: threading.Event | None = None  # set when the question that is under way has its answer
+        self._asked_at = 0.0
+        self._is_ready: bool | None = None
+
+    def __call__(self) -> bool:
+        """Whether ``ping`` succeeds: what it says within `SHORT` seconds, else what it said last, for ``patience``."""
+        if not self._needed():
+            return True
+        with self._lock:
+            if self._answered is None or self._answered.is_set():
+                self._answered = threading.Event()
+                self._asked_at = time.monotonic()
+                threading.Thread(
+                    target=self._ask, args=(self._answered,), name="wixhttp-readiness", daemon=True
+                ).start()
+            answered, asked_at = self._answered, self._asked_at
+        if not answered.wait(SHORT) and time.monotonic() - asked_at > self._patience:
+            self._note(False, f"no answer within {self._patience:g} seconds")
+        return bool(self._is_ready)
+
+    def _ask(self, answered: threading.Event) -> None:
+        try:
+            self._ping()
+        except Exception as error:  # noqa: BLE001  # whatever a database's driver raises
+            self._note(False, masked(str(error) or type(error).__name__))
+        else:
+            self._note(True, "")
+        finally:
+            answered.set()
+
+    def _note(self, is_ready: bool, reason: str) -> None:
+        was_ready, self._is_ready = self._is_ready, is_ready
+        if is_ready and was_ready is False:
+            logger.info("the database answers again; this process is ready")
+        elif not is_ready and was_ready is not False:
+            logger.error("the database does not answer; this process is not ready: %s", reason)

@@ -1,0 +1,58 @@
+"""What a user's tests call: fake requests for single functions, and a client for the whole dispatcher. No sockets.
+
+    from wixhttp.testing import TestClient, call_endpoint, fake_data, fake_request, load_endpoint
+
+    assert get_hello(fake_request("/_functions/hello/sub?q=1")).status == 200
+    assert TestClient("backend").post("/_functions/orders", json={"id": 1}).json() == {"id": 1}
+    assert TestClient().get("/api/users/1").json() == {"id": "1"}
+    users = load_endpoint("src/pages/api/users/[id].py")
+    assert call_endpoint(users.GET, "/api/users/1").json() == {"id": "1"}
+    with fake_data() as wix_data:
+        wix_data.seed("books", [{"_id": "emma", "title": "Emma"}])
+        assert TestClient("backend").get("books/emma").ok
+    with fake_caller("MEMBER", "ada"):
+        assert TestClient("backend").get("orders").ok
+
+The pytest plugin hands them out as the fixtures ``client``, ``fake_request``, ``fake_context``, ``call_endpoint``,
+``load_endpoint``, ``fake_caller``, ``secrets`` and ``wix_data``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .client import Answer, TestClient, fake_caller
+    from .collections import FakeData, fake_data
+    from .contexts import call_endpoint, fake_async_context, fake_context, load_endpoint
+    from .requests import fake_async_request, fake_request
+
+_MODULES = {
+    "client": ("Answer", "TestClient", "fake_caller"),
+    "collections": ("FakeData", "fake_data"),
+    "contexts": ("call_endpoint", "fake_async_context", "fake_context", "load_endpoint"),
+    "requests": ("fake_async_request", "fake_request"),
+}
+
+__all__ = [
+    "Answer",
+    "FakeData",
+    "TestClient",
+    "call_endpoint",
+    "fake_async_context",
+    "fake_async_request",
+    "fake_caller",
+    "fake_context",
+    "fake_data",
+    "fake_request",
+    "load_endpoint",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy: pytest loads the plugin beside this in every run, and tests of functions alone do without the endpoints.
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f".{module}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,253 @@
+"""A client for the whole dispatcher, without sockets, and the caller of a test."""
+
+from __future__ import annotations
+
+import contextlib
+import json as jsonlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from wixhttp.auth.caller import VISITOR, TokenInfo, caller_is, settings_are
+from wixhttp.data.calls import active_collections
+from wixhttp.dispatch.app import App, Call
+from wixhttp.dispatch.blocking import StreamBroken, answer
+from wixhttp.dispatch.site import load_site
+from wixhttp.errors import HTTPError
+from wixhttp.http.encoding import Encoded
+from wixhttp.http.request_head import UNKNOWN, Head, Headers
+from wixhttp.project.auth_settings import SUBJECT_TYPES
+from wixhttp.project.config import Config
+from wixhttp.secrets import SecretStore, fallback
+
+from .collections import memory_collections, project_config
+from .requests import Fields, Files, fake_head
+
+
+@contextlib.contextmanager
+def fake_caller(
+    subjectType: str = "MEMBER",  # noqa: N803 - Wix's names
+    subjectId: str | None = "fake-caller",  # noqa: N803
+    **fields: Any,
+) -> Iterator[TokenInfo]:
+    """Let `wixhttp.auth` take every request for one of this caller until the block ends, whatever token it brings.
+
+    Functions that are called without a request have this caller, too. ``fields`` are the other members of a
+    `wixhttp.auth.TokenInfo`, ``active`` (else true) among them.
+
+    Raises:
+        ValueError: there is no such type of subject.
+        TypeError: there is no such member.
+    """
+    if subjectType not in SUBJECT_TYPES:
+        raise ValueError(f"{subjectType!r} is no type of subject; known are {', '.join(SUBJECT_TYPES)}")
+    info = replace(VISITOR, **{"active": True, "subjectType": subjectType, "subjectId": subjectId, **fields})
+    with caller_is(info):
+        yield info
+
+
+class Answer:
+    """What a ``TestClient`` gets back, read as that of ``requests``."""
+
+    def __init__(self, encoded: Encoded, url: str) -> None:
+        self.status_code = encoded.status
+        self.headers = Headers.of(encoded.fields)
+        self.fields = encoded.fields
+        self.url = url
+        self.content = encoded.data if encoded.stream is None else _collect(encoded.stream)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is below 400."""
+        return self.status_code < 400
+
+    @property
+    def reason(self) -> str:
+        """The phrase of the status: ``"Not Found"``."""
+        known = HTTPStatus._value2member_map_.get(self.status_code)
+        return known.phrase if isinstance(known, HTTPStatus) else ""
+
+    @property
+    def text(self) -> str:
+        """The body as text in UTF-8."""
+        return self.content.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """The value that the body holds as JSON; ValueError where it holds none."""
+        return jsonlib.loads(self.content)
+
+    def raise_for_status(self) -> None:
+        """Raise HTTPError for a status of 400 or more."""
+        if not self.ok:
+            raise HTTPError(
+                self.status_code, reason=f"{self.status_code} {self.reason} for {self.url}: {self.text[:200]}"
+            )
+
+    def __repr__(self) -> str:
+        return f"<Answer [{self.status_code}]>"
+
+
+def _collect(stream: Any) -> bytes:
+    try:
+        return b"".join(stream)
+    finally:
+        stream.close()
+
+
+class TestClient:
+    """A client of a project's whole dispatcher, without a socket.
+
+    ``project`` is the project's folder or its ``backend`` folder, or an ``App``. ``raise_exceptions`` lets what a
+    handler raises through to the test; without it the answer is the 500 that a client would get. ``settings`` are
+    settings of ``wixhttp.toml``: ``TestClient(".", max_body=10)``.
+
+    A path that begins with a slash is an endpoint's, or a whole one such as ``/_functions/orders``; any other is a
+    function's. Static endpoints are answered by their code, never from an earlier build; an ``App`` answers as it was
+    made. Redirects are not followed. Requests to endpoints have the ``Origin`` of the site's own pages, as in a
+    browser, unless ``headers`` have another.
+
+    ``cookies`` are kept from answers, and sent with every further request: a dict by name, of values as they are sent.
+    Path, domain and ``Secure`` do not count; one that is deleted or has expired is dropped.
+
+    The project's database is never touched: calls on collections, and sessions, reach those of `fake_data`, where the
+    test is in its block, and else collections in memory that last as long as the client.
+
+    Raises:
+        ProjectError: the project cannot be loaded.
+    """
+
+    __test__ = False  # not a test class, whatever its name says to pytest
+
+    def __init__(self, project: str | Path | App = ".", *, raise_exceptions: bool = True, **settings: Any) -> None:
+        self.raise_exceptions = raise_exceptions
+        self.cookies: dict[str, str] = {}
+        self.app = project if isinstance(project, App) else _own_app(replace(project_config(project), **settings))
+        config = self.app.config
+        self._secrets = SecretStore(config.root, config.mode, config.secrets_file)
+        self._collections = memory_collections(config)
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Fields | None = None,
+        json: Any = None,
+        text: str | None = None,
+        data: Any = None,
+        form: Fields | None = None,
+        files: Files | None = None,
+        cookies: Mapping[str, str] | None = None,
+        ip: str = "127.0.0.1",
+    ) -> Answer:
+        """The answer to a request. ``params`` join the query; ``data`` is bytes, or a form as in ``requests``.
+
+        ``files`` are as in `fake_request`. ``cookies`` are sent with this request only, beside those of the client; a
+        ``Cookie`` of ``headers`` is sent instead of all of them.
+        """
+        if params:
+            url += ("&" if "?" in url else "?") + urlencode(params, doseq=True)
+        if isinstance(data, Mapping):
+            data, form = None, data
+        elif isinstance(data, str):
+            data = data.encode()
+        head, body = fake_head(
+            url, method, headers=_with_cookies(headers, {**self.cookies, **(cookies or {})}), json=json, text=text,
+            data=data, form=form, files=files, ip=ip, config=self.app.config,
+        )  # fmt: skip
+        answer = self.send(head, body)
+        _keep_cookies(self.cookies, answer.fields)
+        return answer
+
+    def send(self, head: Head, body: bytes) -> Answer:
+        """The answer to a head and the bytes of its body. Cookies are neither added nor kept."""
+
+        def read(call: Call) -> bytes:
+            if len(body) > call.max_body:
+                raise self.app.too_large(call)
+            if head.length != UNKNOWN and len(body) != head.length:
+                raise HTTPError(400, "The body is not as long as its Content-Length.")
+            return body
+
+        own = settings_are(self.app.config)
+        with own, fallback(self._secrets), active_collections.fallback(self._collections), self._own_errors():
+            return Answer(answer(self.app, head, read, reraise=self.raise_exceptions), head.path)
+
+    @contextlib.contextmanager
+    def _own_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except StreamBroken as broken:
+            if self.raise_exceptions and broken.__cause__ is not None:
+                raise broken.__cause__ from None
+            raise
+
+    def get(self, url: str, **options: Any) -> Answer:
+        """``request("GET", ...)``."""
+        return self.request("GET", url, **options)
+
+    def head(self, url: str, **options: Any) -> Answer:
+        """``request("HEAD", ...)``."""
+        return self.request("HEAD", url, **options)
+
+    def post(self, url: str, **options: Any) -> Answer:
+        """``request("POST", ...)``."""
+        return self.request("POST", url, **options)
+
+    def put(self, url: str, **options: Any) -> Answer:
+        """``request("PUT", ...)``."""
+        return self.request("PUT", url, **options)
+
+    def patch(self, url: str, **options: Any) -> Answer:
+        """``request("PATCH", ...)``."""
+        return self.request("PATCH", url, **options)
+
+    def delete(self, url: str, **options: Any) -> Answer:
+        """``request("DELETE", ...)``."""
+        return self.request("DELETE", url, **options)
+
+    def options(self, url: str, **options: Any) -> Answer:
+        """``request("OPTIONS", ...)``."""
+        return self.request("OPTIONS", url, **options)
+
+
+def _with_cookies(headers: Fields | None, cookies: Mapping[str, str]) -> list[tuple[str, str]]:
+    fields = list(headers.items() if isinstance(headers, Mapping) else headers or ())
+    if cookies and not any(name.lower() == "cookie" for name, _ in fields):
+        fields.append(("Cookie", "; ".join(f"{name}={value}" for name, value in cookies.items())))
+    return fields
+
+
+def _keep_cookies(kept: dict[str, str], fields: Iterable[tuple[str, str]]) -> None:
+    for field, text in fields:
+        if field.lower() == "set-cookie":
+            pair, *attributes = text.split(";")
+            name, _, value = pair.strip().partition("=")
+            kept[name] = value
+            if _is_over({key.strip().lower(): said for key, _, said in (each.partition("=") for each in attributes)}):
+                del kept[name]
+
+
+def _is_over(attributes: Mapping[str, str]) -> bool:
+    """Whether a cookie is to be deleted (RFC 6265, 5.3): Max-Age wins over Expires; a malformed one is none."""
+    try:
+        return int(attributes["max-age"]) <= 0
+    except (KeyError, ValueError):
+        pass
+    try:
+        return parsedate_to_datetime(attributes["expires"]) <= datetime.now(timezone.utc)
+    except (KeyError, TypeError, ValueError):  # TypeError: a date without a zone
+        return False
+
+
+def _own_app(config: Config) -> App:
+    site = load_site(config)
+    if site.endpoints is not None:
+        site.endpoints.static = None
+    return App(site)
