@@ -1,4 +1,4 @@
-"""What the tests share: a project made from text or a folder, served through each of the three doors."""
+"""What the tests share: a project made from text or a folder, served through each of the three interfaces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.doors import DOORS, Door, Served, forget_projects, load_app, write_project
+from tests.interfaces import INTERFACES, Interface, Served, forget_projects, load_app, write_project
 
 pytest_plugins = ["pytester"]
 
@@ -24,19 +24,19 @@ def own_import_state() -> Iterator[None]:
     sys.path[:], sys.meta_path[:] = path, finders
 
 
-@pytest.fixture(params=list(DOORS))
-def door(request: pytest.FixtureRequest) -> type[Door]:
-    """Each of the three doors in turn."""
-    return DOORS[request.param]
+@pytest.fixture(params=list(INTERFACES))
+def interface(request: pytest.FixtureRequest) -> type[Interface]:
+    """Each of the three interfaces in turn."""
+    return INTERFACES[request.param]
 
 
 @pytest.fixture
-def serve(door: type[Door], tmp_path: Path) -> Iterator[Callable[..., Served]]:
+def serve(interface: type[Interface], tmp_path: Path) -> Iterator[Callable[..., Served]]:
     """``serve(files, **settings)``: a project made from text, from files by their paths, or a folder as it stands."""
     with ExitStack() as stack:
 
         def make(files: str | dict[str, str] | Path, **settings: object) -> Served:
             folder = files if isinstance(files, Path) else write_project(tmp_path / "site", files)
-            return Served(stack.enter_context(closing(door(load_app(folder, **settings)))))
+            return Served(stack.enter_context(closing(interface(load_app(folder, **settings)))))
 
         yield make

@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 
-from tests.servers import PATIENCE, Server, clean, serving
+from tests.servers import TIMEOUT, Server, clean, serving
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,7 +28,7 @@ class Site:
         session.trust_env = False
 
     def ask(self, method: str, path: str, **options: Any) -> requests.Response:
-        return self.session.request(method, self.url + self.prefix + path, **{"timeout": PATIENCE, **options})
+        return self.session.request(method, self.url + self.prefix + path, **{"timeout": TIMEOUT, **options})
 
     def get(self, path: str, **options: Any) -> requests.Response:
         return self.ask("GET", path, **options)
@@ -41,7 +41,7 @@ class Site:
 def sample_server(workers: int, environ: dict[str, Any], port: int | None = None) -> Iterator[Server]:
     """The site, with the items of ``data/sample`` in the collections that ``environ`` names."""
     command = [sys.executable, "-m", "wixhttp", "data", "import", "data/sample"]
-    subprocess.run(command, cwd=ROOT, env=clean(environ), check=True, timeout=PATIENCE)
+    subprocess.run(command, cwd=ROOT, env=clean(environ), check=True, timeout=TIMEOUT)
     with serving(ROOT, "--workers", str(workers), port=port, **environ) as server:
         yield server
 

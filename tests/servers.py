@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 import pytest
 
 SITES = Path(__file__).parent / "sites"
-PATIENCE = 60.0  # seconds until a wait is a failure; long, for machines that do other work, too
+TIMEOUT = 60.0  # seconds until a wait is a failure; long, for machines that do other work, too
 _OURS = ("WIXHTTP_", "GUNICORN_", "WEB_CONCURRENCY", "HOST", "PORT", "FORWARDED_ALLOW_IPS", "PYTEST_")
 
 
@@ -77,7 +77,7 @@ class Server:
 
     # --- what it wrote ---
 
-    def wait_for(self, wanted: Callable[[Any], object], count: int = 1, timeout: float = PATIENCE) -> list[Any]:
+    def wait_for(self, wanted: Callable[[Any], object], count: int = 1, timeout: float = TIMEOUT) -> list[Any]:
         """The log lines that are wanted, once there are ``count`` of them."""
         deadline = time.monotonic() + timeout
         with self._changed:
@@ -112,13 +112,13 @@ class Server:
 
     def wait_ready(self) -> None:
         """Wait until it answers."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while True:
             if self.process.poll() is not None:
                 self.end()
                 raise ServerEnded(f"the server ended with {self.process.returncode}: {self.errors}\n{self.lines}")
             try:
-                with connect(self.port, timeout=PATIENCE) as connection:
+                with connect(self.port, timeout=TIMEOUT) as connection:
                     connection.sendall(b"GET /_wixhttp/health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
                     if connection.recv(65_536):
                         return
@@ -131,7 +131,7 @@ class Server:
         """Ask it to stop, as systemd and Docker do."""
         self.process.send_signal(signal.SIGTERM)
 
-    def wait_exit(self, timeout: float = PATIENCE) -> int:
+    def wait_exit(self, timeout: float = TIMEOUT) -> int:
         """Its exit code, once it has ended and all that it wrote was read."""
         code = self.process.wait(timeout)
         self.end()
@@ -146,9 +146,9 @@ class Server:
         """Leave nothing of it behind."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT)
         for reader in self._readers:
-            reader.join(PATIENCE)
+            reader.join(TIMEOUT)
         for pipe in (self.process.stdout, self.process.stderr):
             assert pipe is not None
             pipe.close()
@@ -209,7 +209,7 @@ def own_command(project: Path, flags: Sequence[str], gunicorn: Sequence[str]) ->
     return [*command, "--", *gunicorn] if gunicorn else command
 
 
-def failed_start(project: Path, *flags: str, timeout: float = PATIENCE, **options: Any) -> tuple[int, str, Server]:
+def failed_start(project: Path, *flags: str, timeout: float = TIMEOUT, **options: Any) -> tuple[int, str, Server]:
     """Exit code and standard error of a server that does not come up."""
     with serving(project, *flags, wait=False, **options) as server:
         code = server.wait_exit(timeout)
@@ -279,7 +279,7 @@ def missing(reason: str) -> NoReturn:
 # --- raw sockets -----------------------------------------------------------------------------------------------------
 
 
-def connect(port: int, *, timeout: float = PATIENCE, receive_buffer: int = 0) -> socket.socket:
+def connect(port: int, *, timeout: float = TIMEOUT, receive_buffer: int = 0) -> socket.socket:
     """A connection to a server of this machine."""
     connection = socket.socket()
     connection.settimeout(timeout)

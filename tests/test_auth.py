@@ -22,7 +22,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from tests.doors import Served, write_project
+from tests.interfaces import Served, write_project
 from tests.test_imports import loaded_by
 from wixhttp.auth import TokenInfo, caller, elevate, fetchWithAuth, getTokenInfo, require, signing_keys, token_verifiers
 from wixhttp.auth.caller import settings_are

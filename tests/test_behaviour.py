@@ -1,4 +1,4 @@
-"""What the runtime does, through each door: from a URL to a function, the request, the response (spec, 1 to 3)."""
+"""The runtime, through each server interface: from a URL to a function, the request, the response (spec, 1 to 3)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.doors import DOORS, Ask, Served, load_app, write_project
+from tests.interfaces import INTERFACES, Ask, Served, load_app, write_project
 
 Serve = Callable[..., Served]
 
@@ -96,8 +96,8 @@ def test_backend_and_relative_imports_work_in_handlers_too(serve: Serve) -> None
     assert served("names").json() == [["a"], ["a"], 7, True]
 
 
-def test_two_projects_of_one_process_reach_their_own_modules(door: Any, tmp_path: Path) -> None:
-    doors = []
+def test_two_projects_of_one_process_reach_their_own_modules(interface: Any, tmp_path: Path) -> None:
+    interfaces = []
     for name in ("one", "two", "three"):
         files = {
             "backend/http_functions.py": """
@@ -113,13 +113,13 @@ def test_two_projects_of_one_process_reach_their_own_modules(door: Any, tmp_path
             "backend/late.py": f"LATE = {name!r}",
             "helper.py": f"HELP = {name!r}" if name != "one" else "HELP = 'one'",
         }
-        doors.append(Served(door(load_app(write_project(tmp_path / name, files)))))
+        interfaces.append(Served(interface(load_app(write_project(tmp_path / name, files)))))
     try:
-        for served, name in zip(doors, ("one", "two", "three"), strict=True):
+        for served, name in zip(interfaces, ("one", "two", "three"), strict=True):
             assert served("name").json() == [name, name, name, True]
     finally:
-        for served in doors:
-            served.door.close()
+        for served in interfaces:
+            served.interface.close()
 
 
 def test_a_package_serves_too(serve: Serve) -> None:
@@ -722,8 +722,8 @@ def test_a_body_on_the_wire(serve: Serve, value: str, content: bytes, kind: str 
     reply = served("x")
     assert (reply.status, reply.content) == (200, content)
     if content or kind != "text/plain; charset=utf-8":
-        edge = "text/plain; charset=utf-8" if served.door.name == "wsgi" else None
-        assert reply.header("Content-Type") == (kind or edge)
+        implied = "text/plain; charset=utf-8" if served.interface.name == "wsgi" else None
+        assert reply.header("Content-Type") == (kind or implied)
 
 
 def test_the_handlers_content_type_stands(serve: Serve) -> None:
@@ -731,7 +731,7 @@ def test_the_handlers_content_type_stands(serve: Serve) -> None:
     assert served("x").header("Content-Type") == "application/hal+json"
 
 
-# --- the doors -------------------------------------------------------------------------------------------------------
+# --- the interfaces --------------------------------------------------------------------------------------------------
 
 ALIKE = """
     import io
@@ -781,12 +781,12 @@ REQUESTS = [
 def test_the_doors_answer_alike(ask: Ask, tmp_path: Path) -> None:
     app = load_app(write_project(tmp_path, ALIKE))
     answers = []
-    for kind in DOORS.values():
-        door = kind(app)
-        reply = door.ask(Ask(**{**ask.__dict__, "headers": (*ask.headers, ("X-Request-Id", "same"))}))
-        door.close()
+    for kind in INTERFACES.values():
+        interface = kind(app)
+        reply = interface.ask(Ask(**{**ask.__dict__, "headers": (*ask.headers, ("X-Request-Id", "same"))}))
+        interface.close()
         fields = sorted(field for field in reply.fields if field != ("Connection", "close"))
-        if door.name == "wsgi" and not reply.content:
+        if interface.name == "wsgi" and not reply.content:
             fields = [field for field in fields if field != ("Content-Type", "text/plain; charset=utf-8")]
         answers.append((reply.status, fields, reply.content, reply.broken))
     assert answers[0] == answers[1]

@@ -1,4 +1,4 @@
-"""Streams, the event loop and contexts, through each door (spec, 3 and 5)."""
+"""Streams, the event loop and contexts, through each server interface (spec, 3 and 5)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from textwrap import dedent
 
 import pytest
 
-from tests.doors import PATIENCE, ASGIDoor, Served, load_app, write_project
+from tests.interfaces import TIMEOUT, ASGIInterface, Served, load_app, write_project
 
 ROOT = Path(__file__).parents[1]
 Serve = Callable[..., Served]
@@ -97,7 +97,7 @@ def test_a_stream_is_sent_whole_and_closed_at_its_end(serve: Serve, name: str, c
     assert (reply.status, reply.content, reply.broken) == (200, content, None)
     assert reply.header("Content-Type") == "application/octet-stream"
     assert not reply.all("Content-Length")
-    assert served.state["closed"].wait(PATIENCE)
+    assert served.state["closed"].wait(TIMEOUT)
 
 
 @pytest.mark.parametrize("name", ["sync", "syncasync", "async", "asyncasync"])
@@ -105,7 +105,7 @@ def test_a_stream_is_closed_when_the_client_leaves(serve: Serve, name: str) -> N
     served = serve(STREAMS)
     reply = served(name, leave_after=3)
     assert reply.content.startswith(b"0,1,2,")
-    assert served.state["closed"].wait(PATIENCE)
+    assert served.state["closed"].wait(TIMEOUT)
     assert served("open").status == 200
 
 
@@ -116,7 +116,7 @@ def test_a_stream_that_fails_half_way_breaks_off(serve: Serve, name: str, caplog
     assert (reply.status, reply.content) == (200, b"0,1,")
     assert reply.broken is not None
     assert caplog.text.count(f"the stream of get_{name} broke off") == 1
-    assert served.state["closed"].wait(PATIENCE)
+    assert served.state["closed"].wait(TIMEOUT)
     assert served("open").status == 200
 
 
@@ -147,7 +147,7 @@ def test_a_stream_that_nobody_reads_is_closed(serve: Serve, name: str, method: s
     served = serve(STREAMS)
     assert served(name, method).content == b""
     if name != "nobody":  # a generator that was never begun has nothing to close
-        assert served.state["closed"].wait(PATIENCE)
+        assert served.state["closed"].wait(TIMEOUT)
 
 
 # --- the event loop --------------------------------------------------------------------------------------------------
@@ -180,14 +180,14 @@ def test_all_async_handlers_share_one_loop(serve: Serve) -> None:
 def test_a_task_goes_on_after_the_answer(serve: Serve) -> None:
     served = serve(LOOP)
     assert served("task").text == "answered"
-    assert served.state["done"].wait(PATIENCE)
+    assert served.state["done"].wait(TIMEOUT)
 
 
 def test_a_task_is_waited_for_when_the_server_stops(tmp_path: Path) -> None:
-    with closing(ASGIDoor(load_app(write_project(tmp_path, LOOP)))) as door:
-        served = Served(door)
+    with closing(ASGIInterface(load_app(write_project(tmp_path, LOOP)))) as interface:
+        served = Served(interface)
         assert served("task").text == "answered"
-        door.stop()
+        interface.stop()
         assert served.state["done"].is_set()
 
 
@@ -197,12 +197,12 @@ def test_a_task_is_waited_for_when_the_process_ends(tmp_path: Path, name: str) -
     program = """
         import sys
         from pathlib import Path
-        from tests.doors import DOORS, Served, load_app
-        print(Served(DOORS[sys.argv[1]](load_app(Path(sys.argv[2]))))("task").text)
+        from tests.interfaces import INTERFACES, Served, load_app
+        print(Served(INTERFACES[sys.argv[1]](load_app(Path(sys.argv[2]))))("task").text)
     """
     process = subprocess.run(
         [sys.executable, "-c", dedent(program), name, str(tmp_path)], cwd=ROOT, capture_output=True, text=True,
-        timeout=PATIENCE, check=False,
+        timeout=TIMEOUT, check=False,
     )  # fmt: skip
     assert (process.stdout, process.stderr) == ("answered\nthe task is done\n", "")
 
@@ -264,6 +264,6 @@ def test_many_requests_at_once_keep_to_themselves(serve: Serve) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
     assert wrong == []
     assert not any(thread.is_alive() for thread in threads)

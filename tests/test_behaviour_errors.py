@@ -1,4 +1,4 @@
-"""What goes wrong, through each door (spec, 4): the statuses, the problem documents, the log, the limits."""
+"""Failures, through each server interface (spec, 4): the statuses, the problem documents, the log, the limits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.doors import PATIENCE, Ask, Reply, Served
+from tests.interfaces import TIMEOUT, Ask, Reply, Served
 from wixhttp.logs.formats import JSONFormatter
 
 Serve = Callable[..., Served]
@@ -179,7 +179,7 @@ def test_delete_with_another_content_type_runs(serve: Serve) -> None:
 
 def test_a_body_that_does_not_come_is_408(serve: Serve) -> None:
     served = serve(OPEN, body_timeout=0.05)
-    if served.door.name != "direct":  # which is given its body whole
+    if served.interface.name != "direct":  # which is given its body whole
         assert served("open", "POST", body=b"abc", length="10", stalls=True).problem["status"] == 408
     assert served("open", "POST", body=b"abc").json() == 3
 
@@ -282,7 +282,7 @@ def test_an_async_handler_past_its_time_is_504_and_cancelled(serve: Serve, caplo
             return ok(1)
     """, timeout=0.05)  # fmt: skip
     assert served("slow").problem["status"] == 504
-    assert served.state["cancelled"].wait(PATIENCE)
+    assert served.state["cancelled"].wait(TIMEOUT)
     assert "get_slow ran past its timeout of 0.05 seconds" in caplog.text
     assert served("patient").status == 200
 
@@ -297,7 +297,7 @@ def test_a_def_past_its_time_is_504_where_it_can_be_answered(serve: Serve, caplo
         def get_open(): return ok(1)
     """, timeout=0.05)  # fmt: skip
     reply = served("slow")
-    if served.door.name == "asgi":
+    if served.interface.name == "asgi":
         assert reply.problem["status"] == 504
         assert "get_slow ran past its timeout of 0.05 seconds" in caplog.text
     else:
@@ -317,11 +317,11 @@ def test_past_max_concurrency_is_503_at_once(serve: Serve, kind: str) -> None:
             return ok("done")
     """, max_concurrency=1)  # fmt: skip
     thread, replies = meanwhile(lambda: served("slow"))
-    assert served.state["inside"].wait(PATIENCE)
+    assert served.state["inside"].wait(TIMEOUT)
     refused = served("slow")
     assert (refused.problem["status"], refused.header("Retry-After")) == (503, "1")
     served.state["go"].set()
-    thread.join(PATIENCE)
+    thread.join(TIMEOUT)
     assert replies[0].text == "done"
     assert [served("slow").status for _ in range(3)] == [200, 200, 200]
 
@@ -412,8 +412,8 @@ def test_health_on_a_port_of_its_own_is_not_on_the_sites(serve: Serve) -> None:
     assert served("/_wixhttp/health/live").status == 404
     assert served("open").status == 200
     inner = serve(OPEN, health_port=80)
-    # The direct door has no port: what comes in by it is never for the health pages.
-    live, site = (404, 200) if inner.door.name == "direct" else (200, 404)
+    # The direct interface has no port: what comes in by it is never for the health pages.
+    live, site = (404, 200) if inner.interface.name == "direct" else (200, 404)
     assert inner("/_wixhttp/health/live", client="8.8.8.8").status == live
     assert inner("open").status == site
 
@@ -428,7 +428,7 @@ def test_health_on_a_port_of_its_own_is_not_on_the_sites(serve: Serve) -> None:
     ],
 )
 def test_the_reserved_prefix(serve: Serve, target: str, method: str, status: int) -> None:
-    assert serve(OPEN).door.ask(Ask(method, target)).status == status
+    assert serve(OPEN).interface.ask(Ask(method, target)).status == status
 
 
 # --- CORS ------------------------------------------------------------------------------------------------------------

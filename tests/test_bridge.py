@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.doors import Served
+from tests.interfaces import Served
 from wixhttp.concurrency.bridge import Bridge, Working
 
 Serve = Callable[..., Served]

@@ -30,7 +30,7 @@ from wixhttp.project.config import load_config
 WIXHTTP = [sys.executable, "-m", "wixhttp"]
 NOT_OURS = ("WIXHTTP_", "NO_COLOR", "FORCE_COLOR", "PYTHONPATH")
 ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith(NOT_OURS)}
-PATIENCE = 60.0  # seconds that a test waits for what takes milliseconds
+TIMEOUT = 60.0  # seconds that a test waits for what takes milliseconds
 
 STATIC = "from wixhttp.endpoints import Response\nprerender = True\n"
 FEED = STATIC + "def GET():\n    return Response('old', headers={'X-Feed': 'ü'.encode('latin-1').decode('latin-1')})\n"
@@ -76,7 +76,7 @@ class Outcome:
 def build(folder: Path, *arguments: str, code: int = 0, **environ: str) -> Outcome:
     done = subprocess.run(
         [*WIXHTTP, "build", *arguments],
-        cwd=folder, capture_output=True, env={**ENVIRON, **environ}, timeout=PATIENCE, check=False,
+        cwd=folder, capture_output=True, env={**ENVIRON, **environ}, timeout=TIMEOUT, check=False,
     )  # fmt: skip
     return Outcome(done.stdout, done.stderr, done.returncode, code)
 
@@ -232,7 +232,7 @@ def test_it_reads_collections_and_secrets(project: Project) -> None:
         "def GET(props):\n    return Response(props['title'] + getSecret('SIGN'))\n"
     )
     folder = project({**pages("books/[id].txt.py", text=lister), "books.jsonl": '{"_id": "emma", "title": "Emma"}\n'})
-    subprocess.run([*WIXHTTP, "data", "import", "books.jsonl"], cwd=folder, env=ENVIRON, check=True, timeout=PATIENCE)
+    subprocess.run([*WIXHTTP, "data", "import", "books.jsonl"], cwd=folder, env=ENVIRON, check=True, timeout=TIMEOUT)
     build(folder, SIGN="!")
     assert files(folder / "dist") == {"books/emma.txt": b"Emma!"}
 
@@ -503,7 +503,7 @@ def waiting(folder: Path, text: str = WAITS) -> Iterator[subprocess.Popen[bytes]
         yield process
     finally:
         process.kill()
-        process.communicate(timeout=PATIENCE)
+        process.communicate(timeout=TIMEOUT)
         for name in ("started", "go", "src/pages/z.txt.py"):
             (folder / name).unlink()
 
@@ -521,7 +521,7 @@ def test_a_killed_build_leaves_the_old_one(built: Path) -> None:
     with waiting(built) as process:
         assert files(built / ".dist.build/new") == {"a.txt": b"new"}
         process.kill()
-        process.wait(PATIENCE)
+        process.wait(TIMEOUT)
     assert files(built / "dist") == {"a.txt": b"old"}
     assert len(Manifest.read(built / "dist")) == 1
     assert left_over(built) == [".dist.build"]
@@ -534,7 +534,7 @@ def test_a_killed_build_leaves_the_old_one(built: Path) -> None:
 def test_an_interrupted_build_leaves_the_old_one(built: Path, text: str) -> None:
     with waiting(built, text) as process:
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=PATIENCE)
+        out, err = process.communicate(timeout=TIMEOUT)
     Outcome(out, err, process.returncode, 130)
     assert files(built / "dist") == {"a.txt": b"old"}
     assert left_over(built) == []
@@ -546,7 +546,7 @@ def test_one_build_at_a_time(built: Path) -> None:
         assert f"another build of {built / 'dist'} is running; wait for its end" in outcome.err
         assert files(built / "dist") == {"a.txt": b"old"}
         (built / "go").write_text("gone")
-        out, err = process.communicate(timeout=PATIENCE)
+        out, err = process.communicate(timeout=TIMEOUT)
         Outcome(out, err, process.returncode, 0)
     assert files(built / "dist") == {"a.txt": b"new", "z.txt": b"gone"}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.doors import write_project
+from tests.interfaces import write_project
 from wixhttp.cli.project_checks import check_project
 from wixhttp.errors import ProjectError
 from wixhttp.project.config import load_config

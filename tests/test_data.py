@@ -1,4 +1,4 @@
-"""wixhttp.data: the Velo face, its awaited twin, hooks, permissions, and every error code of the calls."""
+"""wixhttp.data: the Velo API, its awaited twin, hooks, permissions, and every error code of the calls."""
 
 from __future__ import annotations
 
@@ -635,8 +635,8 @@ def test_every_function_has_its_awaited_twin() -> None:
     assert set(aio.items.__all__) == set(items.__all__)
     plain = {"query", "filter", "sort", "aggregate", "patch", "bulkPatch"}
     left_out = {name for name in items.__all__ if "Not offered" in (getattr(items, name).__doc__ or "")}
-    for twin, face in ((aio, velo), (aio.items, items)):
-        for name in set(face.__dict__.get("__all__", wix_data.__all__)) - left_out:
+    for twin, api in ((aio, velo), (aio.items, items)):
+        for name in set(api.__dict__.get("__all__", wix_data.__all__)) - left_out:
             assert asyncio.iscoroutinefunction(getattr(twin, name)) is (name not in plain), name
             assert getattr(twin, name).__doc__
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.doors import write_project
+from tests.interfaces import write_project
 from wixhttp.data.calls.hooks import HOOKS, HookContext, Hooks
 from wixhttp.errors import ProjectError
 

@@ -1,4 +1,4 @@
-"""wixhttp.data.items: what it has that the Velo face has not, and where the two differ."""
+"""wixhttp.data.items: what it has that the Velo API has not, and where the two differ."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.doors import Ask, DirectDoor, load_app, write_project
+from tests.interfaces import Ask, DirectInterface, load_app, write_project
 from wixhttp.errors import ProjectError
 
 SEQUENCE = "from wixhttp.endpoints import sequence\n"
@@ -87,7 +87,7 @@ def test_two_projects_in_one_process_import_their_own(tmp_path: Path) -> None:
         load_app(write_project(tmp_path / name, {"src/pages/x.py": source, "shared.py": f"WORD = {name!r}"}))
         for name in ("one", "two")
     ]
-    replies = [DirectDoor(app).ask(Ask(target="/x")).text for app in apps]
+    replies = [DirectInterface(app).ask(Ask(target="/x")).text for app in apps]
     assert replies == ["one", "two"]
 
 
@@ -116,13 +116,13 @@ def test_pages_that_would_replace_another_package_stand_apart(tmp_path: Path) ->
 
     files = {"json/decoder.py": OK, "json/near.py": "from .decoder import GET as other\n" + OK}
     app = load_app(write_project(tmp_path, files), pages="json")
-    assert DirectDoor(app).ask(Ask(target="/near")).text == "x"
+    assert DirectInterface(app).ask(Ask(target="/near")).text == "x"
     assert sys.modules["json.decoder"] is json.decoder
 
 
 def test_pages_beside_the_project_are_loaded(tmp_path: Path) -> None:
     write_project(tmp_path, {"pages/x.py": OK, "site/readme.txt": ""})
-    assert DirectDoor(load_app(tmp_path / "site", pages="../pages")).ask(Ask(target="/x")).text == "x"
+    assert DirectInterface(load_app(tmp_path / "site", pages="../pages")).ask(Ask(target="/x")).text == "x"
 
 
 def test_a_project_is_found_whatever_package_backend_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +130,7 @@ def test_a_project_is_found_whatever_package_backend_is_loaded(tmp_path: Path, m
     monkeypatch.syspath_prepend(str(tmp_path / "host"))
     importlib.import_module("backend")
     files = {"mod.py": "WORD = 'x'\n", "src/pages/x.py": "from mod import WORD\n" + OK.replace("'x'", "WORD")}
-    assert DirectDoor(load_app(write_project(tmp_path / "site", files))).ask(Ask(target="/x")).text == "x"
+    assert DirectInterface(load_app(write_project(tmp_path / "site", files))).ask(Ask(target="/x")).text == "x"
 
 
 def test_a_folder_with_middleware_alone_is_one_of_endpoints(tmp_path: Path) -> None:

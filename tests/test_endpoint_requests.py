@@ -72,14 +72,14 @@ def test_readers(source: Source, data: bytes, content_type: str | None, reader: 
 @pytest.mark.parametrize("second", ["bytes", "arrayBuffer", "text", "json", "formData", "clone"])
 def test_a_body_is_read_once(source: Source, first: str, second: str) -> None:
     given = request(source(b"1"), URLENCODED)
-    face = as_async(given)
+    given_async = as_async(given)
     getattr(given, first)()
     with pytest.raises(BodyAlreadyUsed, match=r"clone\(\)"):
         getattr(given, second)()
     if second != "clone":
         with pytest.raises(BodyAlreadyUsed):
-            asyncio.run(getattr(face, second)())
-    assert face.bodyUsed
+            asyncio.run(getattr(given_async, second)())
+    assert given_async.bodyUsed
 
 
 @SOURCES

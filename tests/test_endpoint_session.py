@@ -1,4 +1,4 @@
-"""Sessions: what a request keeps for the visitor, over every store; and through the doors, in files below src/pages."""
+"""Sessions, over every store, and through the server interfaces."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.databases import opened_store
-from tests.doors import PATIENCE, DirectDoor, Door, Reply, Served, load_app, write_project
+from tests.interfaces import TIMEOUT, DirectInterface, Interface, Reply, Served, load_app, write_project
 from wixhttp import data
 from wixhttp.concurrency.bridge import Bridge
 from wixhttp.data.collections import Collections, set_default
@@ -269,7 +269,7 @@ def test_requests_at_once_lose_nothing(store: Store) -> None:
     visitor = Visitor()
     visitor.sets(start=0, gone=0)
     count = 8
-    loaded = threading.Barrier(count, timeout=PATIENCE)
+    loaded = threading.Barrier(count, timeout=TIMEOUT)
     failed: list[BaseException] = []
 
     def request(number: int) -> None:
@@ -288,7 +288,7 @@ def test_requests_at_once_lose_nothing(store: Store) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
     assert failed == []
     assert visitor.values() == {"start": 0, **{f"k{number}": number for number in range(count)}}
 
@@ -326,14 +326,14 @@ def test_two_that_end_a_session_at_once(store: Store, ending: Callable[[SessionS
 def test_64_kb(store: Store) -> None:
     visitor = Visitor()
     state = visitor.comes()
-    room = MAX_SIZE - len('{"a":""}')
-    state.set("a", "x" * room)
+    capacity = MAX_SIZE - len('{"a":""}')
+    state.set("a", "x" * capacity)
     with pytest.raises(ValueError, match="a session holds 65536 bytes, and with 'a' it has 65537; keep the rest"):
-        state.set("a", "x" * (room + 1))
+        state.set("a", "x" * (capacity + 1))
     with pytest.raises(ValueError, match="with 'b' it has"):
         state.set("b", 1)
     visitor.leaves(state)
-    assert visitor.values() == {"a": "x" * room}
+    assert visitor.values() == {"a": "x" * capacity}
 
 
 def test_64_kb_of_what_two_requests_set(store: Store) -> None:
@@ -552,7 +552,7 @@ def test_it_behaves_as_a_dict_that_requests_pass_on(requests: list[tuple[list[An
         assert all(Visitor(each).values() == {} for each in refused)
 
 
-# --- through the doors -----------------------------------------------------------------------------------------------
+# --- through the interfaces ------------------------------------------------------------------------------------------
 
 SITE = {
     "src/pages/plain.py": """
@@ -631,10 +631,10 @@ JSON = ("Content-Type", "application/json")
 
 
 class Browser:
-    """A browser at a site behind a door, with one cookie."""
+    """A browser at a site behind a server interface, with one cookie."""
 
-    def __init__(self, door: Door) -> None:
-        self.served = Served(door)
+    def __init__(self, interface: Interface) -> None:
+        self.served = Served(interface)
         self.cookie: str | None = None
 
     def __call__(self, target: str, method: str = "GET") -> Reply:
@@ -647,12 +647,12 @@ class Browser:
 
 
 @pytest.fixture
-def browse(door: type[Door], memory: Store, tmp_path: Path) -> Iterator[Callable[..., Browser]]:
+def browse(interface: type[Interface], memory: Store, tmp_path: Path) -> Iterator[Callable[..., Browser]]:
     with contextlib.ExitStack() as stack:
 
         def make(files: dict[str, str] | None = None, **details: Any) -> Browser:
             write_project(tmp_path, {**SITE, **(files or {})})
-            return Browser(stack.enter_context(contextlib.closing(door(load_app(tmp_path, **details)))))
+            return Browser(stack.enter_context(contextlib.closing(interface(load_app(tmp_path, **details)))))
 
         yield make
 
@@ -775,12 +775,12 @@ def test_a_static_endpoint_has_no_session(browse: Callable[..., Browser], caplog
     assert "context.session is not available in src/pages/static.py" in caplog.text
 
 
-def test_a_store_that_is_away_is_503(door: type[Door], tmp_path: Path) -> None:
+def test_a_store_that_is_away_is_503(interface: type[Interface], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     write_project(tmp_path, SITE)
     with (
         in_use(SQLiteStore(tmp_path / "file" / "site.sqlite3")),
-        contextlib.closing(door(load_app(tmp_path))) as opened,
+        contextlib.closing(interface(load_app(tmp_path))) as opened,
     ):
         reply = Browser(opened)("/plain?a=1", "POST")
         assert (reply.status, reply.all("Set-Cookie"), reply.header("Retry-After")) == (503, [], "5")
@@ -799,7 +799,7 @@ def test_two_requests_at_once(store: Store, tmp_path: Path) -> None:
             return Response(None, 204)
     """
     write_project(tmp_path, {**SITE, "src/pages/meet.py": page})
-    browser = Browser(DirectDoor(load_app(tmp_path)))
+    browser = Browser(DirectInterface(load_app(tmp_path)))
     browser("/plain?start=1", "POST")
     replies: list[Reply] = []
     threads = [
@@ -808,6 +808,6 @@ def test_two_requests_at_once(store: Store, tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
     assert [reply.status for reply in replies] == [204, 204]
     assert browser("/plain").json() == {"a": "1", "b": "1", "start": "1"}

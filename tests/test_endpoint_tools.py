@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.doors import load_app, write_project
+from tests.interfaces import load_app, write_project
 from wixhttp import HTTPError
 from wixhttp.cli.static_build import build_site
 from wixhttp.errors import BodyAlreadyUsed, ProjectError, SecretNotFound, Unavailable, WixDataError, WrongAnswer

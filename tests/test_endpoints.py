@@ -1,4 +1,4 @@
-"""What endpoints do, through each door: methods, context, cookies, redirects, middleware, pages for errors."""
+"""Endpoints, through each server interface: methods, context, cookies, redirects, middleware, pages for errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.doors import Served, write_project
+from tests.interfaces import Served, write_project
 from wixhttp import check_origin
 from wixhttp.cli.static_build import build_site
 from wixhttp.project.config import load_config

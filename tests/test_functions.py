@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.doors import load_app, write_project
+from tests.interfaces import load_app, write_project
 from wixhttp.errors import ProjectError
 from wixhttp.project.function_table import FunctionTable, bindings
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import wixhttp
-from tests.doors import write_project
+from tests.interfaces import write_project
 
 PUBLIC = [
     "ok", "created", "badRequest", "forbidden", "notFound", "serverError", "response", "Response", "Request",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-import wixhttp
+import wixhttp.context
 
 ROOT = Path(wixhttp.__file__).parent
 
@@ -155,3 +157,25 @@ def test_the_environment_is_read_in_four_modules() -> None:
                 readers.add(module)
     # The settings; the secrets; NO_COLOR; WIXHTTP_PROJECT.
     assert readers == {"project.config", "secrets", "cli.commands", "testing.plugin"}
+
+
+def test_one_module_lists_the_context_variables_and_the_process_globals() -> None:
+    listed = set(re.findall(r"``wixhttp\.([a-z_.]+)``", wixhttp.context.__doc__ or ""))
+    found = set()
+    for module, path in MODULES.items():
+        tree = ast.parse(path.read_bytes())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Global):
+                found |= {f"{module}.{name}" for name in node.names}
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "ContextVar":
+                assert module == "context", f"{module}:{node.lineno}: context variables stand in wixhttp/context.py"
+        for statement in tree.body:  # what starts empty at the top of a module is filled later
+            value = getattr(statement, "value", None)
+            if isinstance(value, ast.List | ast.Dict | ast.Call) and ast.unparse(value) in ("[]", "{}", "set()"):
+                target = statement.target if isinstance(statement, ast.AnnAssign) else statement.targets[0]  # type: ignore[attr-defined]  # one of the two
+                if not ast.unparse(target).isupper():
+                    found.add(f"{module}.{ast.unparse(target)}")
+    assert found <= listed
+    for name in listed:
+        module, _, variable = name.rpartition(".")
+        assert hasattr(importlib.import_module(f"wixhttp.{module}"), variable), name

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.doors import PATIENCE, load_app, write_project
+from tests.interfaces import TIMEOUT, load_app, write_project
 from wixhttp.errors import ProjectError
 from wixhttp.project.loader import load_functions_module
 
@@ -60,7 +60,7 @@ def test_an_endless_loop_that_swallows_the_time_out_ends_the_process(tmp_path: P
     environ = {name: value for name, value in os.environ.items() if not name.startswith("WIXHTTP_")}
     process = subprocess.run(
         [sys.executable, "-m", "wixhttp", "--project", str(tmp_path), "check"], capture_output=True, text=True,
-        env={**environ, "WIXHTTP_IMPORT_TIMEOUT": "0.5"}, timeout=PATIENCE, check=False,
+        env={**environ, "WIXHTTP_IMPORT_TIMEOUT": "0.5"}, timeout=TIMEOUT, check=False,
     )  # fmt: skip
     assert process.returncode == 3, process.stdout + process.stderr
     assert str(tmp_path / "backend/http_functions.py") in process.stderr

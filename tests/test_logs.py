@@ -193,17 +193,17 @@ def test_secrets_are_masked(tmp_path: Path) -> None:
     for file in (SITE / "backend").glob("*.py"):
         project(tmp_path, file.read_text())
     secrets = tmp_path / "secrets.env"
-    secrets.write_text('API_KEY="sk-live-4711"\nPEM="first line\\nsecond line"\n')
+    secrets.write_text('API_KEY="sk-live-wxyz"\nPEM="first line\\nsecond line"\n')
     secrets.chmod(0o600)
     for log_format in ("json", "text"):
         with serving(tmp_path, "--workers", "1", "--log-format", log_format) as server:
             assert get(server, "secret/x").json() == {"length": 12}
             assert get(server, "secret/raise").status_code == 500
-            assert get(server, "hello/sk-live-4711?q=sk-live-4711").ok
+            assert get(server, "hello/sk-live-wxyz?q=sk-live-wxyz").ok
             assert get(server, "log?text=first%20line%0Asecond%20line").ok
             assert server.stop() == 0
         written = "\n".join(map(str, server.lines)) + server.errors
-        assert "4711" not in written
+        assert "wxyz" not in written
         assert "second line" not in written
         assert "the key is ***" in written
         assert "bad key ***" in written

@@ -17,8 +17,8 @@ from textwrap import dedent
 
 import pytest
 
-from tests.doors import Fields, Reply, Served, write_project
-from tests.servers import PATIENCE, clean
+from tests.interfaces import Fields, Reply, Served, write_project
+from tests.servers import TIMEOUT, clean
 from wixhttp.cli.migration import plan_migration, write_endpoints
 from wixhttp.data.collections import open_collections, set_default
 from wixhttp.dispatch.site import load_site
@@ -43,7 +43,7 @@ def migrated(folder: Path, to: str = "api") -> Path:
 def run(folder: Path, *arguments: str, code: int = 0) -> tuple[str, str]:
     """What a run of the command printed and said, which ends with ``code``."""
     command = [sys.executable, "-m", "wixhttp", *arguments]
-    done = subprocess.run(command, cwd=folder, env=clean({}), capture_output=True, timeout=PATIENCE, check=False)
+    done = subprocess.run(command, cwd=folder, env=clean({}), capture_output=True, timeout=TIMEOUT, check=False)
     out, err = done.stdout.decode(), done.stderr.decode()
     assert done.returncode == code, out + err
     assert "Traceback" not in err
@@ -485,13 +485,13 @@ async def put_x(request):
     data = await request.body.buffer()
     return ok(body=[len(data), data[:4].decode(), request.url, request.functionName, request.path])
 """
-ROOM = {"max_body": "4MB"}
+LARGER_BODIES = {"max_body": "4MB"}
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 @pytest.mark.parametrize("size", [4, 3_000_000])
 def test_a_long_body_comes_whole(serve: Serve, tmp_path: Path, method: str, size: int) -> None:
-    served = serve(migrated(write_project(tmp_path / "site", functions(ECHO))), **ROOM)
+    served = serve(migrated(write_project(tmp_path / "site", functions(ECHO))), **LARGER_BODIES)
     for target in ("/_functions/x/a", "/api/x/a"):
         reply = served(target, method, body=b"x" * size)
         assert reply.json() == [size, "xxxx", f"http://localhost{target}", "x", ["a"]]
@@ -505,7 +505,7 @@ def test_a_rewritten_request_brings_its_body(
 ) -> None:
     page = f"{kind} ALL(rewrite):\n    return {wait}rewrite('/api/x/b%20c?q')\n"
     folder = migrated(write_project(tmp_path / "site", {**functions(ECHO), "src/pages/old.py": page}))
-    reply = serve(folder, **ROOM)("/old", method, JSON, body=b"x" * size)
+    reply = serve(folder, **LARGER_BODIES)("/old", method, JSON, body=b"x" * size)
     assert reply.json() == [size, "xxxx", "http://localhost/api/x/b%20c?q", "x", ["b c"]]
 
 
@@ -514,8 +514,8 @@ def test_a_rewritten_request_brings_its_body(
 def test_a_middleware_reads_a_clone(serve: Serve, tmp_path: Path, size: int, read: str, status: int) -> None:
     middleware = f"def onRequest(context, next):\n    context.request.{read}\n    return next()\n"
     folder = migrated(write_project(tmp_path / "site", {**functions(ECHO), "src/middleware.py": middleware}))
-    assert serve(folder, **ROOM)("/api/x", "POST", body=b"x" * size).status == status
-    assert serve(folder, **ROOM)("/api/x", "PUT", body=b"x" * size).status == status
+    assert serve(folder, **LARGER_BODIES)("/api/x", "POST", body=b"x" * size).status == status
+    assert serve(folder, **LARGER_BODIES)("/api/x", "PUT", body=b"x" * size).status == status
 
 
 def test_what_has_no_name_is_named_by_its_route(serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -874,7 +874,7 @@ def test_settings_and_files_that_matter_are_told(tmp_path: Path) -> None:
 def test_what_cannot_be_migrated(tmp_path: Path, files: dict[str, str], code: int, told: str) -> None:
     write_project(tmp_path, files)
     command = [sys.executable, "-m", "wixhttp", "migrate"]
-    done = subprocess.run(command, cwd=tmp_path, env=clean({}), capture_output=True, timeout=PATIENCE, check=False)
+    done = subprocess.run(command, cwd=tmp_path, env=clean({}), capture_output=True, timeout=TIMEOUT, check=False)
     assert done.returncode == code
     assert told in done.stderr.decode()
     assert done.stdout.decode() == ("" if code else "There is no HTTP function to migrate.\n")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.doors import PATIENCE, Door, Served, write_project
+from tests.interfaces import TIMEOUT, Interface, Served, write_project
 from wixhttp.dispatch.app import App
 from wixhttp.dispatch.site import load_site
 from wixhttp.project.config import load_config
@@ -31,7 +31,7 @@ class Database:
     def ping(self) -> None:
         self.pings += 1
         try:
-            assert self.lets_go.wait(PATIENCE)
+            assert self.lets_go.wait(TIMEOUT)
             if self.error is not None:
                 raise self.error
         finally:
@@ -46,7 +46,7 @@ def database() -> Iterator[Database]:
 
 
 def until(ready: Readiness, expected: bool) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while ready() is not expected:
         assert time.monotonic() < end
 
@@ -94,10 +94,10 @@ def test_what_is_not_needed_is_not_asked(database: Database) -> None:
     assert database.pings == 0
 
 
-def test_the_page_says_whether_the_site_is_ready(door: type[Door], tmp_path: Path) -> None:
+def test_the_page_says_whether_the_site_is_ready(interface: type[Interface], tmp_path: Path) -> None:
     site = load_site(load_config(write_project(tmp_path, "def get_x(request): return ok()"), environ={}))
     is_ready = True
-    with closing(door(App(site, is_ready=lambda: is_ready))) as opened:
+    with closing(interface(App(site, is_ready=lambda: is_ready))) as opened:
         served = Served(opened)
         assert served("/_wixhttp/health/ready").json() == {"status": "ok"}
         is_ready = False

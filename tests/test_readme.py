@@ -25,7 +25,7 @@ import pytest
 import requests
 
 from tests.databases import postgres_url
-from tests.servers import PATIENCE, Server, free_port, missing, project, serving
+from tests.servers import TIMEOUT, Server, free_port, missing, project, serving
 from wixhttp.project.config import SETTINGS
 
 ROOT = Path(__file__).parents[1]
@@ -105,7 +105,7 @@ class Reader:
             if shutil.which(tool) is None:
                 missing(f"{tool} is not installed")
         process = subprocess.run(
-            ["bash", "-c", script], cwd=folder, env=self._environ(), capture_output=True, text=True, timeout=PATIENCE,
+            ["bash", "-c", script], cwd=folder, env=self._environ(), capture_output=True, text=True, timeout=TIMEOUT,
             check=False,
         )  # fmt: skip
         assert process.returncode == 0, f"line {block.line}: {process.stdout}{process.stderr}"
@@ -231,7 +231,7 @@ def test_the_log_line_has_the_keys_of_a_real_one(tmp_path: Path) -> None:
     shown = json.loads(block.text)
     folder = project(tmp_path, "def get_hello(): ...\n")
     with serving(folder, "--workers", "1") as server:
-        requests.get(f"{server.url}/_functions/hello", timeout=PATIENCE)
+        requests.get(f"{server.url}/_functions/hello", timeout=TIMEOUT)
         [line] = server.wait_for_message("GET /_functions/hello", logger="wixhttp.access")
     assert list(shown) == list(line)
     assert re.fullmatch(r"[0-9a-f]{16}-\d+", shown["request_id"])
@@ -267,7 +267,7 @@ def test_nginx_hands_on_who_asked(tmp_path: Path) -> None:
             f"daemon off; pid {tmp_path}/pid; error_log stderr; events {{}} http {{ access_log off; {paths}\n{text}}}"
         )
         command = [nginx, "-e", "stderr", "-p", str(tmp_path), "-c", "nginx.conf"]
-        subprocess.run([*command, "-t"], check=True, capture_output=True, timeout=PATIENCE)
+        subprocess.run([*command, "-t"], check=True, capture_output=True, timeout=TIMEOUT)
         with subprocess.Popen(command) as process:
             try:
                 url = f"http://127.0.0.1:{port}/_functions/whoami"
@@ -290,7 +290,7 @@ def _patiently(url: str, headers: dict[str, str]) -> requests.Response:
         session.trust_env = False
         retries = requests.adapters.Retry(connect=10, backoff_factor=0.05)
         session.mount("http://", requests.adapters.HTTPAdapter(max_retries=retries))
-        return session.get(url, headers=headers, timeout=PATIENCE)
+        return session.get(url, headers=headers, timeout=TIMEOUT)
 
 
 # --- what it says ----------------------------------------------------------------------------------------------------
@@ -337,7 +337,7 @@ def test_the_docker_image_is_checked_where_it_serves() -> None:
     assert option == "-c"
     with serving(ROOT, "--workers", "1", WIXHTTP_DATABASE_URL="memory://") as server:
         environ = {**os.environ, "PORT": str(server.port), "no_proxy": "*"}
-        subprocess.run([sys.executable, "-c", program], env=environ, check=True, timeout=PATIENCE)
+        subprocess.run([sys.executable, "-c", program], env=environ, check=True, timeout=TIMEOUT)
     assert json.loads(lines[-1].removeprefix("CMD ")) == ["wixhttp", "serve"]
 
 

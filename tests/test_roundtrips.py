@@ -1,4 +1,4 @@
-"""What is sent is what a handler reads, and what it answers comes back: random values through the three doors."""
+"""What is sent is what a handler reads, and what it answers comes back: random values through the three interfaces."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.doors import DOORS, Served, load_app, write_project
+from tests.interfaces import INTERFACES, Served, load_app, write_project
 
 ECHO = """
     def post_json(request): return ok(body=[request.body.json()])
@@ -36,37 +36,37 @@ FEW = settings(max_examples=30, deadline=None)
 
 
 @pytest.fixture(scope="module")
-def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Served]]:
+def interfaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Served]]:
     folder: Path = write_project(tmp_path_factory.mktemp("echo"), ECHO)
     with ExitStack() as stack:
-        yield [Served(stack.enter_context(closing(door(load_app(folder))))) for door in DOORS.values()]
+        yield [Served(stack.enter_context(closing(interface(load_app(folder))))) for interface in INTERFACES.values()]
 
 
 @given(value=JSON)
 @FEW
-def test_any_json_value(doors: list[Served], value: Any) -> None:
-    for served in doors:
+def test_any_json_value(interfaces: list[Served], value: Any) -> None:
+    for served in interfaces:
         for name in ("json", "ajson"):
             assert served(name, "POST", body=json.dumps(value).encode()).json() == [value]
 
 
 @given(parts=st.lists(TEXT.filter(bool)), pairs=st.dictionaries(TEXT, st.lists(TEXT, min_size=1)))
 @FEW
-def test_any_path_and_query(doors: list[Served], parts: list[str], pairs: dict[str, list[str]]) -> None:
+def test_any_path_and_query(interfaces: list[Served], parts: list[str], pairs: dict[str, list[str]]) -> None:
     target = "url/" + "/".join(quote(part, safe="") for part in parts) + "?" + urlencode(pairs, doseq=True)
-    for served in doors:
+    for served in interfaces:
         assert served(target).json() == [parts, [list(item) for item in pairs.items()]]
 
 
 @given(value=st.text(st.characters(min_codepoint=33, max_codepoint=126) | st.just(" ")))
 @FEW
-def test_any_header_value(doors: list[Served], value: str) -> None:
-    for served in doors:
+def test_any_header_value(interfaces: list[Served], value: str) -> None:
+    for served in interfaces:
         assert served("headers", "GET", ("X-Sent", value)).header("X-Back") == value.strip()
 
 
 @given(body=st.binary(max_size=3000), chunked=st.booleans())
 @FEW
-def test_any_bytes(doors: list[Served], body: bytes, chunked: bool) -> None:
-    for served in doors:
+def test_any_bytes(interfaces: list[Served], body: bytes, chunked: bool) -> None:
+    for served in interfaces:
         assert served("bytes", "POST", body=body, chunked=chunked).content == body

@@ -22,7 +22,7 @@ import requests
 
 from tests import sample
 from tests.sample import ROOT, own
-from tests.servers import PATIENCE, ask, clean, free_port, serving
+from tests.servers import TIMEOUT, ask, clean, free_port, serving
 from wixhttp.testing import TestClient
 
 PAGES = ROOT / "src" / "pages"
@@ -243,7 +243,7 @@ def test_static_endpoints_answer_before_they_are_built(site: Site) -> None:
 def test_static_endpoints_are_built(tmp_path: Path) -> None:
     environ: dict[str, Any] = {"WIXHTTP_BUILD_DIR": str(tmp_path / "dist"), "WIXHTTP_DATABASE_URL": "memory://"}
     command = [sys.executable, "-m", "wixhttp", "build"]
-    built = subprocess.run(command, cwd=ROOT, env=clean(environ), check=True, timeout=PATIENCE, capture_output=True)
+    built = subprocess.run(command, cwd=ROOT, env=clean(environ), check=True, timeout=TIMEOUT, capture_output=True)
     assert b"built 7 files" in built.stdout
     with serving(ROOT, "--workers", "1", **environ) as server, requests.Session() as session:
         site = Site(server, session)

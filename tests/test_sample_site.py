@@ -20,7 +20,7 @@ import requests
 from tests import sample
 from tests.databases import postgres_url
 from tests.sample import ROOT, own
-from tests.servers import PATIENCE
+from tests.servers import TIMEOUT
 from wixhttp.data.collections import Collections, override
 from wixhttp.data.stores.memory import MemoryStore
 from wixhttp.errors import WixDataError
@@ -82,7 +82,7 @@ def test_books_are_created_read_changed_and_removed(site: Site) -> None:
     assert own(inserted) == {"title": "Kindred", "author": "Octavia E. Butler"}
     assert set(inserted) - set(own(inserted)) == {"_id", "_createdDate", "_updatedDate", "_owner"}
     assert made.headers["Location"] == f"{site.url}/_functions/books/{number}"
-    assert site.session.get(made.headers["Location"], timeout=PATIENCE).json() == inserted
+    assert site.session.get(made.headers["Location"], timeout=TIMEOUT).json() == inserted
 
     changed = site.ask("PUT", f"books/{number}", json={"title": " Kindred", "year": 1979})
     updated = changed.json()["updated"]

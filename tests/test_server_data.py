@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.doors import write_project
-from tests.servers import PATIENCE, Server, clean, failed_start, serving
+from tests.interfaces import write_project
+from tests.servers import TIMEOUT, Server, clean, failed_start, serving
 
 FUNCTIONS = """
     from wixhttp import created, ok
@@ -46,11 +46,11 @@ def site(tmp_path: Path) -> Path:
 
 
 def page(server: Server, name: str) -> requests.Response:
-    return requests.get(f"{server.url}/_wixhttp/health/{name}", timeout=PATIENCE)
+    return requests.get(f"{server.url}/_wixhttp/health/{name}", timeout=TIMEOUT)
 
 
 def until_ready(server: Server, status: int) -> requests.Response:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while (answer := page(server, "ready")).status_code != status:
         assert time.monotonic() < end, answer.text
         time.sleep(0.02)
@@ -58,7 +58,7 @@ def until_ready(server: Server, status: int) -> requests.Response:
 
 
 def titles(server: Server) -> list[str]:
-    items = requests.get(f"{server.url}/_functions/books", timeout=PATIENCE).json()
+    items = requests.get(f"{server.url}/_functions/books", timeout=TIMEOUT).json()
     return [item["title"] for item in items]
 
 
@@ -73,11 +73,11 @@ def test_workers_share_the_collections(site: Path) -> None:
         until_ready(server, 200)
         for number in range(12):
             path = ("books", "later")[number % 2]
-            answer = requests.post(f"{server.url}/_functions/{path}", json={"title": f"{number:02}"}, timeout=PATIENCE)
+            answer = requests.post(f"{server.url}/_functions/{path}", json={"title": f"{number:02}"}, timeout=TIMEOUT)
             assert answer.ok, (answer.text, server.errors)
             assert answer.json()["number"] == number
         assert titles(server) == [f"{number:02}" for number in range(12)]
-        assert requests.get(f"{server.url}/_functions/later", timeout=PATIENCE).json() == 12
+        assert requests.get(f"{server.url}/_functions/later", timeout=TIMEOUT).json() == 12
         assert open_databases(server.process.pid) == []
         assert any(open_databases(pid) for pid in server.workers())
         assert server.stop() == 0
@@ -93,10 +93,10 @@ def test_async_hooks_of_calls_that_block(site: Path, worker_class: str) -> None:
         for number in range(3):  # the loop of `async def` functions runs by then, or not yet
             for name in ("books", "later"):
                 answer = requests.post(
-                    f"{url}/{name}", json={"_id": f"{name}{number}"}, headers=closing, timeout=PATIENCE
+                    f"{url}/{name}", json={"_id": f"{name}{number}"}, headers=closing, timeout=TIMEOUT
                 )
                 assert answer.ok, answer.text
-        numbers = [item["number"] for item in requests.get(f"{url}/books", headers=closing, timeout=PATIENCE).json()]
+        numbers = [item["number"] for item in requests.get(f"{url}/books", headers=closing, timeout=TIMEOUT).json()]
         assert sorted(numbers) == list(range(6))
 
 
@@ -130,8 +130,8 @@ def test_a_database_that_cannot_be_reached_does_not_keep_the_server_from_startin
         assert answer.headers["Retry-After"] == "1"
         assert answer.json()["detail"] == "The database does not answer."
         assert page(server, "live").status_code == 200
-        assert requests.get(f"{server.url}/_functions/hello", timeout=PATIENCE).text == "hello"
-        refused = requests.get(f"{server.url}/_functions/books", timeout=PATIENCE)
+        assert requests.get(f"{server.url}/_functions/hello", timeout=TIMEOUT).text == "hello"
+        refused = requests.get(f"{server.url}/_functions/books", timeout=TIMEOUT)
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
         server.wait_for_message("the database does not answer; this process is not ready")
 
@@ -141,7 +141,7 @@ def test_another_server_serves_the_collections(site: Path) -> None:
     with serving(site, command=command, WIXHTTP_PROJECT=str(site)) as server:
         for path in ("books", "later"):
             body = {"title": path}
-            assert requests.post(f"{server.url}/_functions/{path}", json=body, timeout=PATIENCE).ok, server.errors
+            assert requests.post(f"{server.url}/_functions/{path}", json=body, timeout=TIMEOUT).ok, server.errors
         assert titles(server) == ["books", "later"]
 
 
@@ -155,5 +155,5 @@ def test_a_call_reaches_the_collections_of_the_project(site: Path) -> None:
 def run_call(site: Path, *words: str) -> str:
     """The body that `wixhttp call` prints."""
     command = [sys.executable, "-m", "wixhttp", "call", *words]
-    done = subprocess.run(command, cwd=site, env=clean({}), capture_output=True, check=True, timeout=PATIENCE)
+    done = subprocess.run(command, cwd=site, env=clean({}), capture_output=True, check=True, timeout=TIMEOUT)
     return done.stdout.decode().partition("\n\n")[2]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.doors import write_project
+from tests.interfaces import write_project
 from wixhttp import Request
 from wixhttp.data.queries.tree import EVERYTHING
 from wixhttp.errors import HTTPError, ProjectError, WixDataError

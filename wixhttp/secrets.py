@@ -14,11 +14,11 @@ import re
 import stat
 import tempfile
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from wixhttp.context import current_secrets, using, using_by_default
 from wixhttp.logs.masking import mask_with
 from wixhttp.project.config import load_config
 from wixhttp.project.dotenv import check_name, format_line, format_value, parse, scan
@@ -156,7 +156,6 @@ def _decoded(path: Path) -> str:
 
 
 _default: SecretStore | None = None
-_override: ContextVar[SecretStore | None] = ContextVar("wixhttp_secrets", default=None)
 
 
 def set_default_store(store: SecretStore | None) -> None:
@@ -171,28 +170,18 @@ def set_default_store(store: SecretStore | None) -> None:
     _default = store
 
 
-@contextmanager
-def override(store: SecretStore) -> Iterator[SecretStore]:
+def override(store: SecretStore) -> AbstractContextManager[SecretStore]:
     """Use ``store`` instead of the process's, in this context and the tasks that it starts, until the block ends."""
-    token = _override.set(store)
-    try:
-        yield store
-    finally:
-        _override.reset(token)
+    return using(current_secrets, store)
 
 
-@contextmanager
-def fallback(store: SecretStore) -> Iterator[None]:
+def fallback(store: SecretStore) -> AbstractContextManager[None]:
     """Use ``store`` as `override` does, unless a store is in use by `override` already."""
-    if _override.get() is not None:
-        yield
-        return
-    with override(store):
-        yield
+    return using_by_default(current_secrets, store)
 
 
 def _current_store() -> SecretStore:
-    store = _override.get() or _default
+    store: SecretStore | None = current_secrets.get() or _default
     if store is None:
         config = load_config()
         store = SecretStore(config.root, config.mode, config.secrets_file)
@@ -207,7 +196,7 @@ def getSecret(name: str) -> Secret:
 
 def mask(text: str) -> str:
     """``text`` with ``***`` for every secret that the current store knows. Reads no file and does not raise."""
-    store = _override.get() or _default
+    store: SecretStore | None = current_secrets.get() or _default
     return text if store is None else store.mask(text)
 
 

@@ -10,12 +10,13 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager
-from contextvars import ContextVar, copy_context
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from wixhttp import context
 from wixhttp.concurrency.event_loop import background
-from wixhttp.context import current_request
+from wixhttp.context import using
 from wixhttp.http.request_head import Head
 from wixhttp.project.active_config import config_to_open, open_later
 from wixhttp.project.auth_settings import SUBJECT_TYPES, AuthConfig
@@ -104,37 +105,19 @@ class _Unchecked(TokenInfo):
         return hash(self.checked())
 
 
-_caller: ContextVar[TokenInfo | None] = ContextVar("wixhttp_caller", default=None)
-_settings: ContextVar[Config | None] = ContextVar("wixhttp_auth_settings", default=None)
-
-
-class _Setting(AbstractContextManager[None]):
-    """A context variable with a value, until the block ends."""
-
-    def __init__(self, variable: ContextVar[Any], value: object) -> None:
-        self._variable = variable
-        self._value = value
-
-    def __enter__(self) -> None:
-        self._token = self._variable.set(self._value)
-
-    def __exit__(self, *raised: object) -> None:
-        self._variable.reset(self._token)
-
-
-def caller_is(info: TokenInfo) -> AbstractContextManager[None]:
+def caller_is(info: TokenInfo) -> AbstractContextManager[TokenInfo]:
     """Let `getTokenInfo` give ``info``, in this context and its tasks, until the block ends. For tests."""
-    return _Setting(_caller, info)
+    return using(context.current_caller, info)
 
 
-def settings_are(config: Config) -> AbstractContextManager[None]:
+def settings_are(config: Config) -> AbstractContextManager[Config]:
     """Check tokens as ``config`` says instead of the process's settings, as `caller_is` does. For tests."""
-    return _Setting(_settings, config)
+    return using(context.auth_settings, config)
 
 
 def current_caller() -> TokenInfo:
     """See `wixhttp.auth.getTokenInfo`."""
-    info = _caller.get()
+    info: TokenInfo | None = context.current_caller.get()
     if info is not None:
         return info
     head = _current_head()
@@ -145,7 +128,7 @@ def current_caller() -> TokenInfo:
 
 
 def _current_head() -> Head:
-    head: Head | None = current_request.get()
+    head: Head | None = context.current_request.get()
     if head is None:
         raise RuntimeError(
             "no request is handled here; call it in a handler, or in a test within wixhttp.testing.fake_caller"
@@ -177,7 +160,7 @@ def _bearer(head: Head) -> str | None:
 
 
 def _config() -> Config:
-    config = _settings.get()
+    config: Config | None = context.auth_settings.get()
     if config is None:
         config = config_to_open()
         open_later(config)  # or the files of the settings would be read with every token
@@ -218,7 +201,7 @@ def _told(config: AuthConfig, claims: Mapping[str, Any]) -> TokenInfo:
 
 def token_to_send() -> str | None:
     """The caller's token as it came; ``None`` for none. Raises as `current_caller`."""
-    if _caller.get() is not None and current_request.get() is None:
+    if context.current_caller.get() is not None and context.current_request.get() is None:
         return None
     try:
         return _bearer(_current_head())

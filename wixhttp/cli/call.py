@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import click
 
 from wixhttp.concurrency.event_loop import background
-from wixhttp.data.calls import active_collections
+from wixhttp.context import current_collections, using
 from wixhttp.data.collections import open_collections
 from wixhttp.dispatch.app import App
 from wixhttp.dispatch.site import load_site
@@ -59,7 +59,7 @@ def call_once(
         fields.append(("Content-Type", kind))
     configure("text", config.log_level, LineWriter(2))
     secrets = SecretStore(config.root, config.mode, config.secrets_file)
-    with override(secrets), active_collections.override(open_collections(config)):
+    with override(secrets), using(current_collections, open_collections(config)):
         return _send(replace(config, mode="development", access_log=False), method, path, parts, verbose)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from wixhttp.concurrency.event_loop import background
-from wixhttp.data.calls import active_collections
+from wixhttp.context import current_collections, using
 from wixhttp.data.collections import open_collections
 from wixhttp.dispatch.app import App
 from wixhttp.dispatch.blocking import Chunks, StreamBroken, answer
@@ -84,7 +84,7 @@ def build_site(config: Config, progress: Progress = _unseen) -> list[Built]:
     configure("text", config.log_level, LineWriter(2))
     place = config.build_dir.resolve()
     secrets = SecretStore(config.root, config.mode, config.secrets_file)
-    with workspace(place) as work, override(secrets), active_collections.override(open_collections(config)):
+    with workspace(place) as work, override(secrets), using(current_collections, open_collections(config)):
         new = work / "new"
         new.mkdir()
         try:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Callable
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from wixhttp.context import bridge_depth
 from wixhttp.errors import HTTPError
 
 from .event_loop import background
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from .thread_pool import ThreadPool
 
 _Result = TypeVar("_Result")
-
-# How many threads of `in_thread` wait for what runs here. Each depth has a pool of its own: work never waits for a
-# thread that waits for that work.
-_depth: ContextVar[int] = ContextVar("wixhttp_bridge_depth", default=0)
 
 
 class Working:
@@ -98,9 +94,9 @@ class Bridge:
         from .thread_pool import Job
 
         loop = asyncio.get_running_loop()
-        depth = _depth.get()
+        depth = bridge_depth.get()
         context = contextvars.copy_context()
-        context.run(_depth.set, depth + 1)
+        context.run(bridge_depth.set, depth + 1)
         job = Job(work, loop.create_future(), context, ended)
         self._pool(depth, loop).submit(job)
         try:

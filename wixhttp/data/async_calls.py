@@ -12,12 +12,12 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, ParamSpec, TypeVar
 
+from wixhttp.context import current_collections
 from wixhttp.data.calls.patches import Patch
 from wixhttp.data.calls.results import AggregateResult, QueryResult, ResultPage
 from wixhttp.data.queries.builders import Aggregate, Query
 
 from .builder_runner import Runner, runner
-from .calls import active_collections
 
 logger = logging.getLogger("wixhttp")
 
@@ -53,7 +53,7 @@ _pools = _Pools()
 
 async def in_thread(call: Callable[[], _Result]) -> _Result:
     """What ``call`` gives, on a thread, in this context. Cancelled, it goes on; what it raises then is logged."""
-    acting = active_collections.acting()
+    acting = current_collections.get()
     context = contextvars.copy_context()
     pool = _pools.at(0 if acting is None else acting.depth)
     running = asyncio.get_running_loop().run_in_executor(pool, context.run, call)

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from wixhttp.context import current_collections
 from wixhttp.data.calls.options import parse_options
 from wixhttp.data.calls.patches import Patch
 from wixhttp.data.queries.builders import Aggregate, Query
 
-from .calls import active_collections
 from .collections import Collections, current
 
 
@@ -57,7 +57,7 @@ class Runner:
 
 def runner(*, is_velo: bool) -> Runner:
     """What runs a builder that is made now."""
-    acting = active_collections.acting()
+    acting = current_collections.get()
     return Runner(is_velo, acting is not None and acting.identity.is_elevated)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
+from wixhttp.context import current_collections, using, using_by_default
 from wixhttp.data.calls.access import Actor
 from wixhttp.data.calls.hooks import Hooks
 from wixhttp.data.calls.options import Options, parse_options
@@ -22,7 +23,7 @@ from wixhttp.data.stores.factory import open_store
 from wixhttp.project.active_config import config_to_open
 from wixhttp.project.config import Config
 
-from .calls import active_collections, aggregates, bulk, patches, reads, references, writes
+from .calls import aggregates, bulk, patches, reads, references, writes
 
 _Options = Mapping[str, Any] | Options | None
 
@@ -171,7 +172,7 @@ def current() -> Collections:
     Raises:
         ProjectError: the process has none yet, and those of the project cannot be opened.
     """
-    acting = active_collections.acting()
+    acting = current_collections.get()
     if acting is not None:
         # Only functions of this module set it.
         return acting.opened() if acting.__class__ is _Unopened else acting
@@ -211,15 +212,15 @@ def act_as_member(user_id: str) -> AbstractContextManager[object]:
 
     What is elevated stays so. Nothing is opened before the first call.
     """
-    acting = active_collections.acting() or _Unopened(Identity())
-    return active_collections.override(acting.acting_as(Identity(user_id, "siteMember", acting.identity.is_elevated)))
+    acting = current_collections.get() or _Unopened(Identity())
+    return using(current_collections, acting.acting_as(Identity(user_id, "siteMember", acting.identity.is_elevated)))
 
 
 def override(collections: Collections) -> AbstractContextManager[Collections]:
     """Use ``collections`` instead of the process's, in this context and its tasks, until the block ends."""
-    return active_collections.override(collections)
+    return using(current_collections, collections)
 
 
 def fallback(collections: Collections) -> AbstractContextManager[None]:
     """Use ``collections`` as `override` does, unless some are in use by `override` already."""
-    return active_collections.fallback(collections)
+    return using_by_default(current_collections, collections)

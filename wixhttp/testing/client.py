@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from wixhttp.auth.caller import VISITOR, TokenInfo, caller_is, settings_are
-from wixhttp.data.calls import active_collections
+from wixhttp.context import current_collections, using_by_default
 from wixhttp.dispatch.app import App, Call
 from wixhttp.dispatch.blocking import StreamBroken, answer
 from wixhttp.dispatch.site import load_site
@@ -176,7 +176,7 @@ class TestClient:
             return body
 
         own = settings_are(self.app.config)
-        with own, fallback(self._secrets), active_collections.fallback(self._collections), self._own_errors():
+        with own, fallback(self._secrets), using_by_default(current_collections, self._collections), self._own_errors():
             return Answer(answer(self.app, head, read, reraise=self.raise_exceptions), head.path)
 
     @contextlib.contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wixhttp import data
-from wixhttp.data.calls import active_collections
+from wixhttp.context import current_collections, using
 from wixhttp.data.calls.hooks import Hooks
 from wixhttp.data.collections import Collections, current
 from wixhttp.data.files.formats import read_items
@@ -83,7 +83,7 @@ class FakeData:
         """Let calls on collections be those of another visitor until the block ends: of a member where there is a
         ``user_id``, of nobody in particular without. Raises as `wixhttp.data.schema.permissions.Identity`."""
         identity = Identity(user_id, role or ("siteMember" if user_id else "anonymous"))
-        with active_collections.override(current().acting_as(identity)):
+        with using(current_collections, current().acting_as(identity)):
             yield
 
     def __getattr__(self, name: str) -> Any:
@@ -102,7 +102,7 @@ def fake_data(project: str | Path = ".") -> Iterator[FakeData]:
     Raises:
         ProjectError: the declarations are wrong, or the hooks cannot be loaded.
     """
-    with active_collections.override(memory_collections(project_config(project))) as collections:
+    with using(current_collections, memory_collections(project_config(project))) as collections:
         yield FakeData(collections)
 
 

@@ -10,8 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from wixhttp.auth.caller import settings_are
-from wixhttp.context import current_request
-from wixhttp.data.calls import active_collections
+from wixhttp.context import current_collections, current_request, using_by_default
 from wixhttp.dispatch.app import App
 from wixhttp.dispatch.site import Site
 from wixhttp.endpoints.context import AsyncContext, Context
@@ -110,7 +109,7 @@ def call_endpoint(
     made = Handler(method, name, handler)
     exchange = _exchange(config, url, method, params, locals, props, parts)
     own = fallback(SecretStore(config.root, config.mode, config.secrets_file))
-    with settings_are(config), own, active_collections.fallback(memory_collections(config)):
+    with settings_are(config), own, using_by_default(current_collections, memory_collections(config)):
         return contextvars.copy_context().run(_answer, made, exchange)
 
 
@@ -147,7 +146,7 @@ class _Session(SessionState):
     __slots__ = ()
 
     def _loaded(self) -> dict[str, Any]:
-        return {} if active_collections.acting() is None else super()._loaded()
+        return {} if current_collections.get() is None else super()._loaded()
 
 
 def _exchange(

@@ -10,8 +10,9 @@ import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from wixhttp.context import current_collections, using
+
 from .access import Actor, collection_name
-from .active_collections import acting, override
 from .errors import HookRecursion
 from .hooks import HookContext
 from .options import Options
@@ -78,7 +79,7 @@ class Operation:
         return None if hooks is None or self.options.suppresses_hooks else hooks.find(self.collection, name)
 
     def _call(self, function: Callable[..., Any], value: Any, current_item: Any) -> Any:
-        actor, around = self.actor, acting()
+        actor, around = self.actor, current_collections.get()
         # A page or a `Collections` made outside of a hook may be what the hook uses.
         depth = actor.depth if around is None else max(actor.depth, around.depth)
         if depth >= MAX_HOOK_DEPTH or actor.hooks is None:
@@ -95,5 +96,5 @@ class Operation:
             userRole=identity.role,
             currentItem=current_item() if callable(current_item) else current_item,
         )
-        with override(actor.at_depth(depth + 1)):
+        with using(current_collections, actor.at_depth(depth + 1)):
             return actor.hooks.call(function, value, context)

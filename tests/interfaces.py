@@ -1,4 +1,4 @@
-"""Three doors into one dispatcher: directly, through WSGI (validated), through ASGI (its messages checked).
+"""Three interfaces to one dispatcher: directly, through WSGI (validated), through ASGI (its messages checked).
 
 Each takes the same ``Ask`` and gives the same ``Reply``, so that one suite of tests goes through all of them.
 """
@@ -33,7 +33,7 @@ Fields = list[tuple[str, str]]
 
 SITES = Path(__file__).parent / "sites"
 
-PATIENCE = 20.0  # seconds that a test waits for what takes milliseconds
+TIMEOUT = 20.0  # seconds that a test waits for what takes milliseconds
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Reply:
         return found
 
 
-class Door:
+class Interface:
     """A way into the dispatcher ``app``."""
 
     name = ""
@@ -127,10 +127,10 @@ class Door:
         raise NotImplementedError
 
     def close(self) -> None:
-        """End what the door started."""
+        """End what the interface started."""
 
 
-class DirectDoor(Door):
+class DirectInterface(Interface):
     """``direct.answer``: what the test kit and ``wixhttp call`` go through."""
 
     name = "direct"
@@ -188,8 +188,8 @@ class Stalled(io.BytesIO):
         return data
 
 
-class WSGIDoor(Door):
-    """The WSGI edge, under ``wsgiref.validate.validator``, with an environment as gunicorn makes it."""
+class WSGIInterface(Interface):
+    """The WSGI interface, under ``wsgiref.validate.validator``, with an environment as gunicorn makes it."""
 
     name = "wsgi"
 
@@ -257,8 +257,8 @@ class WSGIDoor(Door):
         return environ
 
 
-class ASGIDoor(Door):
-    """The ASGI edge, on an event loop of its own, with its life cycle; the order and types of messages are checked."""
+class ASGIInterface(Interface):
+    """The ASGI interface, on an event loop of its own, with its lifespan; the order and types of messages are checked."""
 
     name = "asgi"
 
@@ -271,7 +271,7 @@ class ASGIDoor(Door):
         self._stopping = asyncio.Event()
         self._started = threading.Event()
         self._life = asyncio.run_coroutine_threadsafe(self._live(), self.loop)
-        assert self._started.wait(PATIENCE)
+        assert self._started.wait(TIMEOUT)
 
     async def _live(self) -> list[str]:
         sent: list[str] = []
@@ -293,18 +293,18 @@ class ASGIDoor(Door):
     def stop(self) -> None:
         """The end of the life cycle: what handlers left running is waited for."""
         self.loop.call_soon_threadsafe(self._stopping.set)
-        assert self._life.result(PATIENCE) == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+        assert self._life.result(TIMEOUT) == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
     def close(self) -> None:
         self.stop()
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(PATIENCE)
+        self.thread.join(TIMEOUT)
         assert not self.thread.is_alive()
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.close()
 
     def ask(self, ask: Ask) -> Reply:
-        return asyncio.run_coroutine_threadsafe(self._ask(ask), self.loop).result(PATIENCE)
+        return asyncio.run_coroutine_threadsafe(self._ask(ask), self.loop).result(TIMEOUT)
 
     async def _ask(self, ask: Ask) -> Reply:
         path, _, query = ask.target.partition("?")
@@ -394,12 +394,12 @@ def _checked(ask: Ask, reply: Reply) -> Reply:
     if reply.status in (204, 304):
         assert not reply.all("Content-Length") + reply.all("Content-Type")
     assert not reply.all("Transfer-Encoding")
-    assert reply.all("Connection") in ([], ["close"])  # the latter from the ASGI edge alone, whose server heeds it
+    assert reply.all("Connection") in ([], ["close"])  # the latter from the ASGI interface alone, whose server heeds it
     assert reply.header("X-Request-Id")
     return reply
 
 
-DOORS: dict[str, type[Door]] = {door.name: door for door in (DirectDoor, WSGIDoor, ASGIDoor)}
+INTERFACES: dict[str, type[Interface]] = {each.name: each for each in (DirectInterface, WSGIInterface, ASGIInterface)}
 
 
 # --- projects -------------------------------------------------------------------------------------------------------
@@ -430,16 +430,16 @@ def load_app(folder: Path, **settings: Any) -> App:
 
 
 class Served:
-    """A project behind a door: called with a target behind ``/_functions/``, or one that begins with ``/``."""
+    """A project behind an interface: called with a target behind ``/_functions/``, or one that begins with ``/``."""
 
-    def __init__(self, door: Door) -> None:
-        self.door = door
-        self.app = door.app
+    def __init__(self, interface: Interface) -> None:
+        self.interface = interface
+        self.app = interface.app
 
     def __call__(self, target: str, method: str = "GET", *headers: tuple[str, str], **details: Any) -> Reply:
         if not target.startswith("/"):
             target = "/_functions/" + target
-        return self.door.ask(Ask(method, target, headers, **details))
+        return self.interface.ask(Ask(method, target, headers, **details))
 
     @property
     def state(self) -> dict[str, Any]:
