@@ -258,7 +258,7 @@ class WSGIInterface(Interface):
 
 
 class ASGIInterface(Interface):
-    """The ASGI interface, on an event loop of its own, with its lifespan; the order and types of messages are checked."""
+    """The ASGI interface, on an event loop of its own, with its lifespan; order and types of messages are checked."""
 
     name = "asgi"
 
