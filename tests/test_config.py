@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wixhttp.data.stores.factory import open_store
 from wixhttp.errors import ConfigError
-from wixhttp.http.policy import Cors
+from wixhttp.http.cors import Cors
 from wixhttp.project.auth_settings import AuthConfig
 from wixhttp.project.config import SETTINGS, Config, load_config, show_config
 
@@ -411,6 +412,19 @@ def test_what_is_no_url_of_a_database(tmp_path: Path, url: str) -> None:
     message = refusal(tmp_path, environ={"WIXHTTP_DATABASE_URL": url})
     assert message.startswith("environment WIXHTTP_DATABASE_URL: database_url is sqlite:///file below the project, ")
     assert message.endswith(f"not {url!r}")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("mysql://ada:p@ss@host/db?sslpassword=word&x=1", "mysql://ada:***@host/db?sslpassword=***&x=1"),
+        ("mysql://host/db?password=word", "mysql://host/db?password=***"),
+    ],
+)
+def test_the_url_of_an_unknown_store_is_shown_without_its_passwords(tmp_path: Path, url: str, shown: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        open_store(url, tmp_path)
+    assert str(caught.value).endswith(f"not {shown!r}")
 
 
 def test_the_embedded_database_is_below_the_project(tmp_path: Path) -> None:

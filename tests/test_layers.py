@@ -17,6 +17,7 @@ ROOT = Path(wixhttp.__file__).parent
 REQUEST, SERVICE, TOOL = "request path", "service", "tool"
 ORDER = {
     "errors": REQUEST,
+    "messages": REQUEST,
     "context": REQUEST,
     "http": REQUEST,
     "": REQUEST,  # wixhttp/__init__.py

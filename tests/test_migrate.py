@@ -595,7 +595,7 @@ def _sample_outcomes(serve: Serve, folder: Path, mount: str) -> Iterator[Outcome
     config = load_config(folder, environ={}, flags={"database_url": f"sqlite:///{mount[1:]}.sqlite3"})
     collections = open_collections(config)
     set_default(collections)
-    set_default_store(SecretStore(folder, config.mode, config.secrets_file))
+    set_default_store(SecretStore.from_config(config))
     try:
         served = serve(folder)
         for case in sample_cases():

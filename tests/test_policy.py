@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wixhttp.http.policy import Cors, Policy, cors, limits, parse_bytes, parse_origin, parse_seconds, policy_of
+from wixhttp.http.cors import Cors, parse_origin
+from wixhttp.http.policy import Policy, cors, limits, parse_bytes, parse_seconds, policy_of
 
 SITE = "https://www.example.com"
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from wixhttp.context import current_secrets, using, using_by_default
 from wixhttp.logs.masking import mask_with
-from wixhttp.project.config import load_config
+from wixhttp.project.config import Config, load_config
 from wixhttp.project.dotenv import check_name, format_line, format_value, parse, scan
 
 from .errors import ConfigError, ProjectError, SecretNotFound
@@ -70,6 +70,11 @@ class SecretStore:
         self._lock = threading.Lock()
         self._known: frozenset[str] = frozenset()
         self._pattern: re.Pattern[str] | None = None
+
+    @classmethod
+    def from_config(cls, config: Config) -> SecretStore:
+        """The store of a project: its environment, its ``.env`` files and its secrets file."""
+        return cls(config.root, config.mode, config.secrets_file)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, str]) -> SecretStore:
@@ -184,7 +189,7 @@ def _current_store() -> SecretStore:
     store: SecretStore | None = current_secrets.get() or _default
     if store is None:
         config = load_config()
-        store = SecretStore(config.root, config.mode, config.secrets_file)
+        store = SecretStore.from_config(config)
         set_default_store(store)
     return store
 

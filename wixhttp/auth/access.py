@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar
 
 from wixhttp.errors import ConfigError, HTTPError
-from wixhttp.http.policy import nearest
+from wixhttp.logs.masking import masked_url
+from wixhttp.messages import nearest
 from wixhttp.project.auth_settings import SUBJECT_TYPES, is_guarded_url
-from wixhttp.project.setting_parsers import masked_url
 
 from .caller import TokenInfo, current_caller, is_awaited, on_thread, token_to_send
 from .signing_keys import unrelayed

@@ -58,7 +58,7 @@ def call_once(
         kind = "application/json" if body.lstrip()[:1] in (b"{", b"[") else "text/plain; charset=utf-8"
         fields.append(("Content-Type", kind))
     configure("text", config.log_level, LineWriter(2))
-    secrets = SecretStore(config.root, config.mode, config.secrets_file)
+    secrets = SecretStore.from_config(config)
     with override(secrets), using(current_collections, open_collections(config)):
         return _send(replace(config, mode="development", access_log=False), method, path, parts, verbose)
 

@@ -131,7 +131,7 @@ def routes(context: click.Context, as_json: bool) -> None:
     from .route_list import format_routes
 
     config = _config(context)
-    with override(SecretStore(config.root, config.mode, config.secrets_file)):  # files may ask at their import
+    with override(SecretStore.from_config(config)):  # files may ask at their import
         site = load_site(config)
     click.echo(format_routes(site, as_json))
 
@@ -200,7 +200,7 @@ def migrate(context: click.Context, folder: str, dry_run: bool) -> None:
     from .migration import next_steps, plan_migration, write_endpoints
 
     config = _config(context)
-    store = SecretStore(config.root, config.mode, config.secrets_file)
+    store = SecretStore.from_config(config)
     with contextlib.redirect_stdout(sys.stderr), override(store):  # files may print, and ask, at their import
         site = load_site(config, needs_pages=False)
     try:
@@ -261,7 +261,7 @@ def list_secrets(context: click.Context) -> None:
     from wixhttp.secrets import SecretStore
 
     config = _config(context)
-    for name, place in sorted(SecretStore(config.root, config.mode, config.secrets_file).names().items()):
+    for name, place in sorted(SecretStore.from_config(config).names().items()):
         click.echo(f"{name}  ({place})")
 
 

@@ -44,7 +44,7 @@ def check_project(config: Config) -> Report:
         ProjectError: it cannot be loaded at all.
     """
     report = Report()
-    store = SecretStore(config.root, config.mode, config.secrets_file)
+    store = SecretStore.from_config(config)
     set_default_store(store)
     set_default(lambda: open_collections(config))
     site = _load(config, report)

@@ -83,7 +83,7 @@ def build_site(config: Config, progress: Progress = _unseen) -> list[Built]:
     check_place(config)
     configure("text", config.log_level, LineWriter(2))
     place = config.build_dir.resolve()
-    secrets = SecretStore(config.root, config.mode, config.secrets_file)
+    secrets = SecretStore.from_config(config)
     with workspace(place) as work, override(secrets), using(current_collections, open_collections(config)):
         new = work / "new"
         new.mkdir()

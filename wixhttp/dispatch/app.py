@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any
 
 from wixhttp.errors import HTTPError, WrongAnswer
 from wixhttp.http.body import SpooledBody
+from wixhttp.http.cors import Cors
 from wixhttp.http.encoding import Encoded, encode
-from wixhttp.http.policy import Cors
 from wixhttp.http.request import AsyncRequest, Request, set_body
 from wixhttp.http.request_head import MALFORMED, SAFE_METHODS, UNKNOWN, Head
 from wixhttp.http.response import Response

@@ -21,7 +21,8 @@ from wixhttp.endpoints.web.response import Response, web_response
 from wixhttp.http.policy import copy_policy
 from wixhttp.http.request import AsyncRequest, Request, set_body
 from wixhttp.http.request_head import Head, PlainHead
-from wixhttp.project.function_table import accepting, is_async_callable, response_of
+from wixhttp.project.function_table import response_of
+from wixhttp.project.signatures import accepting, is_async_callable
 
 _REST = "/[..."
 _SHIFTS = re.compile(r"\\|/\.|%(?:25|2[eE]|5[cC])")  # without these its segments are those that the router sees

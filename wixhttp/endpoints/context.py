@@ -15,8 +15,8 @@ from wixhttp.endpoints.web.request import AsyncRequest, Request
 from wixhttp.endpoints.web.response import Response
 from wixhttp.endpoints.web.url import URL
 from wixhttp.errors import ProjectError
-from wixhttp.http.policy import nearest
-from wixhttp.project.function_table import parameters_of, place_of
+from wixhttp.messages import nearest
+from wixhttp.project.signatures import parameters_of, place_of
 
 from .request_state import Exchange, Locals
 

@@ -10,7 +10,7 @@ from typing import Any
 from wixhttp.endpoints.web.response import Response
 from wixhttp.errors import HTTPError
 from wixhttp.http.policy import Policy, policy_of
-from wixhttp.project.function_table import is_async_callable, place_of
+from wixhttp.project.signatures import is_async_callable, place_of
 
 from .context import AsyncContext, Context, bind
 from .middleware import AsyncNext, Middleware, Next, wrong_answer

@@ -16,7 +16,7 @@ from typing import Any
 
 from wixhttp.endpoints.web.response import Response
 from wixhttp.errors import WrongAnswer
-from wixhttp.project.function_table import accepting, is_async_callable, place_of
+from wixhttp.project.signatures import accepting, is_async_callable, place_of
 
 NAME = "onRequest"
 _PARTS = "__wixhttp_sequence__"

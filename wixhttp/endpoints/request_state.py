@@ -19,10 +19,10 @@ from wixhttp.errors import HTTPError, Unavailable
 from wixhttp.http.body import SpooledBody
 from wixhttp.http.request_head import Head, PlainHead
 from wixhttp.http.response import Response as CoreResponse
+from wixhttp.http.url import DEFAULT_PORTS
 from wixhttp.project.config import Config
 
 MOST_REWRITES = 3
-_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _NO_COOKIES: list[str] = []
 _FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
 
@@ -245,7 +245,7 @@ class Exchange:
             return self.origin
         head = self.head
         host = (head.host or "localhost").lower().rstrip(":")
-        return f"{head.scheme}://{host.removesuffix(_DEFAULT_PORTS.get(head.scheme, ':'))}"
+        return f"{head.scheme}://{host.removesuffix(':' + DEFAULT_PORTS.get(head.scheme, ''))}"
 
     @property
     def visible_head(self) -> Head:

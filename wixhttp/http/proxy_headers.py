@@ -7,9 +7,9 @@ from typing import Any
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from .request_head import Head
+from .url import DEFAULT_PORTS
 
 _HEADERS = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix")
-_PORTS = {"http": "80", "https": "443"}
 
 
 def apply_forwarded(head: Head, hops: int) -> None:
@@ -19,7 +19,7 @@ def apply_forwarded(head: Head, hops: int) -> None:
         "wsgi.url_scheme": head.scheme,
         "HTTP_HOST": head.host or "",
         "SERVER_NAME": (head.host or "").partition(":")[0],
-        "SERVER_PORT": (head.host or "").partition(":")[2] or _PORTS.get(head.scheme, "80"),
+        "SERVER_PORT": (head.host or "").partition(":")[2] or DEFAULT_PORTS.get(head.scheme, "80"),
         "SCRIPT_NAME": head.base,
     }
     for name in _HEADERS:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 _MISSING: Any = object()
-_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+TOKEN_CHARACTERS = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+"""The characters of a token (RFC 9110, 5.6.2)."""
 
 # Written by the server alone (RFC 9110, 7.6.1; PEP 3333): what a handler says of them is dropped. "Status" is CGI's.
 _DROPPED = frozenset(
@@ -101,9 +102,14 @@ def header_fields(headers: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, field_value(name, value)
 
 
+def is_token(text: str) -> bool:
+    """Return whether ``text`` is a token (RFC 9110, 5.6.2): the name of a header, a method."""
+    return bool(text) and TOKEN_CHARACTERS.issuperset(text)
+
+
 def check_field_name(name: object) -> None:
     """Raises ValueError for what is no name of a header: a token (RFC 9110, 5.6.2)."""
-    if not isinstance(name, str) or not name or not _TOKEN.issuperset(name):
+    if not isinstance(name, str) or not name or not TOKEN_CHARACTERS.issuperset(name):
         raise ValueError(f"a header's name is made of letters, digits and !#$%&'*+-.^_`|~, not {name!r}")
 
 

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar, overload
 from urllib.parse import quote, unquote, unquote_plus
 
+DEFAULT_PORTS = {"http": "80", "https": "443"}
+"""The port of each scheme where a URL names none (RFC 9110, 4.2)."""
+
 _Kind = TypeVar("_Kind")
 
 
@@ -98,6 +101,28 @@ def segments(raw: str) -> Path:
     if "%" in raw:
         return Path([unquote(part) for part in raw.split("/") if part])
     return Path([part for part in raw.split("/") if part])
+
+
+def remove_dot_segments(names: list[str]) -> list[str]:
+    """Return the names of a path, split at its slashes, without ``.`` and ``..`` (RFC 3986, 5.2.4), ``%2e`` included.
+
+    ``..`` removes the name before it, an empty one too, and nothing above the root. Where the last name is one of the
+    two, the result ends with ``""``: the path ends with a slash.
+
+    >>> remove_dot_segments(["a", "b", "..", "c", "%2E"])
+    ['a', 'c', '']
+    """
+    kept: list[str] = []
+    plain = ""
+    for name in names:
+        plain = name.replace("%2e", ".").replace("%2E", ".") if "%" in name else name
+        if plain == "..":
+            del kept[-1:]
+        elif plain != ".":
+            kept.append(name)
+    if plain in (".", ".."):
+        kept.append("")
+    return kept
 
 
 def decode(segment: str) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wixhttp.http.policy import nearest
+from wixhttp.logs.masking import masked_url
+from wixhttp.messages import nearest
 
 from .dotenv import check_name
-from .setting_parsers import masked_url
 
 SUBJECT_TYPES = ("APP", "USER", "MEMBER", "VISITOR", "UNKNOWN")
 SYMMETRIC = ("HS256", "HS384", "HS512")

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
 from wixhttp.errors import ConfigError
-from wixhttp.http.policy import Cors, nearest, parse_bytes, parse_seconds
+from wixhttp.http.cors import Cors
+from wixhttp.http.policy import parse_bytes, parse_seconds
+from wixhttp.logs.masking import masked_url
+from wixhttp.messages import nearest
 
 from .auth_settings import AuthConfig
 from .setting_parsers import (
-    Rule,
-    Setting,
-    masked_url,
+    Parser,
     parse_base_path,
     parse_boolean,
     parse_choice,
@@ -49,6 +50,33 @@ def _usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+class Setting(NamedTuple):
+    """One setting: its key, its default, a line of help with the unit, and its two readers.
+
+    ``parse(value, name)`` checks a typed value and raises ValueError with ``name`` in front. ``from_text`` turns the
+    text of an environment variable or a flag into such a value.
+    """
+
+    key: str
+    default: Any
+    help: str
+    parse: Parser
+    from_text: Callable[[str], object]
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it: ``WIXHTTP_MAX_BODY``."""
+        return f"WIXHTTP_{self.key.upper()}"
+
+
+class Rule(NamedTuple):
+    """The annotation of a field of `Config`: the parts of its `Setting` beside key and default."""
+
+    parse: Parser
+    help: str
+    from_text: Callable[[str], object] = str
 
 
 @dataclass(frozen=True, slots=True)

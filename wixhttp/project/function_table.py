@@ -7,10 +7,8 @@ assignment, or when ``__all__`` names it. A name that an ``import`` binds is not
 from __future__ import annotations
 
 import ast
-import functools
 import inspect
 import logging
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +17,8 @@ from typing import Any, TypeVar
 from wixhttp.errors import ProjectError, WrongAnswer
 from wixhttp.http.policy import Policy, policy_of
 from wixhttp.http.response import Response
+
+from .signatures import accepting, is_async_callable, place_of
 
 logger = logging.getLogger("wixhttp")
 
@@ -201,77 +201,3 @@ def _target_names(targets: Iterable[ast.AST]) -> Iterator[str]:
         for node in ast.walk(target):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 yield node.id
-
-
-def is_async_callable(target: Callable[..., Any]) -> bool:
-    """Whether a call of ``target`` gives what is awaited, as far as it tells: through partials and ``__wrapped__``."""
-    if isinstance(target, functools.partial):
-        return is_async_callable(target.func)
-    inner = inspect.unwrap(target)
-    if isinstance(inner, functools.partial):
-        return is_async_callable(inner.func)
-    return inspect.iscoroutinefunction(inner) or (
-        not inspect.isroutine(inner)
-        and not isinstance(inner, type)
-        and inspect.iscoroutinefunction(_call_method(inner))
-    )
-
-
-def accepting(name: str, target: Callable[..., Any], count: int, rule: str) -> Callable[..., Any]:
-    """``target`` as a callable of ``count`` arguments, of which it is passed as many as it takes.
-
-    ``rule`` ends the message where it takes other ones.
-
-    Raises:
-        ProjectError: it needs more than ``count``, or some by keyword.
-    """
-    try:
-        parameters = parameters_of(target, count)
-    except (TypeError, ValueError):  # a callable written in C that does not say
-        return target
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    needed = [p.name for p in positional if p.default is p.empty]
-    keywords = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
-    if len(needed) > count or keywords:
-        file, line = place_of(target)
-        raise ProjectError(
-            f"{name} ({file}:{line}) needs {len(needed) + len(keywords)} arguments "
-            f"({', '.join(needed + keywords)}); {rule}"
-        )
-    taken = len(positional)
-    if taken >= count or any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return target
-    return lambda *arguments: target(*arguments[:taken])
-
-
-def _call_method(target: object) -> Any:
-    """The ``__call__`` of an object's class."""
-    return inspect.getattr_static(type(target), "__call__", None)
-
-
-def parameters_of(target: Callable[..., Any], count: int | None = None) -> list[inspect.Parameter]:
-    """What a call of ``target`` takes: a decorator's own parameters, or, where those are just ``*args``, what it wraps
-    takes; with ``count`` at most the first so many of that, none by keyword: a decorator may add the rest.
-
-    Raises:
-        TypeError, ValueError: a callable written in C that does not say.
-    """
-    parameters = list(inspect.signature(target, follow_wrapped=False).parameters.values())
-    inner = getattr(target, "__wrapped__", None)
-    if inner is None or not parameters or parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:
-        return parameters
-    if count is None:
-        return parameters_of(inner)
-    return [p for p in parameters_of(inner, count) if p.kind is not p.KEYWORD_ONLY][:count]
-
-
-def place_of(target: Callable[..., Any]) -> tuple[str, int]:
-    """File and line of a callable, as far as it tells; ("", 0) for one written in C."""
-    while isinstance(target, functools.partial):
-        target = target.func
-    inner = inspect.unwrap(target)
-    code = getattr(inner, "__code__", None) or getattr(_call_method(inner), "__code__", None)
-    if code is not None:
-        return code.co_filename, code.co_firstlineno
-    module = sys.modules.get(getattr(inner, "__module__", ""), None)
-    return getattr(module, "__file__", "") or "", 0

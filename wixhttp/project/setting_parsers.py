@@ -1,4 +1,7 @@
-"""What a setting is: its key, its help, and how its value is read and checked."""
+"""Parsers of single settings: ``read_...`` from the text of a variable or flag, ``parse_...`` from a typed value.
+
+A ``parse_...`` checks its value, and raises ValueError with the setting's name in front; `config` has the settings.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from wixhttp.http.policy import parse_origin
+from wixhttp.http.cors import parse_origin
+from wixhttp.logs.masking import masked_url
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -19,27 +23,7 @@ Parser = Callable[[object, str], Any]
 
 _HOST_PATTERN = re.compile(r"(?:\*?\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
 _LOCALE_PATTERN = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
-_PASSWORD = re.compile(r"(://[^/@\s:]*:)\S*@|([?&](?:ssl)?password=)[^&\s\"]*")
 _BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-
-
-class Setting(NamedTuple):
-    """One setting: its key, its default, a line of help with the unit, and its two readers.
-
-    ``parse(value, name)`` checks a typed value and raises ValueError with ``name`` in front. ``from_text`` turns the
-    text of an environment variable or a flag into such a value.
-    """
-
-    key: str
-    default: Any
-    help: str
-    parse: Parser
-    from_text: Callable[[str], object]
-
-    @property
-    def variable(self) -> str:
-        """The environment variable that sets it: ``WIXHTTP_MAX_BODY``."""
-        return f"WIXHTTP_{self.key.upper()}"
 
 
 def read_number(text: str) -> object:
@@ -174,20 +158,3 @@ def parse_database_url(value: object, name: str) -> str:
         f"{name} is sqlite:///file below the project, sqlite:////absolute/file, postgresql://user:password@host/name "
         f"or memory://, not {shown}"
     )
-
-
-def masked_url(text: str) -> str:
-    """``text`` with ``***`` for the password of a URL in it.
-
-    >>> masked_url("postgresql://ada:p@ss@host/db?sslpassword=word&x=1")
-    'postgresql://ada:***@host/db?sslpassword=***&x=1'
-    """
-    return _PASSWORD.sub(lambda match: f"{match[1]}***@" if match[1] else f"{match[2]}***", text)
-
-
-class Rule(NamedTuple):
-    """What a field of `Config` is annotated with: the parts of its `Setting` beside key and default."""
-
-    parse: Parser
-    help: str
-    from_text: Callable[[str], object] = str

@@ -120,7 +120,7 @@ class Server(base.Application):  # type: ignore[misc]  # gunicorn has no types f
         self.cfg.set("graceful_timeout", self.grace)  # the greater one is the master's
         config = self.config
         try:
-            set_default_store(SecretStore(config.root, config.mode, config.secrets_file))
+            set_default_store(SecretStore.from_config(config))
             with self._ended_by_signals():
                 open_later(config)
                 if is_used := has_collections(config):

@@ -128,7 +128,7 @@ class TestClient:
         self.cookies: dict[str, str] = {}
         self.app = project if isinstance(project, App) else _own_app(replace(project_config(project), **settings))
         config = self.app.config
-        self._secrets = SecretStore(config.root, config.mode, config.secrets_file)
+        self._secrets = SecretStore.from_config(config)
         self._collections = memory_collections(config)
 
     def request(

@@ -108,7 +108,7 @@ def call_endpoint(
     config = project_config(project)
     made = Handler(method, name, handler)
     exchange = _exchange(config, url, method, params, locals, props, parts)
-    own = fallback(SecretStore(config.root, config.mode, config.secrets_file))
+    own = fallback(SecretStore.from_config(config))
     with settings_are(config), own, using_by_default(current_collections, memory_collections(config)):
         return contextvars.copy_context().run(_answer, made, exchange)
 

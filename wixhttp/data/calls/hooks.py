@@ -20,8 +20,9 @@ from typing import Any
 
 from wixhttp.concurrency.event_loop import background
 from wixhttp.errors import ProjectError
-from wixhttp.project.function_table import accepting, exported_names
+from wixhttp.project.function_table import exported_names
 from wixhttp.project.loader import PACKAGE, backend_file, load_module
+from wixhttp.project.signatures import accepting
 
 MODULE = f"{PACKAGE}.data"
 HOOKS = {

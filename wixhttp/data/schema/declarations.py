@@ -31,7 +31,7 @@ from typing import Any
 from wixhttp.data.queries.tree import Order, parse_path
 from wixhttp.data.stores.contract import SYSTEM_FIELDS, Index, Link
 from wixhttp.errors import ConfigError
-from wixhttp.http.policy import nearest
+from wixhttp.messages import nearest
 from wixhttp.project.toml_file import line_of, parse_toml, read_toml
 
 FILE = "data/collections.toml"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from wixhttp.errors import ConfigError
+from wixhttp.logs.masking import masked_url
 
 from .contract import Store
 from .memory import MemoryStore
 
-_PASSWORD = re.compile(r"(://[^/@:]*:)[^@]*@")
 _SQLITE = "sqlite:///"
 
 
@@ -39,5 +38,6 @@ def open_store(url: str, root: Path) -> Store:
                 "run: pip install 'wixhttp[postgres]'"
             ) from error
         return PostgresStore(url)
-    shown = _PASSWORD.sub(r"\1***@", url)
-    raise ConfigError(f"database_url is sqlite:///path, postgresql://host/database or memory://, not {shown!r}")
+    raise ConfigError(
+        f"database_url is sqlite:///path, postgresql://host/database or memory://, not {masked_url(url)!r}"
+    )

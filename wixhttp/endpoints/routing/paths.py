@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from wixhttp.errors import HTTPError
-from wixhttp.http.url import ascii_target, quote_path
+from wixhttp.http.url import ascii_target, quote_path, remove_dot_segments
 
 RESERVED = ";/?:@&=+$,#"
 """The characters whose escapes stay: decoded, they could be taken for the syntax of a URL (ECMA-262, ``decodeURI``)."""
@@ -45,11 +45,11 @@ def normalize(raw: str) -> str:
     """
     if "%" not in raw and "//" not in raw and "/." not in raw and "\\" not in raw and raw[:1] == "/":
         return raw
-    path = raw if raw[:1] == "/" and not _UNTIDY.search(raw) else _without_dots(raw)
+    path = raw if raw[:1] == "/" and not _UNTIDY.search(raw) else _tidied(raw)
     if "%" in path:
         path = _decoded(path)
         if _UNTIDY.search(path):
-            path = _without_dots(path)
+            path = _tidied(path)
     return path
 
 
@@ -103,20 +103,12 @@ def slash_redirect(path: str, raw: str, rule: str) -> str | None:
     return encode(path + "/")
 
 
-def _without_dots(path: str) -> str:
+def _tidied(path: str) -> str:
     """``path`` without backslashes, dot segments (in any spelling, never above the root) and runs of slashes."""
-    names = path.replace("\\", "/").removeprefix("/").split("/")
-    kept: list[str] = []
-    word = ""
-    for name in names:
-        word = name.replace("%2e", ".").replace("%2E", ".") if "%" in name else name
-        if word == "..":
-            # An empty name counts, as in browsers: /a//../b is /a/b.
-            del kept[-1:]
-        elif word != ".":
-            kept.append(name)
+    # An empty name counts until the end, as in browsers: /a//../b is /a/b.
+    kept = remove_dot_segments(path.replace("\\", "/").removeprefix("/").split("/"))
     path = "/" + "/".join(filter(None, kept))
-    return path + "/" if word in ("", ".", "..") and path != "/" else path
+    return path if kept[-1] or path == "/" else path + "/"
 
 
 def _decoded(path: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from wixhttp.endpoints.routing.paths import encode
 from wixhttp.endpoints.routing.patterns import Pattern
 from wixhttp.errors import BuildError, ProjectError
-from wixhttp.project.function_table import parameters_of
+from wixhttp.project.signatures import parameters_of
 
 Wait = Callable[[Callable[[], Any]], Any]
 """What waits for the awaitable that its argument makes, and gives its value."""

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import SplitResult, quote, urlencode, urljoin, urlsplit
 
-from wixhttp.http.url import query_pairs
+from wixhttp.http.url import DEFAULT_PORTS, query_pairs, remove_dot_segments
 
-_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443", "ftp": "21"}  # WHATWG URL: the special schemes
+_PORTS = {**DEFAULT_PORTS, "ws": "80", "wss": "443", "ftp": "21"}  # WHATWG URL: the special schemes
 _REFUSED_IN_HOST = frozenset(" #%/<>?@\\^|`{}\"'")
 _KEPT_IN_PATH = "%/!$&'()*+,;=:@-._~|[]^\\"
 _KEPT_IN_QUERY = "%/?!$&()*+,;=:@-._~|[]^\\{}`"
@@ -123,7 +123,9 @@ class URL:
         except ValueError as error:
             raise ValueError(f"{given!r} is no absolute URL such as https://example.com/path: {error}") from None
         path = quote(parts.path, safe=_KEPT_IN_PATH, errors="replace")
-        self._pathname = _without_dots(path) if parts.netloc or path[:1] == "/" else path
+        if parts.netloc or path[:1] == "/":
+            path = "/" + "/".join(remove_dot_segments(path.split("/")[1:]))
+        self._pathname = path
         self._query = quote(parts.query, safe=_KEPT_IN_QUERY, errors="replace")
         self._hash = "#" + quote(parts.fragment, safe=_KEPT_IN_QUERY + "#'", errors="replace") if parts.fragment else ""
         user, _, password = parts.netloc.rpartition("@")[0].partition(":")
@@ -252,18 +254,3 @@ def _site(parts: SplitResult) -> str:
         host = host.encode("idna").decode()
     port = "" if parts.port is None or str(parts.port) == _PORTS.get(scheme) else f":{parts.port}"
     return f"{scheme}://[{host}]{port}" if ":" in host else f"{scheme}://{host}{port}"
-
-
-def _without_dots(path: str) -> str:
-    """The absolute path without dot segments (RFC 3986, 5.2.4; also percent-encoded ones)."""
-    kept: list[str] = []
-    *inner, last = (segment.replace("%2e", ".").replace("%2E", ".") for segment in path.split("/")[1:] or [""])
-    raw = path.split("/")[1:] or [""]
-    for plain, segment in zip([*inner, last], raw, strict=True):
-        if plain == "..":
-            del kept[-1:]
-        elif plain != ".":
-            kept.append(segment)
-    if last in (".", ".."):
-        kept.append("")
-    return "/" + "/".join(kept)

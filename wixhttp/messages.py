@@ -1,0 +1,16 @@
+"""Parts of error messages: the known name nearest to a wrong one, and a value in few characters.
+
+Private: public import paths are listed in ``docs/architecture.md``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def nearest(key: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown ``key``: the known key most like it, or all of them."""
+    names = list(known)
+    close = difflib.get_close_matches(key, names, 1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}"
