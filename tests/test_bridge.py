@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.interfaces import Served
-from wixhttp.concurrency.bridge import Bridge, Working
+from wixhttp.concurrency.bridge import Bridge, WaitGroup
 
 Serve = Callable[..., Served]
 
@@ -20,7 +20,7 @@ JSON = ("Content-Type", "application/json")
 
 
 def test_what_waits_for_threads_is_called_once() -> None:
-    working, calls = Working(), []
+    working, calls = WaitGroup(), []
     working.begin()
     working.begin()
     working.when_done(lambda: calls.append(1))

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wixhttp.http.url import Path, Query, ascii_target, decode, query_pairs, quote_path, segments, split_target
+from wixhttp.http.url import (
+    PathSegments,
+    QueryParams,
+    ascii_target,
+    decode,
+    query_pairs,
+    quote_path,
+    segments,
+    split_target,
+)
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
@@ -55,12 +64,12 @@ def test_split_target(target: str, expected: tuple[str, str]) -> None:
 
 
 def test_a_path_is_a_list_that_reads_none_past_its_end() -> None:
-    path = Path(["a", "b"])
+    path = PathSegments(["a", "b"])
     assert (path[0], path[-1], path[2], path[-3], path[1:], path == ["a", "b"]) == ("a", "b", None, None, ["b"], True)
 
 
 def test_a_query_is_a_dict_that_reads_none_for_what_is_missing() -> None:
-    query: Any = Query(a="1")
+    query: Any = QueryParams(a="1")
     assert (query["a"], query["b"], query.get("b", "d"), "b" in query, dict(query)) == (
         "1",
         None,

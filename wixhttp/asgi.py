@@ -12,14 +12,14 @@ from collections.abc import Awaitable, Iterator
 from typing import Any
 
 from wixhttp.concurrency.bridge import Bridge
-from wixhttp.concurrency.deadlines import Patience
-from wixhttp.concurrency.event_loop import Outcome
-from wixhttp.concurrency.executor import Runner
+from wixhttp.concurrency.deadlines import InactivityTimeout
+from wixhttp.concurrency.event_loop import ValueOrError
+from wixhttp.concurrency.executor import Executor
 from wixhttp.context import current_request
 from wixhttp.dispatch.app import App, Call
 from wixhttp.dispatch.site import load_site
 from wixhttp.dispatch.streaming import Receive, Scope, Send, Streaming, send_whole
-from wixhttp.http.body import Arriving, SpooledBody
+from wixhttp.http.body import LINGER, Arriving, SpooledBody
 from wixhttp.http.encoding import Encoded
 from wixhttp.http.request_head import MALFORMED, UNKNOWN, Head, Headers
 from wixhttp.http.response import Response
@@ -30,7 +30,6 @@ from wixhttp.project.config import load_config
 
 from .errors import HTTPError
 
-LINGER = 2.0  # seconds in which a refused body is read and dropped, so that its sender gets to read the answer
 GATEWAY_TIMEOUT = 504
 CLIENT_LEFT = 499  # the status in the access line of a request whose client hung up
 
@@ -120,7 +119,7 @@ class ASGIApplication:
 
     def __init__(self, app: App) -> None:
         self.app = app
-        self.runner = Runner(app.config.threads)
+        self.runner = Executor(app.config.threads)
         self.bridge = Bridge(app.config.threads)
         self.disk = Bridge(app.config.threads)  # for long bodies: they do not wait for handlers
 
@@ -176,7 +175,7 @@ class ASGIApplication:
         if call.exchange is not None:
             self.bridge.loop = asyncio.get_running_loop()
             call.exchange.bridge = self.bridge
-        result: Outcome | None
+        result: ValueOrError | None
         if call.function.is_async:
             result = await runner.run_here(
                 call.run, call.timeout, lambda: self._answer_late(call, send), lambda: app.release(call)
@@ -238,7 +237,7 @@ class ASGIApplication:
         """
         arriving = Arriving(spools=call.exchange is not None)
         try:
-            with Patience(self.app.config.body_timeout) as patience:
+            with InactivityTimeout(self.app.config.body_timeout) as patience:
                 while True:
                     message = await receive()
                     if message["type"] != "http.request":

@@ -14,3 +14,11 @@ def nearest(key: str, known: Iterable[str]) -> str:
     names = list(known)
     close = difflib.get_close_matches(key, names, 1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}"
+
+
+def brief(value: object) -> str:
+    """The ``repr`` of a value in at most 80 characters; of a longer one the beginning and ``...``."""
+    if type(value) is str:
+        value = value[:80]  # its repr is longer still, so the end tells
+    made = repr(value)
+    return made if len(made) <= 80 else made[:77] + "..."

@@ -15,7 +15,7 @@ from wixhttp.dispatch.app import App, Call
 from wixhttp.dispatch.blocking import Chunks, answer
 from wixhttp.dispatch.site import load_site
 from wixhttp.http.body import Arriving, SpooledBody
-from wixhttp.http.encoding import Fields
+from wixhttp.http.encoding import HeaderFields
 from wixhttp.http.request_head import MALFORMED, UNKNOWN, Head
 from wixhttp.http.url import ascii_target, quote_path, split_target
 from wixhttp.project.config import load_config
@@ -169,7 +169,7 @@ class WSGIApplication:
             arriving.close()
 
 
-def _add_type(fields: Fields) -> None:
+def _add_type(fields: HeaderFields) -> None:
     """PEP 3333's checkers want a Content-Type even of an empty answer."""
     if not any(name.lower() == "content-type" for name, _ in fields):
         fields.append(("Content-Type", "text/plain; charset=utf-8"))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from wixhttp.errors import ConfigError, ProjectError
+from wixhttp.messages import brief
 from wixhttp.secrets import getSecret
 
 logger = logging.getLogger("wixhttp")
@@ -35,7 +36,7 @@ class TokenRefused(Exception):
     """A token that does not count. Its text says why, and holds nothing of the token that could be used."""
 
 
-class Key(NamedTuple):
+class SigningKey(NamedTuple):
     """A public key, or a secret; ``algorithms`` are the configured ones that it can be used with."""
 
     name: str | None
@@ -43,10 +44,10 @@ class Key(NamedTuple):
     algorithms: tuple[str, ...]
 
 
-class Keys(Protocol):
+class KeySource(Protocol):
     """Where a `JWTVerifier` finds keys."""
 
-    def find(self, name: str | None, algorithm: str) -> Key:
+    def find(self, name: str | None, algorithm: str) -> SigningKey:
         """The key that a token names, ``None`` for no name, for an algorithm.
 
         Raises:
@@ -56,40 +57,40 @@ class Keys(Protocol):
         """
 
 
-class SecretKey:
+class SharedSecret:
     """A secret as the key, read with every token: it may change."""
 
     def __init__(self, name: str, algorithms: tuple[str, ...]) -> None:
         self._name = name
         self._algorithms = algorithms
 
-    def find(self, name: str | None, algorithm: str) -> Key:
-        """See `Keys.find`."""
+    def find(self, name: str | None, algorithm: str) -> SigningKey:
+        """See `KeySource.find`."""
         secret = getSecret(self._name)
         least = int(algorithm[2:]) // 8
         if len(secret.encode()) < least:
             raise ConfigError(f"auth.secret: {self._name} has less than {least} bytes, too few for {algorithm}")
-        return Key(None, str(secret), self._algorithms)
+        return SigningKey(None, str(secret), self._algorithms)
 
 
-class FixedKeys:
-    """Keys that do not change."""
+class FixedKeySet:
+    """KeySource that do not change."""
 
-    def __init__(self, keys: list[Key]) -> None:
+    def __init__(self, keys: list[SigningKey]) -> None:
         self._keys = keys
 
-    def find(self, name: str | None, algorithm: str) -> Key:
-        """See `Keys.find`."""
+    def find(self, name: str | None, algorithm: str) -> SigningKey:
+        """See `KeySource.find`."""
         found = choose(self._keys, name, algorithm)
         if found is None:
             raise _unknown(name, algorithm)
         return found
 
 
-class RemoteKeys:
+class RemoteKeySet:
     """The keys of an issuer (RFC 7517, a JWK Set), fetched when they are needed, and kept.
 
-    A key that is not known is searched for at once, then at most every `SEARCH_PAUSE` seconds. Keys that are old are
+    A key that is not known is searched for at once, then at most every `SEARCH_PAUSE` seconds. KeySource that are old are
     used on while others are fetched, or cannot be.
 
     Who looks for a key that is not known while keys are fetched waits for them until `SEARCH_WAIT` seconds after that
@@ -103,20 +104,20 @@ class RemoteKeys:
         self._algorithms = algorithms
         self._clock = clock
         self._fetching = threading.Lock()
-        self._keys: list[Key] = []
+        self._keys: list[SigningKey] = []
         self._failure = ""
         self._begun: float | None = None  # when what is fetched now was asked for
         self._old_at = self._search_at = self._retry_at = -math.inf
 
-    def find(self, name: str | None, algorithm: str) -> Key:
-        """See `Keys.find`."""
+    def find(self, name: str | None, algorithm: str) -> SigningKey:
+        """See `KeySource.find`."""
         keys = self._kept()
         found = choose(keys, name, algorithm) or choose(self._searched(keys), name, algorithm)
         if found is None:
             raise _unknown(name, algorithm)
         return found
 
-    def _kept(self) -> list[Key]:
+    def _kept(self) -> list[SigningKey]:
         if self._clock() < self._old_at:
             return self._keys
         # Only who has no keys at all waits for those that another thread fetches.
@@ -130,7 +131,7 @@ class RemoteKeys:
             raise TokenRefused(f"there are no keys: {self._failure}")
         return self._keys
 
-    def _searched(self, known: list[Key]) -> list[Key]:
+    def _searched(self, known: list[SigningKey]) -> list[SigningKey]:
         begun = self._begun
         waited = 0.0 if begun is None else self._clock() - begun
         if self._fetching.acquire(timeout=max(SEARCH_WAIT - waited, 0)):
@@ -165,7 +166,7 @@ def _unknown(name: str | None, algorithm: str) -> TokenRefused:
     return TokenRefused(f"there is no key {brief(name)} for {algorithm}")
 
 
-def choose(keys: list[Key], name: str | None, algorithm: str) -> Key | None:
+def choose(keys: list[SigningKey], name: str | None, algorithm: str) -> SigningKey | None:
     """The key of that name; without a name, the only one there is for the algorithm."""
     fitting = [each for each in keys if algorithm in each.algorithms]
     if name is None:
@@ -173,7 +174,7 @@ def choose(keys: list[Key], name: str | None, algorithm: str) -> Key | None:
     return next((each for each in fitting if each.name == name), None)
 
 
-def parse_keys(value: object, algorithms: tuple[str, ...], where: str) -> list[Key]:
+def parse_keys(value: object, algorithms: tuple[str, ...], where: str) -> list[SigningKey]:
     """The keys of a JWK Set that sign by one of ``algorithms``. Symmetric, weak, private and unknown ones are left out.
 
     Raises:
@@ -188,7 +189,7 @@ def parse_keys(value: object, algorithms: tuple[str, ...], where: str) -> list[K
     return keys
 
 
-def _public_key(member: dict[str, Any], algorithms: tuple[str, ...]) -> Key | None:
+def _public_key(member: dict[str, Any], algorithms: tuple[str, ...]) -> SigningKey | None:
     import jwt
 
     operations = member.get("key_ops")
@@ -208,7 +209,7 @@ def _public_key(member: dict[str, Any], algorithms: tuple[str, ...]) -> Key | No
     if getattr(key, "key_size", _LEAST_RSA_BITS) < _LEAST_RSA_BITS and member.get("kty") == "RSA":
         return None
     name = member.get("kid")
-    return Key(name if isinstance(name, str) else None, key, fitting)
+    return SigningKey(name if isinstance(name, str) else None, key, fitting)
 
 
 def _fits(kind: object, curve: object, algorithm: str) -> bool:
@@ -219,7 +220,7 @@ def _fits(kind: object, curve: object, algorithm: str) -> bool:
     return kind == "RSA" and algorithm[:2] in ("RS", "PS")
 
 
-def read_keys(path: Path, algorithms: tuple[str, ...]) -> Keys:
+def read_keys(path: Path, algorithms: tuple[str, ...]) -> KeySource:
     """The keys of a file: a JWK Set in JSON, or one public key or certificate in PEM, which is that of every token.
 
     Raises:
@@ -228,8 +229,8 @@ def read_keys(path: Path, algorithms: tuple[str, ...]) -> Keys:
     try:
         data = path.read_bytes()
         if data.lstrip()[:1] == b"{":
-            return FixedKeys(parse_keys(json.loads(data), algorithms, str(path)))
-        return OneKey(_pem_key(data, algorithms, str(path)))
+            return FixedKeySet(parse_keys(json.loads(data), algorithms, str(path)))
+        return SingleKey(_pem_key(data, algorithms, str(path)))
     except OSError as error:
         reason = error.strerror
     except (TokenRefused, ValueError) as error:
@@ -238,20 +239,20 @@ def read_keys(path: Path, algorithms: tuple[str, ...]) -> Keys:
     raise ProjectError(f"auth.key_file: {str(path)!r} cannot be used: {reason}; save the issuer's public key there")
 
 
-class OneKey:
+class SingleKey:
     """The key of every token, whatever name the token has for it."""
 
-    def __init__(self, key: Key) -> None:
+    def __init__(self, key: SigningKey) -> None:
         self._key = key
 
-    def find(self, name: str | None, algorithm: str) -> Key:
-        """See `Keys.find`."""
+    def find(self, name: str | None, algorithm: str) -> SigningKey:
+        """See `KeySource.find`."""
         if algorithm not in self._key.algorithms:
             raise TokenRefused(f"the key is not one for {algorithm}")
         return self._key
 
 
-def _pem_key(data: bytes, algorithms: tuple[str, ...], where: str) -> Key:
+def _pem_key(data: bytes, algorithms: tuple[str, ...], where: str) -> SigningKey:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -268,13 +269,7 @@ def _pem_key(data: bytes, algorithms: tuple[str, ...], where: str) -> Key:
     fitting = tuple(each for each in algorithms if _fits(kind, curve, each))
     if not fitting:
         raise TokenRefused(f"{where} has no key for {', '.join(algorithms)}")
-    return Key(None, key, fitting)
-
-
-def brief(value: object) -> str:
-    """A value in at most 63 characters, for a message."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:60] + "..."
+    return SigningKey(None, key, fitting)
 
 
 def unrelayed(url: str) -> dict[str, Any]:

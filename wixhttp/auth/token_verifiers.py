@@ -17,10 +17,11 @@ from typing import Any, Protocol
 from urllib.parse import quote_plus
 
 from wixhttp.errors import ConfigError, SecretNotFound
+from wixhttp.messages import brief
 from wixhttp.project.auth_settings import AuthConfig
 from wixhttp.secrets import getSecret
 
-from .signing_keys import Key, Keys, RemoteKeys, SecretKey, TokenRefused, ask, brief, read_keys
+from .signing_keys import KeySource, RemoteKeySet, SharedSecret, SigningKey, TokenRefused, ask, read_keys
 
 ANSWER_LIFE = 5.0  # seconds for which an answer about a token holds
 MAX_ANSWERS = 1024  # that are kept
@@ -57,11 +58,11 @@ def make_verifier(config: AuthConfig, root: Path, *, clock: _Clock = time.monoto
         ) from error
     if config.introspection_url is not None:
         return IntrospectionVerifier(config, clock)
-    keys: Keys
+    keys: KeySource
     if config.secret is not None:
-        keys = SecretKey(config.secret, config.algorithms)
+        keys = SharedSecret(config.secret, config.algorithms)
     elif config.jwks_url is not None:
-        keys = RemoteKeys(config.jwks_url, config.algorithms, clock)
+        keys = RemoteKeySet(config.jwks_url, config.algorithms, clock)
     else:
         keys = read_keys(root / str(config.key_file), config.algorithms)
     return JWTVerifier(config, keys)
@@ -80,7 +81,7 @@ _made = functools.lru_cache(maxsize=16)(make_verifier)
 class JWTVerifier:
     """Checks signature, issuer, audience and times of a JWT (RFC 7519; RFC 8725)."""
 
-    def __init__(self, config: AuthConfig, keys: Keys) -> None:
+    def __init__(self, config: AuthConfig, keys: KeySource) -> None:
         self._config = config
         self._keys = keys
 
@@ -105,7 +106,7 @@ class JWTVerifier:
         _check_times(claims)
         return claims
 
-    def _key(self, token: str) -> Key:
+    def _key(self, token: str) -> SigningKey:
         import jwt
 
         try:

@@ -1,124 +1,39 @@
-"""One request through the dispatcher, without a server: ``wixhttp call``."""
+"""``wixhttp call``: one request, without a server."""
 
 from __future__ import annotations
 
-import re
-import sys
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
-from urllib.parse import urlencode
-
 import click
 
-from wixhttp.concurrency.event_loop import background
-from wixhttp.context import current_collections, using
-from wixhttp.data.collections import open_collections
-from wixhttp.dispatch.app import App
-from wixhttp.dispatch.site import load_site
-from wixhttp.http.encoding import STATUS_LINES
-from wixhttp.logs.line_writer import LineWriter
-from wixhttp.logs.setup import configure
-from wixhttp.project.config import Config
-from wixhttp.secrets import SecretStore, override
-from wixhttp.testing.client import Answer, TestClient
-from wixhttp.testing.requests import Parts, fake_head
+from .exit_codes import FAILED
 
 
-def call_once(
-    config: Config,
+@click.command()
+@click.argument("method")
+@click.argument("path")
+@click.option("-q", "--query", multiple=True, metavar="KEY=VALUE", help="A query parameter; may be repeated.")
+@click.option("-H", "--header", multiple=True, metavar="NAME:VALUE", help="A header; may be repeated.")
+@click.option("-d", "--data", metavar="TEXT|@FILE|@-", help="The body; @ reads it from a file, @- from standard input.")
+@click.option("-F", "--form", multiple=True, metavar="NAME=TEXT|@FILE", help="A field of a form; may be repeated.")
+@click.option("-v", "--verbose", is_flag=True, help="Print the request, too.")
+@click.pass_context
+def call(
+    context: click.Context,
     method: str,
     path: str,
-    query: Sequence[str],
-    headers: Sequence[str],
+    query: tuple[str, ...],
+    header: tuple[str, ...],
     data: str | None,
-    form: Sequence[str],
+    form: tuple[str, ...],
     verbose: bool,
-) -> int:
-    """Print the answer to one request, and return its status. Errors of the function go to standard error.
+) -> None:
+    """Send one request through the whole dispatcher, without a server: wixhttp call GET hello/sub -q q=1
 
-    ``query`` are ``KEY=VALUE``, ``headers`` ``NAME:VALUE``; ``data`` is text, ``@FILE`` or ``@-``. ``form`` are
-    ``NAME=VALUE`` and ``NAME=@FILE``, which makes the body multipart. A request to an endpoint has the site's own
-    ``Origin``, as in a `TestClient`.
-
-    Raises:
-        click.UsageError: one of them is not of that form.
-        ProjectError: the project cannot be loaded.
+    PATH is that of a function, or begins with a slash: wixhttp call GET /api/users/1
     """
-    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", method):
-        raise click.UsageError(f"a method is one word such as GET, not {method!r}")
-    fields = [_pair(header, ":", "-H") for header in headers]
-    if query:
-        path += ("&" if "?" in path else "?") + urlencode([_pair(parameter, "=", "-q") for parameter in query])
-    if data is not None and form:
-        raise click.UsageError("a request has one body: -d or -F")
-    body = _read_data(data)
-    parts: Parts = {"headers": fields, "data": body or None, **_read_form(form)}
-    if body and not any(name.lower() == "content-type" for name, _ in fields):
-        kind = "application/json" if body.lstrip()[:1] in (b"{", b"[") else "text/plain; charset=utf-8"
-        fields.append(("Content-Type", kind))
-    configure("text", config.log_level, LineWriter(2))
-    secrets = SecretStore.from_config(config)
-    with override(secrets), using(current_collections, open_collections(config)):
-        return _send(replace(config, mode="development", access_log=False), method, path, parts, verbose)
+    from wixhttp.project.config import load_config
 
+    from .single_request import call_once
 
-def _send(config: Config, method: str, path: str, parts: Parts, verbose: bool) -> int:
-    client = TestClient(App(load_site(config)), raise_exceptions=False)
-    head, sent = fake_head(path, method, **parts, config=config)
-    if verbose:
-        target = head.path + ("?" + head.query if head.query else "")
-        lines = [f"{head.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in head.fields())]
-        click.secho("".join(f"> {line}\n" for line in lines), dim=True, nl=False)
-        click.echo("\n" + sent.decode("utf-8", "replace") if sent else "")
-    try:
-        return _print(client.send(head, sent))
-    except KeyboardInterrupt:
-        background.grace = 0  # what an `async def` waits for is not waited for
-        raise
-
-
-def _print(answer: Answer) -> int:
-    color = "green" if answer.ok else "red"
-    click.secho(f"HTTP/1.1 {STATUS_LINES.get(answer.status_code, answer.status_code)}", fg=color)
-    for name, value in answer.fields:
-        click.echo(f"{name}: {value}")
-    click.echo()
-    sys.stdout.flush()
-    sys.stdout.buffer.write(answer.content)
-    if answer.content and not answer.content.endswith(b"\n") and sys.stdout.isatty():
-        click.echo()
-    sys.stdout.flush()
-    return answer.status_code
-
-
-def _pair(text: str, separator: str, option: str) -> tuple[str, str]:
-    name, found, value = text.partition(separator)
-    if not found or not name:
-        raise click.UsageError(f"{option} takes NAME{separator}VALUE, not {text!r}")
-    return name, value.strip() if separator == ":" else value
-
-
-def _read_form(fields: Sequence[str]) -> Parts:
-    pairs = [_pair(field, "=", "-F") for field in fields]
-    if not pairs:
-        return {}
-    files = [(name, (Path(value[1:]).name, _read_file(value[1:], "-F"))) for name, value in pairs if value[:1] == "@"]
-    return {"form": [pair for pair in pairs if pair[1][:1] != "@"], "files": files}
-
-
-def _read_data(data: str | None) -> bytes:
-    if data is None:
-        return b""
-    if data == "@-":
-        return sys.stdin.buffer.read()
-    if data.startswith("@"):
-        return _read_file(data[1:], "-d")
-    return data.encode("utf-8", "surrogateescape")
-
-
-def _read_file(path: str, option: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise click.UsageError(f"{option}: {path} cannot be read: {error.strerror}") from None
+    status = call_once(load_config(context.obj), method, path, query, header, data, form, verbose)
+    if status >= 500:
+        context.exit(FAILED)

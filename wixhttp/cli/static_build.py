@@ -38,7 +38,7 @@ from .build_folder import check_place, swap, workspace
 logger = logging.getLogger("wixhttp")
 
 Progress = Callable[[int], AbstractContextManager[Callable[[int], Any]]]
-"""From the number of all paths to what is told of each that is done: ``data_commands.progress`` gives one."""
+"""From the number of all paths to what is told of each that is done: ``progress.progress`` gives one."""
 
 _MOST_BYTES = 255  # of one name, in the file systems of Linux, macOS and Windows
 # Said anew for each answer, or only of one connection (RFC 9110, 7.6.1).

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 
-class Working:
+class WaitGroup:
     """The threads that work for one request, whose client may have had its answer."""
 
     def __init__(self) -> None:
@@ -91,25 +91,25 @@ class Bridge:
         called, on that thread, when it has ended."""
         import asyncio
 
-        from .thread_pool import Job
+        from .thread_pool import WorkItem
 
         loop = asyncio.get_running_loop()
         depth = bridge_depth.get()
         context = contextvars.copy_context()
         context.run(bridge_depth.set, depth + 1)
-        job = Job(work, loop.create_future(), context, ended)
-        self._pool(depth, loop).submit(job)
+        item = WorkItem(work, loop.create_future(), context, ended)
+        self._pool(depth, loop).submit(item)
         try:
-            value, error = await job.waiter
+            value, error = await item.waiter
         except asyncio.CancelledError:
-            job.skip = True
+            item.skip = True
             raise
-        del job.waiter  # which holds what was raised, whose traceback holds the job
+        del item.waiter  # which holds what was raised, whose traceback holds the item
         try:
             if error is not None:
                 raise error
         finally:
-            del error, job  # which hold its traceback, and that this frame
+            del error, item  # which hold its traceback, and that this frame
         result: _Result = value
         return result
 

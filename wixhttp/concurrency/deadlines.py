@@ -10,9 +10,9 @@ from typing import Any
 
 from wixhttp.errors import HTTPError
 
-from .event_loop import Outcome
+from .event_loop import ValueOrError
 
-_EXPIRED: Outcome = (None, TimeoutError())
+_EXPIRED: ValueOrError = (None, TimeoutError())
 
 
 class Deadlines:
@@ -35,7 +35,7 @@ class Deadlines:
         """Lift a deadline, if it is still there."""
         self._waiting.pop(key, None)
 
-    async def wait(self, waiter: asyncio.Future[Outcome], seconds: float) -> Outcome:
+    async def wait(self, waiter: asyncio.Future[ValueOrError], seconds: float) -> ValueOrError:
         """The result of a future.
 
         Raises:
@@ -67,7 +67,7 @@ class Deadlines:
         self._arm(min((when for when, _ in self._waiting.values()), default=math.inf))
 
 
-def _expire(waiter: asyncio.Future[Outcome]) -> None:
+def _expire(waiter: asyncio.Future[ValueOrError]) -> None:
     if not waiter.done():
         waiter.set_result(_EXPIRED)
 
@@ -79,14 +79,14 @@ def uncancel(task: asyncio.Task[Any]) -> None:
             task.uncancel()
 
 
-class Patience:
+class InactivityTimeout:
     """Cancels the task that entered it when ``seconds`` go by without ``renew``, and leaves with HTTPError 408."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.expired = False
 
-    def __enter__(self) -> Patience:
+    def __enter__(self) -> InactivityTimeout:
         if self.seconds:
             self.task = asyncio.current_task()
             self.loop = asyncio.get_running_loop()

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger("wixhttp")
 
 # What a handler came to: its value, or what it raised.
-Outcome = tuple[Any, BaseException | None]
+ValueOrError = tuple[Any, BaseException | None]
 
 
-async def outcome(start: Callable[[], Any]) -> Outcome:
+async def value_or_error(start: Callable[[], Any]) -> ValueOrError:
     """What ``start()``, awaited where it is awaitable, comes to. Cancelling goes through; ``SystemExit`` does not."""
     import asyncio
 
@@ -64,7 +64,7 @@ class BackgroundLoop:
 
     def run(
         self, start: Callable[[], Any], timeout: float = 0, loop: asyncio.AbstractEventLoop | None = None
-    ) -> Outcome:
+    ) -> ValueOrError:
         """The outcome of ``start()`` on the loop, or on another one that runs in another thread.
 
         Raises:
@@ -72,7 +72,7 @@ class BackgroundLoop:
         """
         import asyncio
 
-        future = asyncio.run_coroutine_threadsafe(outcome(start), loop or self._running_loop())
+        future = asyncio.run_coroutine_threadsafe(value_or_error(start), loop or self._running_loop())
         try:
             return future.result(timeout or None)
         except concurrent.futures.TimeoutError:

@@ -14,11 +14,11 @@ from typing import Any
 from wixhttp.context import current_request
 
 from .deadlines import Deadlines, uncancel
-from .event_loop import Outcome, settle
-from .thread_pool import Job, ThreadPool
+from .event_loop import ValueOrError, settle
+from .thread_pool import ThreadPool, WorkItem
 
 
-class Runner:
+class Executor:
     """Runs handlers; ``threads`` bounds those of ``def`` handlers."""
 
     def __init__(self, threads: int) -> None:
@@ -30,7 +30,7 @@ class Runner:
 
     async def run_here(
         self, start: Callable[[], Any], timeout: float, late: Callable[[], None], ended: Callable[[], None]
-    ) -> Outcome | None:
+    ) -> ValueOrError | None:
         """The outcome of awaiting ``start()`` in this task, and then ``ended()``; ``None`` where time ran out.
 
         After ``timeout`` seconds (0: never) ``late`` is called: what is cancelled then may take its time to end.
@@ -53,7 +53,7 @@ class Runner:
             value = start()
             if isinstance(value, Awaitable):
                 value = await value
-            result: Outcome | None = value, None
+            result: ValueOrError | None = value, None
         except BaseException as error:  # its own cancellation, too: what was delivered is answered
             result = None, error
             uncancel(task)
@@ -68,22 +68,22 @@ class Runner:
 
     async def run_thread(
         self, work: Callable[[], Any], timeout: float, ended: Callable[[], None] | None = None
-    ) -> Outcome:
+    ) -> ValueOrError:
         """The outcome of ``work()`` on a thread, which goes on should the client leave.
 
         Raises:
             TimeoutError: after ``timeout`` seconds (0: never); work that has not begun by then is not begun.
         """
         loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[Outcome] = loop.create_future()
-        job = Job(work, waiter, contextvars.copy_context(), ended)
-        self.pool(loop).submit(job)
+        waiter: asyncio.Future[ValueOrError] = loop.create_future()
+        item = WorkItem(work, waiter, contextvars.copy_context(), ended)
+        self.pool(loop).submit(item)
         try:
             result = await self.deadlines(loop).wait(waiter, timeout)
         except TimeoutError:
-            job.skip = True
+            item.skip = True
             raise
-        del job.waiter  # which holds what was raised, whose traceback holds the job
+        del item.waiter  # which holds what was raised, whose traceback holds the item
         return result
 
     def pool(self, loop: asyncio.AbstractEventLoop) -> ThreadPool:

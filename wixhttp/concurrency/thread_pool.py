@@ -17,15 +17,15 @@ from typing import Any
 
 from wixhttp.logs.captured_prints import flush_prints
 
-from .event_loop import Outcome
+from .event_loop import ValueOrError
 
 logger = logging.getLogger("wixhttp")
 
 
-class Job:
+class WorkItem:
     """Work for the pool: ``waiter`` is a future of the loop that gets its outcome, unless it is done by then.
 
-    ``skip`` may be set while the job waits in the queue: then it is not begun, and ``ended`` is called all the same.
+    ``skip`` may be set while the item waits in the queue: then it is not begun, and ``ended`` is called all the same.
     """
 
     __slots__ = ("context", "ended", "skip", "waiter", "work")
@@ -33,7 +33,7 @@ class Job:
     def __init__(
         self,
         work: Callable[[], Any],
-        waiter: asyncio.Future[Outcome],
+        waiter: asyncio.Future[ValueOrError],
         context: contextvars.Context,
         ended: Callable[[], None] | None = None,
     ) -> None:
@@ -43,7 +43,7 @@ class Job:
         self.ended = ended
         self.skip = False
 
-    def run(self) -> Outcome:
+    def run(self) -> ValueOrError:
         """Do the work, in its context."""
         if self.skip:
             return None, None
@@ -61,14 +61,14 @@ class ThreadPool:
     def __init__(self, size: int, loop: asyncio.AbstractEventLoop) -> None:
         self.size = size
         self.loop = loop
-        self._jobs: SimpleQueue[Job] = SimpleQueue()
-        self._done: deque[tuple[Job, Outcome]] = deque()
+        self._items: SimpleQueue[WorkItem] = SimpleQueue()
+        self._done: deque[tuple[WorkItem, ValueOrError]] = deque()
         self._threads = 0
         self._waiting = 0  # jobs submitted and not yet ended; on the loop's thread alone
         self._awake = False
 
-    def submit(self, job: Job) -> None:
-        """Queue a job. To be called on the loop's thread."""
+    def submit(self, item: WorkItem) -> None:
+        """Queue a item. To be called on the loop's thread."""
         self._waiting += 1
         if self._waiting > self._threads and self._threads < self.size:
             try:
@@ -76,30 +76,30 @@ class ThreadPool:
                 self._threads += 1
             except RuntimeError as error:  # the system has no more of them
                 if not self._threads:
-                    self._refuse(job, error)
+                    self._refuse(item, error)
                     return
-        self._jobs.put(job)
+        self._items.put(item)
 
-    def _refuse(self, job: Job, error: RuntimeError) -> None:
+    def _refuse(self, item: WorkItem, error: RuntimeError) -> None:
         self._waiting -= 1
-        if job.ended is not None:
-            job.ended()
-        job.waiter.set_result((None, error))
+        if item.ended is not None:
+            item.ended()
+        item.waiter.set_result((None, error))
 
     async def settle(self, timeout: float) -> None:
         """Wait until nothing runs or waits any more, at most ``timeout`` seconds."""
         end = self.loop.time() + timeout
-        while self._waiting and self.loop.time() < end:  # noqa: ASYNC110  # an event would cost each job
+        while self._waiting and self.loop.time() < end:  # noqa: ASYNC110  # an event would cost each item
             await asyncio.sleep(0.05)
 
     def _work(self) -> None:
         while True:
-            job = self._jobs.get()
-            result = job.run()
-            if job.ended is not None:
-                job.ended()
-            self._done.append((job, result))
-            del job, result
+            item = self._items.get()
+            result = item.run()
+            if item.ended is not None:
+                item.ended()
+            self._done.append((item, result))
+            del item, result
             if not self._awake:
                 self._awake = True
                 try:
@@ -111,12 +111,12 @@ class ThreadPool:
         self._awake = False  # before the deque is emptied: what comes in from here on wakes the loop again
         done = self._done
         while done:
-            job, result = done.popleft()
+            item, result = done.popleft()
             self._waiting -= 1
-            if not job.waiter.done():
-                job.waiter.set_result(result)
+            if not item.waiter.done():
+                item.waiter.set_result(result)
             elif result[1] is not None:
-                job.context.run(_report_late, result[1])
+                item.context.run(_report_late, result[1])
 
 
 def _report_late(error: BaseException) -> None:

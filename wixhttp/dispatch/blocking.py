@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-from wixhttp.concurrency.event_loop import Outcome, background
+from wixhttp.concurrency.event_loop import ValueOrError, background
 from wixhttp.context import current_request
 from wixhttp.errors import HTTPError, WixHTTPError
 from wixhttp.http.body import SpooledBody
@@ -73,7 +73,7 @@ def _handle(app: App, call: Call, reraise: bool) -> Response:
     return response if page is None else _handle(app, page, reraise)
 
 
-def _run(call: Call) -> Outcome:
+def _run(call: Call) -> ValueOrError:
     """What the handler comes to. An ``async def`` runs on the background loop; a ``def`` here, and cannot be stopped.
 
     Raises:
@@ -185,7 +185,7 @@ def draw_awaited(stream: Any) -> Any:
     return _raise_error((value, error))
 
 
-def _raise_error(outcome: Outcome) -> Any:
+def _raise_error(outcome: ValueOrError) -> Any:
     value, error = outcome
     if error is not None:
         raise error

@@ -7,9 +7,9 @@ import contextvars
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from wixhttp.concurrency.event_loop import Outcome
-from wixhttp.concurrency.executor import Runner
-from wixhttp.concurrency.thread_pool import Job
+from wixhttp.concurrency.event_loop import ValueOrError
+from wixhttp.concurrency.executor import Executor
+from wixhttp.concurrency.thread_pool import WorkItem
 from wixhttp.http.encoding import Encoded, chunk_bytes, close_stream, is_async_stream
 
 from .app import Call
@@ -46,7 +46,7 @@ def wire_fields(scope: Scope, encoded: Encoded) -> list[tuple[bytes, bytes]]:
 class Streaming:
     """A streamed answer on its way: drawn as fast as the client reads, until it ends or the client leaves."""
 
-    def __init__(self, runner: Runner, call: Call, encoded: Encoded, receive: Receive, send: Send) -> None:
+    def __init__(self, runner: Executor, call: Call, encoded: Encoded, receive: Receive, send: Send) -> None:
         self.runner = runner
         self.call = call
         self.encoded = encoded
@@ -55,7 +55,7 @@ class Streaming:
         self.sent = 0
         self.failed: BaseException | None = None
         self.began = False
-        self.drawing: asyncio.Future[Outcome] | None = None
+        self.drawing: asyncio.Future[ValueOrError] | None = None
 
     async def run(self) -> BaseException | None:
         """Send it all, and return ``None``; or return what kept it from its first chunk: then nothing is sent yet.
@@ -65,7 +65,7 @@ class Streaming:
             StreamBroken: it failed after its first bytes; the server is to end the connection.
         """
         loop = asyncio.get_running_loop()
-        first: asyncio.Future[Outcome] = loop.create_future()
+        first: asyncio.Future[ValueOrError] = loop.create_future()
         pump = loop.create_task(self._pump(first))
         watch = None
         try:
@@ -86,7 +86,7 @@ class Streaming:
         while (await self.receive())["type"] != "http.disconnect":
             pass
 
-    async def _pump(self, first: asyncio.Future[Outcome]) -> None:
+    async def _pump(self, first: asyncio.Future[ValueOrError]) -> None:
         try:
             chunk = await self._draw()
             start = {"type": "http.response.start", "status": self.encoded.status}
@@ -127,7 +127,7 @@ class Streaming:
     async def _in_thread(self, work: Callable[[], Any]) -> Any:
         loop = asyncio.get_running_loop()
         self.drawing = loop.create_future()
-        self.runner.pool(loop).submit(Job(work, self.drawing, contextvars.copy_context()))
+        self.runner.pool(loop).submit(WorkItem(work, self.drawing, contextvars.copy_context()))
         value, error = await asyncio.shield(self.drawing)
         if error is not None:
             raise error
@@ -158,16 +158,16 @@ class Streaming:
             except Exception as error:
                 report_broken(self.call, error)
 
-        def closed(waiter: asyncio.Future[Outcome]) -> None:
+        def closed(waiter: asyncio.Future[ValueOrError]) -> None:
             if isinstance(waiter.result()[0], Awaitable):  # an asynchronous stream that HEAD does not send
                 self.runner.keep(loop.create_task(_await(waiter.result()[0])))
 
-        waiter: asyncio.Future[Outcome] = loop.create_future()
+        waiter: asyncio.Future[ValueOrError] = loop.create_future()
         waiter.add_done_callback(closed)
-        self.runner.pool(loop).submit(Job(close, waiter, contextvars.copy_context()))
+        self.runner.pool(loop).submit(WorkItem(close, waiter, contextvars.copy_context()))
 
 
-def _relay_first(first: asyncio.Future[Outcome]) -> None:
+def _relay_first(first: asyncio.Future[ValueOrError]) -> None:
     if not first.done():
         first.set_result((None, None))
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any, Protocol, TypeVar
 
-from wixhttp.concurrency.bridge import Bridge, Working
+from wixhttp.concurrency.bridge import Bridge, WaitGroup
 from wixhttp.endpoints.web.cookies import Cookies
 from wixhttp.endpoints.web.request import AsyncRequest, Content, Request
 from wixhttp.endpoints.web.response import Response, web_response
@@ -176,7 +176,7 @@ class Exchange:
         self._first: Exchange | None = None
         self._session: Saved | None = None
         self.timeout = 0.0
-        self.working: Working | None = None
+        self.working: WaitGroup | None = None
         self.cookie_fields: list[str] = _NO_COOKIES
         self._content: Content | None = None
         self._cookies: Cookies | None = None
@@ -337,7 +337,7 @@ class Exchange:
         """What ``work()`` gives on a thread, which holds the slot of the request until it has ended."""
         working = self.working
         if working is None:
-            working = self.working = Working()
+            working = self.working = WaitGroup()
         working.begin()
         return await self.bridge.in_thread(work, working.end)
 
@@ -356,7 +356,7 @@ class Exchange:
         made._cookies, made._locals, made._content = shared
         made.refuse, made.bridge, made.timeout = self.refuse, self.bridge, self.timeout
         if self.working is None:
-            self.working = Working()
+            self.working = WaitGroup()
         made.working = self.working
         made._first = self._first or self
         made.is_static = made.is_static or self.is_static

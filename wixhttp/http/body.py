@@ -12,6 +12,9 @@ from wixhttp.errors import HTTPError
 SPOOL_SIZE = 1_048_576
 """Bytes of a body that are kept in memory before it is put into a file."""
 
+LINGER = 2.0
+"""Seconds in which what follows a refused request is read and dropped, so that its sender reads the answer."""
+
 _MOST_PARTS = 512  # that are kept apart: each takes some 40 bytes beside its own, and a client may send single bytes
 
 

@@ -24,7 +24,7 @@ TEXT_TYPE = "text/plain; charset=utf-8"
 BYTES_TYPE = "application/octet-stream"
 READ_SIZE = 65_536  # bytes read from a file at once
 
-Fields = list[tuple[str, str]]
+HeaderFields = list[tuple[str, str]]
 Stream = Iterator[Any] | AsyncIterator[Any]
 
 
@@ -34,7 +34,7 @@ class Encoded:
 
     __slots__ = ("data", "fields", "status", "stream")
 
-    def __init__(self, status: int, fields: Fields, data: bytes, stream: Stream | None = None) -> None:
+    def __init__(self, status: int, fields: HeaderFields, data: bytes, stream: Stream | None = None) -> None:
         self.status = status
         self.fields = fields
         self.data = data
@@ -107,7 +107,7 @@ def _ended(stream: Stream | None) -> Stream | None:
     return None if stream is None else _Ended(stream)
 
 
-def _has_type(fields: Fields) -> bool:
+def _has_type(fields: HeaderFields) -> bool:
     return any(name == "Content-Type" or name.lower() == "content-type" for name, _ in fields)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from .json_codec import decode_json
 from .request_head import Head, Headers
-from .url import Path, Query, query_pairs, segments
+from .url import PathSegments, QueryParams, query_pairs, segments
 
 # Python codecs that call themselves text encodings and are none that a client could mean.
 _NOT_CHARSETS = frozenset({"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "mbcs", "oem"})
@@ -90,8 +90,8 @@ class _Request:
         self._mount = mount
         self._name = name
         self._rest = rest
-        self._path: Path | None = None
-        self._query: Query | None = None
+        self._path: PathSegments | None = None
+        self._query: QueryParams | None = None
         self._query_all: dict[str, list[str]] | None = None
         self._headers: Headers | None = None
 
@@ -125,20 +125,20 @@ class _Request:
         return self._name
 
     @property
-    def path(self) -> Path:
+    def path(self) -> PathSegments:
         """The decoded segments behind the name; an index out of range reads ``None``."""
         path = self._path
         if path is None:
-            path = self._path = segments(self._rest) if self._rest else Path()
+            path = self._path = segments(self._rest) if self._rest else PathSegments()
         return path
 
     @property
-    def query(self) -> Query:
+    def query(self) -> QueryParams:
         """The query's parameters; a missing one reads ``None``, of a repeated one the last wins."""
         query = self._query
         if query is None:
             raw = self._head.query
-            query = self._query = Query(query_pairs(raw)) if raw else Query()
+            query = self._query = QueryParams(query_pairs(raw)) if raw else QueryParams()
         return query
 
     @property

@@ -34,10 +34,10 @@ DICT_CHANGES = "__setitem__ __delitem__ __ior__ clear pop popitem setdefault upd
 
 
 @read_only(*LIST_CHANGES)
-class Path(list[str]):
+class PathSegments(list[str]):
     """The segments of a path behind the function's name. An index out of range reads ``None``, as in Velo.
 
-    >>> Path(["sub", "more"])[0], Path(["sub"])[5]
+    >>> PathSegments(["sub", "more"])[0], PathSegments(["sub"])[5]
     ('sub', None)
     """
 
@@ -58,10 +58,10 @@ class Path(list[str]):
 
 
 @read_only(*DICT_CHANGES)
-class Query(dict[str, str]):
+class QueryParams(dict[str, str]):
     """The parameters of a query. A missing key reads ``None``; of a repeated key the last wins.
 
-    >>> Query({"q": "1"})["q"], Query()["nothing"]
+    >>> QueryParams({"q": "1"})["q"], QueryParams()["nothing"]
     ('1', None)
     """
 
@@ -90,7 +90,7 @@ def split_target(target: str) -> tuple[str, str]:
     return path, query
 
 
-def segments(raw: str) -> Path:
+def segments(raw: str) -> PathSegments:
     """The decoded segments of a raw path: split on ``/`` first, so ``%2F`` stays inside its segment.
 
     Empty segments are dropped; bytes that are not UTF-8 become U+FFFD; dot segments are text.
@@ -99,8 +99,8 @@ def segments(raw: str) -> Path:
     ['a/b', 'c']
     """
     if "%" in raw:
-        return Path([unquote(part) for part in raw.split("/") if part])
-    return Path([part for part in raw.split("/") if part])
+        return PathSegments([unquote(part) for part in raw.split("/") if part])
+    return PathSegments([part for part in raw.split("/") if part])
 
 
 def remove_dot_segments(names: list[str]) -> list[str]:

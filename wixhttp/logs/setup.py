@@ -10,7 +10,7 @@ from .formats import JSONFormatter, TextFormatter
 from .line_writer import LineWriter
 
 
-class _Handler(logging.Handler):
+class _LineHandler(logging.Handler):
     def __init__(self, writer: LineWriter) -> None:
         super().__init__()
         self.writer = writer
@@ -26,7 +26,7 @@ class _Handler(logging.Handler):
 
 def configure(log_format: str, level: str, writer: LineWriter, terminal: TextIO | None = None) -> None:
     """Set up the standard logging of this process: one handler at the root, in ``log_format`` (auto, text, json)."""
-    handler = _Handler(writer)
+    handler = _LineHandler(writer)
     handler.setFormatter(JSONFormatter() if is_json(log_format, terminal) else TextFormatter())
     root = logging.getLogger()
     for old in list(root.handlers):

@@ -29,7 +29,7 @@ _UNESCAPED = str.maketrans({char: f"\\{letter}" for letter, char in _ESCAPED.ite
 _SAFE = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
 
 
-class Entry(NamedTuple):
+class EnvEntry(NamedTuple):
     """One ``NAME=value`` in a text: characters ``start`` to ``end`` (past its line end), the value at ``spelled``."""
 
     name: str
@@ -40,7 +40,7 @@ class Entry(NamedTuple):
     end: int
 
 
-def scan(text: str, filename: str) -> Iterator[Entry]:
+def scan(text: str, filename: str) -> Iterator[EnvEntry]:
     """Every entry of ``text``, in order, with its place. Raises as `parse`."""
     position = 0
     lines: dict[str, int] = {}
@@ -62,7 +62,7 @@ def scan(text: str, filename: str) -> Iterator[Entry]:
         rest = _REST.match(text, stop)
         if rest is None:
             raise ConfigError(f"{where}: {name} goes on after its closing quote; put a space in front of a # comment")
-        yield Entry(name, value, line, position, (start.end(), stop), rest.end())
+        yield EnvEntry(name, value, line, position, (start.end(), stop), rest.end())
         position = rest.end()
 
 

@@ -21,9 +21,10 @@ from gunicorn.asgi.parser import InvalidChunkSize, InvalidHeader, PythonProtocol
 from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers import gasgi
 
+from wixhttp.http.body import LINGER
+
 HEAD_TIMEOUT = 30.0  # seconds for a connection's first request line and headers
 IDLE_GRACE = 1.0  # seconds that an idle connection is kept after SIGTERM, for a request that is on its way
-LINGER = 2.0  # seconds in which what follows a refused request is read and dropped, so that its sender reads the answer
 CHUNK_LINE = 4096  # bytes of the line before a chunk: its size, and extensions, which nobody reads
 
 # What no chunk's size is: one of more than 16 digits, or of 2**48 bytes and more.

@@ -26,7 +26,7 @@ from wixhttp.project.config import Config
 from wixhttp.secrets import SecretStore, fallback
 
 from .collections import memory_collections, project_config
-from .requests import Fields, Files, fake_head
+from .requests import Pairs, Uploads, fake_head
 
 
 @contextlib.contextmanager
@@ -137,12 +137,12 @@ class TestClient:
         url: str,
         *,
         params: Mapping[str, Any] | None = None,
-        headers: Fields | None = None,
+        headers: Pairs | None = None,
         json: Any = None,
         text: str | None = None,
         data: Any = None,
-        form: Fields | None = None,
-        files: Files | None = None,
+        form: Pairs | None = None,
+        files: Uploads | None = None,
         cookies: Mapping[str, str] | None = None,
         ip: str = "127.0.0.1",
     ) -> Answer:
@@ -217,7 +217,7 @@ class TestClient:
         return self.request("OPTIONS", url, **options)
 
 
-def _with_cookies(headers: Fields | None, cookies: Mapping[str, str]) -> list[tuple[str, str]]:
+def _with_cookies(headers: Pairs | None, cookies: Mapping[str, str]) -> list[tuple[str, str]]:
     fields = list(headers.items() if isinstance(headers, Mapping) else headers or ())
     if cookies and not any(name.lower() == "cookie" for name, _ in fields):
         fields.append(("Cookie", "; ".join(f"{name}={value}" for name, value in cookies.items())))

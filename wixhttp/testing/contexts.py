@@ -29,7 +29,7 @@ from wixhttp.project.loader import load_file
 from wixhttp.secrets import SecretStore, fallback
 
 from .collections import memory_collections, project_config
-from .requests import Parts, fake_head
+from .requests import RequestParts, fake_head
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -46,7 +46,7 @@ def fake_context(
     locals: _Values | None = None,
     props: _Values | None = None,
     project: str | Path = ".",
-    **parts: Unpack[Parts],
+    **parts: Unpack[RequestParts],
 ) -> Context:
     """A context that the dispatcher could have given to a ``def`` handler: ``GET(fake_context("/api/users/1"))``.
 
@@ -74,7 +74,7 @@ def fake_async_context(
     locals: _Values | None = None,
     props: _Values | None = None,
     project: str | Path = ".",
-    **parts: Unpack[Parts],
+    **parts: Unpack[RequestParts],
 ) -> AsyncContext:
     """A context that the dispatcher could have given to an ``async def`` handler. See `fake_context`."""
     return AsyncContext(_exchange(project_config(project), url, method, params, locals, props, parts))
@@ -89,7 +89,7 @@ def call_endpoint(
     locals: _Values | None = None,
     props: _Values | None = None,
     project: str | Path = ".",
-    **parts: Unpack[Parts],
+    **parts: Unpack[RequestParts],
 ) -> Response:
     """The response of one handler, which is called as the dispatcher would: with the whole context, or with the members
     that it asks for by name; an ``async def`` is awaited. ``call_endpoint(users.POST, "/api/users", json={"id": 1})``
@@ -156,7 +156,7 @@ def _exchange(
     params: _Params | None,
     locals: _Values | None,
     props: _Values | None,
-    parts: Parts,
+    parts: RequestParts,
 ) -> Exchange:
     if not url.startswith("/") and "://" not in url:
         raise ValueError(f"the URL of an endpoint is a path that begins with a slash, or a full one, not {url!r}")

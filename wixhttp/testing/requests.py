@@ -15,39 +15,39 @@ from wixhttp.http.request_head import SAFE_METHODS, PlainHead
 from wixhttp.http.url import ascii_target, decode, split_target
 from wixhttp.project.config import Config
 
-Fields = Mapping[str, str] | Iterable[tuple[str, str]]
-Content = str | bytes | BinaryIO
-File = Content | tuple[str, Content] | tuple[str, Content, str]
-Files = Mapping[str, File] | Iterable[tuple[str, File]]
+Pairs = Mapping[str, str] | Iterable[tuple[str, str]]
+FileContent = str | bytes | BinaryIO
+Upload = FileContent | tuple[str, FileContent] | tuple[str, FileContent, str]
+Uploads = Mapping[str, Upload] | Iterable[tuple[str, Upload]]
 
 MOUNT = "/_functions"
 
 
-class Parts(TypedDict, total=False):
+class RequestParts(TypedDict, total=False):
     """What a request has beside URL and method, as `fake_request` takes it."""
 
-    headers: Fields | None
+    headers: Pairs | None
     json: Any
     text: str | None
     data: bytes | None
-    form: Fields | None
-    files: Files | None
+    form: Pairs | None
+    files: Uploads | None
     ip: str
 
 
-_Kind = TypeVar("_Kind", Request, AsyncRequest)
+_Request = TypeVar("_Request", Request, AsyncRequest)
 
 
 def fake_request(
     url: str,
     method: str = "GET",
     *,
-    headers: Fields | None = None,
+    headers: Pairs | None = None,
     json: Any = None,
     text: str | None = None,
     data: bytes | None = None,
-    form: Fields | None = None,
-    files: Files | None = None,
+    form: Pairs | None = None,
+    files: Uploads | None = None,
     ip: str = "127.0.0.1",
 ) -> Request:
     """A request that the dispatcher could have given to a ``def`` handler.
@@ -71,12 +71,12 @@ def fake_async_request(
     url: str,
     method: str = "GET",
     *,
-    headers: Fields | None = None,
+    headers: Pairs | None = None,
     json: Any = None,
     text: str | None = None,
     data: bytes | None = None,
-    form: Fields | None = None,
-    files: Files | None = None,
+    form: Pairs | None = None,
+    files: Uploads | None = None,
     ip: str = "127.0.0.1",
 ) -> AsyncRequest:
     """A request that the dispatcher could have given to an ``async def`` handler. See ``fake_request``."""
@@ -88,12 +88,12 @@ def fake_head(
     url: str,
     method: str = "GET",
     *,
-    headers: Fields | None = None,
+    headers: Pairs | None = None,
     json: Any = None,
     text: str | None = None,
     data: bytes | None = None,
-    form: Fields | None = None,
-    files: Files | None = None,
+    form: Pairs | None = None,
+    files: Uploads | None = None,
     ip: str = "127.0.0.1",
     config: Config | None = None,
 ) -> tuple[PlainHead, bytes]:
@@ -138,7 +138,7 @@ def _split(url: str, base_path: str) -> tuple[str, str, str]:
     return scheme, host, ascii_target(target.replace(" ", "%20").encode("utf-8", "surrogatepass"))
 
 
-def _request(kind: type[_Kind], head: PlainHead, body: bytes) -> _Kind:
+def _request(kind: type[_Request], head: PlainHead, body: bytes) -> _Request:
     mount = head.path.partition(MOUNT)[0] + MOUNT
     if head.path.startswith(mount + "-dev/"):
         mount += "-dev"
@@ -152,7 +152,7 @@ def _request(kind: type[_Kind], head: PlainHead, body: bytes) -> _Kind:
 
 
 def _body(
-    json: Any, text: str | None, data: bytes | None, form: Fields | None, files: Files | None
+    json: Any, text: str | None, data: bytes | None, form: Pairs | None, files: Uploads | None
 ) -> tuple[bytes, str]:
     bodies = {"json": json, "text": text, "data": data, "files" if files else "form": files or form}
     given = [name for name, value in bodies.items() if value is not None]

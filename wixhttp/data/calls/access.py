@@ -13,8 +13,9 @@ from wixhttp.data.schema.links import Relation, link_targets, relations_of
 from wixhttp.data.schema.permissions import Identity, scope
 from wixhttp.data.stores.contract import Row, Store, Transaction
 from wixhttp.errors import WixDataError
+from wixhttp.messages import brief
 
-from .errors import brief, not_permitted
+from .errors import not_permitted
 from .hooks import Hooks
 from .options import Options
 

@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from wixhttp.data.stores.contract import Row, Transaction, to_item
 from wixhttp.errors import StoreUnavailable, WixDataError
+from wixhttp.messages import brief
 
 from .access import Actor
-from .errors import BulkError, HookRecursion, brief, duplicated, shown
+from .errors import BulkError, HookRecursion, duplicated, shown
 from .hooked_call import Operation
 from .item_ids import checked_id, is_id
 from .options import Options

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from wixhttp.errors import WixDataError
+from wixhttp.messages import brief
 
 
 class BuildError(WixDataError):
@@ -58,14 +59,6 @@ class BulkError(WixDataError):
 
 class HookRecursion(WixDataError):
     """Hooks that call each other without end; neither another hook nor ``onFailure`` holds it up."""
-
-
-def brief(value: object) -> str:
-    """How a value is shown in a message."""
-    if type(value) is str:
-        value = value[:80]  # its repr is longer still, so the end tells
-    made = repr(value)
-    return made if len(made) <= 80 else made[:77] + "..."
 
 
 def shown(text: str) -> str:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from wixhttp.data.queries.values import UNWRITABLE
 from wixhttp.errors import WixDataError
-
-from .errors import brief
+from wixhttp.messages import brief
 
 MAX_ID = 512
-
-_UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def new_id() -> str:
@@ -23,7 +20,7 @@ def new_id() -> str:
 
 def is_id(value: object) -> bool:
     """Whether an item can have this id."""
-    return isinstance(value, str) and 0 < len(value) <= MAX_ID and not _UNWRITABLE.search(value)
+    return isinstance(value, str) and 0 < len(value) <= MAX_ID and not UNWRITABLE.search(value)
 
 
 def checked_id(value: object) -> str:

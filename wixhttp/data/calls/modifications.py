@@ -11,8 +11,9 @@ from typing import Any
 from wixhttp.data.queries.evaluator import equal, whole
 from wixhttp.data.queries.tree import Path
 from wixhttp.errors import WixDataError
+from wixhttp.messages import brief
 
-from .errors import brief, shown
+from .errors import shown
 
 ACTIONS = {
     "SET_FIELD": "setFieldOptions",

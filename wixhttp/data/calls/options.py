@@ -15,8 +15,7 @@ from wixhttp.data.queries.builders import MAX_LIMIT, Filter, Include
 from wixhttp.data.queries.filters import parse_filter
 from wixhttp.data.queries.tree import EVERYTHING, Path, Tree, parse_path
 from wixhttp.errors import WixDataError
-
-from .errors import brief
+from wixhttp.messages import brief
 
 
 @dataclass(frozen=True)

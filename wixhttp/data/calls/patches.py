@@ -10,9 +10,10 @@ from wixhttp.data.queries.tree import parse_path
 from wixhttp.data.queries.values import normalised
 from wixhttp.data.stores.contract import Row, Transaction, to_item
 from wixhttp.errors import WixDataError
+from wixhttp.messages import brief
 
 from .access import Actor
-from .errors import BuildError, brief, no_item, shown
+from .errors import BuildError, no_item, shown
 from .hooked_call import Operation
 from .item_ids import checked_id, is_id
 from .modifications import ACTIONS, Modification, is_number, modify

@@ -9,9 +9,10 @@ from wixhttp.data.queries.builders import DEFAULT_LIMIT, Include
 from wixhttp.data.schema.links import Relation
 from wixhttp.data.stores.contract import Link, Row, Transaction, to_item
 from wixhttp.errors import WixDataError
+from wixhttp.messages import brief
 
 from .access import Actor
-from .errors import brief, no_item, not_permitted, shown
+from .errors import no_item, not_permitted, shown
 from .hooked_call import Operation
 from .item_ids import reference_ids
 from .options import Options

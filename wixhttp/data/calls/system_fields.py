@@ -11,9 +11,10 @@ from wixhttp.data.queries.values import MAX_ITEM, encode, format_date, normalise
 from wixhttp.data.schema.links import Relation
 from wixhttp.data.stores.contract import SYSTEM_FIELDS, Row, Transaction
 from wixhttp.errors import WixDataError
+from wixhttp.messages import brief
 
 from .access import Actor
-from .errors import brief, shown
+from .errors import shown
 from .item_ids import new_id, reference_ids, written_id
 from .options import Options
 from .references import set_links

@@ -34,7 +34,7 @@ BOOLEAN: Final = 6
 DATE: Final = 7
 
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)")
-_UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
+UNWRITABLE = re.compile("[\x00\ud800-\udfff]")  # NUL and lone surrogates: no database keeps them
 _LONG_NUMBER = re.compile("[0-9]{19}")
 
 
@@ -117,7 +117,7 @@ def normalised(value: Any, where: str = "", depth: int = 0) -> Any:  # noqa: C90
     """
     kind = type(value)
     if kind is str:
-        if _UNWRITABLE.search(value):
+        if UNWRITABLE.search(value):
             raise _refused(where, value, "text holds no NUL and no lone surrogate")
         return value
     if value is None or kind is bool:
@@ -159,7 +159,7 @@ def normalised(value: Any, where: str = "", depth: int = 0) -> Any:  # noqa: C90
 
 def is_unwritable(value: Any) -> bool:
     """Whether a value is text that no item can hold: to compare with it finds nothing, and is no error."""
-    return isinstance(value, str) and _UNWRITABLE.search(value) is not None
+    return isinstance(value, str) and UNWRITABLE.search(value) is not None
 
 
 def normalised_operand(value: Any, where: str) -> Any:
@@ -184,7 +184,7 @@ def _normalised_members(value: dict[Any, Any], where: str, depth: int) -> Any:
                     raise _refused(where, value, str(error)) from None
             place = f"{where}.{key}" if where else key
             raise WixDataError("WDE0134", f"{place}: the name of a field cannot begin with '$'; rename it.")
-        if _UNWRITABLE.search(key):
+        if UNWRITABLE.search(key):
             raise _refused(where, key, "the name of a field holds no NUL and no lone surrogate")
     dot = f"{where}." if where else ""
     return {str.__str__(key): normalised(value[key], dot + key, depth + 1) for key in sorted(value)}

@@ -1,0 +1,26 @@
+"""The group of commands ``wixhttp data``."""
+
+from __future__ import annotations
+
+import click
+
+from wixhttp.cli.lazy_group import LazyGroup
+
+MODULES = {
+    "backup": "wixhttp.cli.data.backup:backup",
+    "check": "wixhttp.cli.data.check:check",
+    "collections": "wixhttp.cli.data.collections:collections",
+    "export": "wixhttp.cli.data.export:export",
+    "import": "wixhttp.cli.data.import_:import_",
+    "index": "wixhttp.cli.data.index:index",
+    "query": "wixhttp.cli.data.query:query",
+}
+"""The module and the name of each command."""
+
+
+@click.group(cls=LazyGroup, modules=MODULES)
+@click.option("--database-url", metavar="URL", help="The database, for this call (WIXHTTP_DATABASE_URL).")
+@click.pass_context
+def data(context: click.Context, database_url: str | None) -> None:
+    """Look into the collections, move them, index them, back them up."""
+    context.obj = (context.obj, database_url)
