@@ -70,7 +70,7 @@ def test_it_says_what_the_database_says(database: Database, caplog: pytest.LogCa
 def test_a_database_that_hangs_is_asked_once_and_is_gone_after_a_while(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ready = Readiness(database.ping, patience=0.3)
+    ready = Readiness(database.ping, ping_timeout=0.3)
     until(ready, True)
     database.lets_go.clear()
     pings = database.pings

@@ -12,7 +12,7 @@ The quick start. ``backend/http_functions.py``::
 
 ``wixhttp serve`` answers ``http://localhost:8080/_functions/product/42?q=1``.
 
-The rooms: ``wixhttp.endpoints`` (files that are routes: Response, sequence, paginate, adapt), ``wixhttp.data``
+The modules: ``wixhttp.endpoints`` (files that are routes: Response, sequence, paginate, adapt), ``wixhttp.data``
 (collections: ``from wixhttp import data as wix_data``; ``wixhttp.data.aio`` for ``async def``, ``wixhttp.data.items``
 as in ``@wix/data``), ``wixhttp.auth`` (getTokenInfo, require, elevate, fetchWithAuth), ``wixhttp.secrets`` (getSecret),
 ``wixhttp.testing`` (fake requests and contexts, a client and collections for tests), ``wixhttp.errors`` (the exception

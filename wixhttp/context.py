@@ -45,7 +45,7 @@ auth_settings: ContextVar[Any] = ContextVar("wixhttp_auth_settings", default=Non
 """The `Config` by which tokens are checked in a test; ``None``: the process's."""
 
 bridge_depth: ContextVar[int] = ContextVar("wixhttp_bridge_depth", default=0)
-"""How many threads of a `Bridge` wait for what runs here."""
+"""The number of threads of a `Bridge` that wait for the code that runs here."""
 
 
 class using(AbstractContextManager[_Value]):  # noqa: N801 - called like the functions of contextlib

@@ -30,7 +30,7 @@ class WixHTTPError(Exception):
 
 
 class HTTPError(WixHTTPError):
-    """An error that is an answer: raised in a handler, it becomes a problem document (RFC 9457).
+    """An error that is an HTTP response: raised in a handler, it becomes a problem document (RFC 9457).
 
     ``status`` is 400 to 599, ``detail`` is sent to the client, ``headers`` are added to the answer.
     ``reason`` is written to the log only.
@@ -77,7 +77,7 @@ class ProjectError(WixHTTPError):
 
 
 class ConfigError(ProjectError, ValueError):
-    """A setting is unknown, or its value has the wrong type or range. Names the file, the line and the way out."""
+    """A setting is unknown, or its value has the wrong type or range. Names the file, the line and the remedy."""
 
 
 class BuildError(WixHTTPError):
@@ -96,7 +96,7 @@ class Unavailable(WixHTTPError, RuntimeError):
 
 
 class WrongAnswer(WixHTTPError, TypeError):
-    """What an endpoint or a middleware returned is no response. Names its file, the function and the type."""
+    """An endpoint or a middleware returned a value that is no response. Names its file, the function and the type."""
 
 
 class EncodeError(WixHTTPError, TypeError):
@@ -158,7 +158,7 @@ class WixDataError(WixHTTPError):
 class StoreUnavailable(HTTPError):
     """The database cannot be reached, or takes no writes now: not caught, it is answered 503 with ``Retry-After``.
 
-    No `WixDataError`, so that ``except WixDataError`` lets it pass: it is nobody's fault who asked, and its text, which
+    No `WixDataError`, so that ``except WixDataError`` lets it pass: it is not the caller's fault, and its text, which
     the log gets, may name hosts and files. ``code`` is ``WDE0053``, or ``WDE0091`` where the storage is full. Whether a
     write that met it was done is not known.
     """

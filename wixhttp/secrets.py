@@ -50,7 +50,7 @@ class Secret(str):
 
 
 class SecretStore:
-    """Where secrets are looked up: the environment, then the ``.env`` files of ``root``, then ``secrets_file``.
+    """A lookup of secrets: in the environment, then the ``.env`` files of ``root``, then ``secrets_file``.
 
     Of the ``.env`` files the most special wins: ``.env.<mode>.local``, ``.env.<mode>``, ``.env.local``, ``.env``. Files
     are read when they are asked for, and again when they have changed. ``environ`` is the process environment where it

@@ -1,4 +1,4 @@
-"""Who calls, and rights above those of the visitor (Wix: ``wix-auth``, ``@wix/essentials``).
+"""The caller of a request, and rights above those of the visitor (Wix: ``wix-auth``, ``@wix/essentials``).
 
 from wixhttp.auth import elevate, getTokenInfo, require
 from wixhttp.data import items
@@ -13,8 +13,8 @@ def get_orders(request):
 remove = elevate(items.remove)
 remove("orders", "17")
 
-Whose tokens count is the setting ``auth``. In ``async def`` write ``await getTokenInfo()`` and ``await
-fetchWithAuth(...)``.
+The setting ``auth`` says which tokens are valid. In ``async def`` write ``await getTokenInfo()`` and
+``await fetchWithAuth(...)``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Access: who calls, who may call, and rights above those of the visitor."""
+"""The public functions of ``wixhttp.auth``: caller, access control, elevated rights, calls with the caller's token."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def getTokenInfo() -> TokenInfo:
-    """Who calls: what the ``Authorization: Bearer`` token of the request that is handled here says.
+    """The caller, as the ``Authorization: Bearer`` token of the request that is handled here describes it.
 
-    It is checked once for each request. In ``async def`` write ``await getTokenInfo()``, or the event loop stands still
-    at the first look at a member while the token is checked. No token raises: one that does not count is inactive, and
-    the log says why.
+    It is checked once for each request. In ``async def`` write ``await getTokenInfo()``, or the first
+    access to a member blocks the event loop while the token is checked. No token raises: an invalid one is inactive,
+    and the log has the reason.
 
     Raises:
         RuntimeError: no request is handled here.
@@ -38,14 +38,14 @@ def getTokenInfo() -> TokenInfo:
     return current_caller()
 
 
-# --- who may call ----------------------------------------------------------------------------------------------------
+# --- access control --------------------------------------------------------------------------------------------------
 
 
 def require(*subject_types: str) -> Callable[[_Function], _Function]:
     """A decorator that lets only those callers in: ``@require("MEMBER", "USER")``; without names, any with a token.
 
-    Others are answered 401 where they bring no token that counts, else 403. While the function runs for a member, calls
-    on collections are that member's. That ends when it returns: what a stream yields later is drawn as the visitor.
+    Others are answered 401 where they bring no valid token, else 403. While the function runs for a member, calls
+    on collections are that member's. That ends when it returns: what a stream yields later is produced as the visitor.
 
     Raises:
         ValueError: there is no such type of subject, at once.
@@ -84,7 +84,7 @@ def _guarded(subject_types: tuple[str, ...], function: _Function) -> _Function:
 
 
 def _admit(info: TokenInfo, subject_types: tuple[str, ...]) -> None:
-    """Raises HTTPError (RFC 6750, 3) for who may not."""
+    """Raise HTTPError (RFC 6750, 3) for a caller who is not admitted: 401 or 403."""
     if not info.active:
         if info.subjectType == "VISITOR":
             raise HTTPError(401, "This needs a token.", headers={"WWW-Authenticate": "Bearer"})
@@ -154,7 +154,7 @@ def fetchWithAuth(url: str, method: str = "GET", **options: Any) -> Any:
     """The ``requests.Response`` of a call that carries the caller's token (Wix: ``httpClient.fetchWithAuth``).
 
     ``options`` are those of ``requests.request``; ``timeout`` is 10 seconds where it is not given. In ``async def`` it
-    is awaited. Where the caller has no token, none is sent; one that does not count is sent as it is. A redirect to
+    is awaited. Where the caller has no token, none is sent; an invalid one is sent as it is. A redirect to
     another host does not get it.
 
     Raises:

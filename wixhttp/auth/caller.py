@@ -1,4 +1,4 @@
-"""Who sent the request that is handled: what its token says, checked when it is asked for."""
+"""The caller of the request that is handled: its bearer token, verified lazily, when a member is first read."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ logger = logging.getLogger("wixhttp")
 MAX_TOKEN = 8192
 """Characters of a token that is looked at."""
 
-_THREADS = 32  # of each kind, for what is awaited, in each process
+_THREADS = 32  # of each kind of pool, in each process; they wait for hosts, and run no handlers
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)  # RFC 6750, 2.1
 _BEARER_BEHIND = re.compile(r",\s*bearer\s", re.IGNORECASE)
 
@@ -42,11 +42,11 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class TokenInfo:
-    """Who calls, as the token of a request says it (Wix: ``TokenInfo``).
+    """The caller, as the token of a request describes it (Wix: ``TokenInfo``).
 
-    ``active`` is whether there is a token that counts. ``subjectType`` is ``APP``, ``USER``, ``MEMBER``, ``VISITOR`` or
-    ``UNKNOWN``; without a token ``VISITOR``, with one that does not count ``UNKNOWN``. ``exp`` and ``iat``, when the
-    token ends and when it was made, are in seconds since 1970. ``None`` is what the token does not say.
+    ``active`` is whether there is a valid token. ``subjectType`` is ``APP``, ``USER``, ``MEMBER``, ``VISITOR`` or
+    ``UNKNOWN``; without a token ``VISITOR``, with an invalid one ``UNKNOWN``. ``exp`` and ``iat``, when the
+    token expires and when it was issued, are in seconds since 1970. ``None`` is what the token does not say.
 
     It can be awaited, which gives itself.
     """
@@ -66,9 +66,9 @@ class TokenInfo:
 
 
 VISITOR = TokenInfo(False, "VISITOR", None, None, None, None, None, None)
-"""Who brings no token."""
+"""The caller without a token."""
 REFUSED = replace(VISITOR, subjectType="UNKNOWN")
-"""Who brings one that does not count."""
+"""The caller with an invalid token."""
 
 
 class _Unchecked(TokenInfo):
@@ -81,14 +81,14 @@ class _Unchecked(TokenInfo):
         self._info: TokenInfo | None = None
 
     def checked(self) -> TokenInfo:
-        """What the token says. Checked once."""
+        """The caller that the token describes; it is verified once. Raises as `getTokenInfo`."""
         with self._checking:
             if self._info is None:
                 self._info = _check(self._token, self._config)
             return self._info
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):  # what the machinery of Python asks for
+        if name.startswith("_"):  # Python itself looks up such names, to copy or to pickle
             raise AttributeError(name)
         return getattr(self.checked(), name)
 
@@ -210,7 +210,7 @@ def token_to_send() -> str | None:
 
 
 def is_awaited() -> bool:
-    """Whether an event loop runs here, so that who asks is an ``async def``."""
+    """Return whether an event loop runs here: the calling function is an ``async def``."""
     return "asyncio" in sys.modules and background.would_stand_still()
 
 
@@ -223,9 +223,10 @@ def _threads(pid: int, kind: str) -> ThreadPoolExecutor:
 
 
 async def on_thread(call: Callable[[], _Result], kind: Literal["fetch", "verification"] = "fetch") -> _Result:
-    """What ``call`` gives, on a thread, in this context.
+    """Run ``call`` on a thread, in this context, and return its result.
 
-    Each kind has threads of its own: however slow what is fetched from is, tokens are verified.
+    Each kind has a thread pool of its own, of 32 threads: slow hosts that are fetched from do not keep tokens from
+    being verified. The setting ``threads`` does not bound them.
     """
     import asyncio
 

@@ -23,8 +23,8 @@ logger = logging.getLogger("wixhttp")
 TIMEOUT = 5.0  # seconds for an answer of the issuer
 MAX_ANSWER = 1 << 20  # bytes of it
 KEYS_LIFE = 600.0  # seconds after which keys are fetched again
-SEARCH_PAUSE = 10.0  # seconds between two searches for keys that are not known: anybody can make up a kid
-SEARCH_WAIT = 1.0  # seconds from the beginning of a search for which others wait for what it finds
+SEARCH_PAUSE = 10.0  # seconds between two searches for unknown keys: anybody can make up a kid
+SEARCH_WAIT = 1.0  # seconds from the beginning of a search for which other threads wait for its keys
 RETRY_PAUSE = 5.0  # seconds after which an issuer that did not answer is asked again
 
 _LEAST_RSA_BITS = 2048  # RFC 7518, 3.3
@@ -33,7 +33,7 @@ _PUBLIC = ("kty", "n", "e", "crv", "x", "y")  # the members of a public JWK
 
 
 class TokenRefused(Exception):
-    """A token that does not count. Its text says why, and holds nothing of the token that could be used."""
+    """A token that is not valid. The text is the reason, and holds no part of the token that could be used."""
 
 
 class SigningKey(NamedTuple):
@@ -45,7 +45,7 @@ class SigningKey(NamedTuple):
 
 
 class KeySource(Protocol):
-    """Where a `JWTVerifier` finds keys."""
+    """The source of a `JWTVerifier`'s keys: a secret, a file, or the issuer's JWK Set."""
 
     def find(self, name: str | None, algorithm: str) -> SigningKey:
         """The key that a token names, ``None`` for no name, for an algorithm.
@@ -74,7 +74,7 @@ class SharedSecret:
 
 
 class FixedKeySet:
-    """KeySource that do not change."""
+    """Keys that do not change: of a file."""
 
     def __init__(self, keys: list[SigningKey]) -> None:
         self._keys = keys
@@ -90,13 +90,14 @@ class FixedKeySet:
 class RemoteKeySet:
     """The keys of an issuer (RFC 7517, a JWK Set), fetched when they are needed, and kept.
 
-    A key that is not known is searched for at once, then at most every `SEARCH_PAUSE` seconds. KeySource that are old are
-    used on while others are fetched, or cannot be.
+    A key that is not known is searched for at once, then at most every `SEARCH_PAUSE` seconds (back-off: anybody can
+    make up a key's name). Stale keys stay in use while others are fetched, or cannot be.
 
-    Who looks for a key that is not known while keys are fetched waits for them until `SEARCH_WAIT` seconds after that
-    began, and is refused then, or at once if that is over. So the first tokens after a rotation count, for an issuer
-    answers in less; and with a slow issuer made-up names hold one thread until it answers, and others for one second
-    of that. Who is refused wrongly, because a slow issuer has new keys, finds them next time.
+    One thread fetches at a time (single-flight). A token with an unknown key that comes meanwhile waits for that fetch,
+    until `SEARCH_WAIT` seconds after it began; then, or at once if that is over, it is refused. So the first tokens
+    after a rotation of the keys are accepted, since issuers answer sooner; and with a slow issuer made-up names block
+    one thread until it answers, and others for at most one second of that. A valid token that is refused because a
+    slow issuer has new keys is accepted with the next attempt.
     """
 
     def __init__(self, url: str, algorithms: tuple[str, ...], clock: Callable[[], float]) -> None:
@@ -106,7 +107,7 @@ class RemoteKeySet:
         self._fetching = threading.Lock()
         self._keys: list[SigningKey] = []
         self._failure = ""
-        self._begun: float | None = None  # when what is fetched now was asked for
+        self._begun: float | None = None  # when the fetch that is under way began
         self._old_at = self._search_at = self._retry_at = -math.inf
 
     def find(self, name: str | None, algorithm: str) -> SigningKey:
@@ -120,7 +121,7 @@ class RemoteKeySet:
     def _kept(self) -> list[SigningKey]:
         if self._clock() < self._old_at:
             return self._keys
-        # Only who has no keys at all waits for those that another thread fetches.
+        # Single-flight: without any keys, wait for those that another thread fetches; else use the stale ones.
         if self._fetching.acquire(blocking=not self._keys):
             try:
                 if self._clock() >= self._old_at:

@@ -1,4 +1,4 @@
-"""What checks a token: as a JWT, by keys from a URL, a file or a secret, or by asking its issuer (RFC 7662).
+"""Verifiers of tokens: of a JWT by keys from a URL, a file or a secret, or by introspection at its issuer (RFC 7662).
 
 PyJWT and requests are loaded when the first verifier is made.
 """
@@ -23,27 +23,27 @@ from wixhttp.secrets import getSecret
 
 from .signing_keys import KeySource, RemoteKeySet, SharedSecret, SigningKey, TokenRefused, ask, read_keys
 
-ANSWER_LIFE = 5.0  # seconds for which an answer about a token holds
+ANSWER_LIFE = 5.0  # seconds for which an answer about a token is cached
 MAX_ANSWERS = 1024  # that are kept
 
 _Clock = Callable[[], float]
 
 
 class Verifier(Protocol):
-    """What checks tokens. Threads share it."""
+    """A verifier of tokens. Threads share it."""
 
     def verify(self, token: str) -> Mapping[str, Any]:
-        """The claims of a token that counts.
+        """The claims of a valid token.
 
         Raises:
-            TokenRefused: it does not, or nobody can say now.
+            TokenRefused: it is not valid, or cannot be verified now.
             SecretNotFound: a secret that the setting names is not there.
             ConfigError: it is too short.
         """
 
 
 def make_verifier(config: AuthConfig, root: Path, *, clock: _Clock = time.monotonic) -> Verifier:
-    """What checks tokens as ``config`` says; a relative ``key_file`` is below ``root``.
+    """The verifier for ``config``; a relative ``key_file`` is below ``root``.
 
     Raises:
         ProjectError: PyJWT or requests are not installed, or the key file cannot be used.
@@ -69,8 +69,8 @@ def make_verifier(config: AuthConfig, root: Path, *, clock: _Clock = time.monoto
 
 
 def shared_verifier(config: AuthConfig, root: Path) -> Verifier:
-    """The one of this process, with what it keeps. Raises as `make_verifier`."""
-    with _making:  # a cache by itself lets threads make one each, and fetch keys for each
+    """The verifier of this process, with the keys and answers that it caches. Raises as `make_verifier`."""
+    with _making:  # single-flight: lru_cache alone lets threads make one each, and fetch keys for each
         return _made(config, root)
 
 
@@ -162,7 +162,7 @@ class IntrospectionVerifier:
         return answer
 
     def _checked(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """The answer, if the token counts by it. What is configured and missing in it does not fit."""
+        """The answer, if the token is valid by it. A configured claim that it lacks makes it invalid."""
         config, now = self._config, time.time()
         if not answer["active"]:
             raise TokenRefused("its issuer says that it is not active")

@@ -17,7 +17,7 @@ from wixhttp.endpoints.static.manifest import Manifest
 from wixhttp.errors import BuildError, ConfigError
 from wixhttp.project.config import Config
 
-_DEAR = ("src", "backend", "data")  # folders of a project in which nothing is ever built
+_PROTECTED = ("src", "backend", "data")  # folders of a project in which nothing is ever built
 
 
 def check_place(config: Config) -> None:
@@ -27,9 +27,9 @@ def check_place(config: Config) -> None:
         ConfigError: it is not, or it is a folder of the project itself.
     """
     place, root = config.build_dir.resolve(), config.root.resolve()
-    dear = [*(root / name for name in _DEAR), config.pages.resolve()]
+    protected = [*(root / name for name in _PROTECTED), config.pages.resolve()]
     files = [root, config.secrets_file.resolve(), *([] if config.test_site is None else [config.test_site.resolve()])]
-    if any(each.is_relative_to(place) for each in (*dear, *files)) or any(map(place.is_relative_to, dear)):
+    if any(each.is_relative_to(place) for each in (*protected, *files)) or any(map(place.is_relative_to, protected)):
         raise _refused(config, "is a folder of its own, and not one of the project's")
     if not place.exists():
         return
@@ -45,7 +45,7 @@ def _refused(config: Config, rule: str) -> ConfigError:
 
 
 def _is_built(place: Path) -> bool:
-    """Whether there is a manifest of ours: other programs, too, write a ``manifest.json``."""
+    """Return whether there is a manifest of ours: other programs, too, write a ``manifest.json``."""
     try:
         manifest = json.loads((place / Manifest.NAME).read_bytes())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What ``wixhttp check`` looks at in endpoints: every file of them, their routes, and names that are nearly right."""
+"""The checks of ``wixhttp check`` on endpoints: their files, their routes, and names that are nearly right."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Recorder(logging.Handler):
 
 @contextmanager
 def warnings_kept() -> Iterator[list[str]]:
-    """What wixhttp warns of in its log until the block ends; nothing goes to the log itself."""
+    """Collect the warnings that wixhttp logs until the block ends; nothing goes to the log itself."""
     recorder, propagates = _Recorder(), logger.propagate
     logger.addHandler(recorder)
     logger.propagate = False
@@ -54,7 +54,7 @@ def broken_routes(endpoints: Endpoints) -> list[Route]:
 
 
 def endpoint_problems(endpoints: Endpoints) -> Iterator[str]:
-    """What keeps the endpoints of a site, which were loaded as in development, from being served."""
+    """The problems that keep the endpoints of a site, loaded as in development, from being served."""
     config = endpoints.config
     for _, error in doubles(route_files(config), config):
         yield str(error)
@@ -76,7 +76,7 @@ def _is_below(file: str, root: Path) -> bool:
 
 
 def endpoint_warnings(endpoints: Endpoints) -> Iterator[str]:
-    """What is served otherwise than it seems to be meant."""
+    """Warnings of endpoints that are served otherwise than they seem to be meant."""
     config = endpoints.config
     if not endpoints.routes:
         yield f"{shown(config.pages, config)} has no endpoint"
@@ -89,11 +89,11 @@ def endpoint_warnings(endpoints: Endpoints) -> Iterator[str]:
             tree = ast.parse(route.file.read_bytes())
         except (SyntaxError, ValueError):  # a problem already
             continue
-        yield from _doubtful_static(route, tree)
-        yield from _doubtful_handlers(route, tree)
+        yield from _misspelt_static(route, tree)
+        yield from _misspelt_handlers(route, tree)
 
 
-def _doubtful_static(route: Route, tree: ast.Module) -> Iterator[str]:
+def _misspelt_static(route: Route, tree: ast.Module) -> Iterator[str]:
     """Names that look as if the endpoint were static, where it is not."""
     name = route.file_name
     bound, imported = bindings(tree)
@@ -111,7 +111,7 @@ def _squashed(name: str) -> str:
     return name.replace("_", "").lower()
 
 
-def _doubtful_handlers(route: Route, tree: ast.Module) -> Iterator[str]:
+def _misspelt_handlers(route: Route, tree: ast.Module) -> Iterator[str]:
     """Handlers that are imported, so not served, or whose parameter is nearly a member of the context."""
     served = {handler.method for handler in route.methods.values()}
     for name in sorted(bindings(tree)[1].intersection((*METHODS, ALL)) - served):

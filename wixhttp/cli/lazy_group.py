@@ -20,9 +20,11 @@ class LazyGroup(click.Group):
         self.modules = modules
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of the commands, sorted."""
         return sorted(self.modules)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now; ``None`` where there is none."""
         if cmd_name not in self.modules:
             return None
         module, _, name = self.modules[cmd_name].partition(":")

@@ -35,8 +35,11 @@ class EndpointFile:
 
 @dataclass
 class Migration:
-    """What is to be done: ``files`` to write; ``kept``, which are there already; ``left``, names that get no file, each
-    with the reason; ``warnings``, what changes for pages that are there."""
+    """The plan of a migration.
+
+    ``files`` are to be written, ``kept`` are there already; ``left`` are names that get no file, each with the reason;
+    ``warnings`` say what changes for pages that are there.
+    """
 
     files: list[EndpointFile] = field(default_factory=list)
     kept: list[Path] = field(default_factory=list)
@@ -45,8 +48,8 @@ class Migration:
 
 
 def plan_migration(site: Site, folder: str = "api") -> Migration:
-    """What to write for the functions of ``site`` into a folder of its pages, ``"."`` for the pages themselves. Writes
-    nothing.
+    """Plan the endpoints for the functions of ``site`` in a folder of its pages, ``"."`` for the pages themselves.
+    Writes nothing.
 
     Raises:
         ValueError: ``folder`` is none that can be part of a URL.
@@ -97,7 +100,7 @@ def write_endpoints(migration: Migration) -> Iterator[tuple[Path, bool]]:
 
 
 def next_steps(migration: Migration, config: Config) -> list[str]:
-    """What to tell after the files are written: where the functions answer now, what else differs there."""
+    """The lines to print after the files are written: the functions' URLs now, and the differences there."""
     if not migration.files:
         return [] if migration.kept or migration.left else ["There is no HTTP function to migrate."]
     width = max(len(made.old_url) for made in migration.files)
@@ -112,7 +115,7 @@ def next_steps(migration: Migration, config: Config) -> list[str]:
 
 
 def _differences(config: Config) -> Iterator[str]:
-    """What is otherwise for endpoints than for the HTTP functions of a project."""
+    """The differences between the endpoints of a project and its HTTP functions."""
     yield "a path that cannot be decoded (%zz, %FF) is answered 400 at the new URLs; to functions it is text"
     yield "dot segments and backslashes are resolved before the new URLs are matched; to functions they are text"
     if config.pages_prefix:
@@ -152,7 +155,7 @@ def _parts_of(folder: str) -> list[str]:
 
 
 def _unwritable(name: str, methods: Methods[Function]) -> str | None:
-    """Why no file can answer for a name; ``None`` where one can."""
+    """The reason why no file can answer for a name; ``None`` where one can."""
     if name.startswith("_"):
         return "a file or folder of pages that begins with '_' is no route; name the function otherwise"
     for function in methods.values():
@@ -230,7 +233,7 @@ def _meeting(made: EndpointFile, existing: list[tuple[Pattern, Path]], config: C
 
 
 def _meets(pattern: Pattern, segments: list[str]) -> bool:
-    """Whether a pattern may match a path that begins with these segments, all of them static."""
+    """Return whether a pattern may match a path that begins with these segments, all of them static."""
     for number, text in enumerate(segments):
         if number == len(pattern.segments):
             return False

@@ -1,4 +1,4 @@
-"""What ``wixhttp check`` looks at: imports, names, arguments, settings, routes, collections, missing secrets."""
+"""The checks of ``wixhttp check``: imports, names, arguments, settings, routes, collections, missing secrets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .endpoint_checks import broken_routes, endpoint_problems, endpoint_warnings
 
 @dataclass
 class Report:
-    """What was found: ``summary`` counts what is served; ``problems`` keep the project from being served as it is
+    """The findings: ``summary`` says how much is served; ``problems`` keep the project from being served as it is
     meant."""
 
     summary: str = ""
@@ -55,7 +55,7 @@ def check_project(config: Config) -> Report:
     for root in (config.root, config.test_site):
         if root is not None:
             if has_functions(root):
-                report.warnings.extend(_doubtful_names(functions_file(root)))
+                report.warnings.extend(_misspelt_names(functions_file(root)))
             report.problems.extend(_problems_of_files(root, store, config.import_timeout))
     if site.endpoints is not None:
         report.problems.extend(_problems_of_sources(site.endpoints, store))
@@ -106,7 +106,7 @@ def _check_collections(config: Config, report: Report) -> None:
             report.problems.append(str(error))
         return
     if file is not None:
-        report.warnings.extend(_doubtful_hooks(file))
+        report.warnings.extend(_misspelt_hooks(file))
     if schema:
         for prefix in sorted(hooks.prefixes - {prefix_of(name) for name in schema}):
             report.warnings.append(
@@ -114,7 +114,7 @@ def _check_collections(config: Config, report: Report) -> None:
             )
 
 
-def _doubtful_hooks(file: Path) -> Iterator[str]:
+def _misspelt_hooks(file: Path) -> Iterator[str]:
     """Names that look like hooks and are none: a hook that is misspelt."""
     bound, _ = bindings(ast.parse(file.read_bytes()))
     by_lower = {hook.lower(): hook for hook in HOOKS}
@@ -131,7 +131,7 @@ def _doubtful_hooks(file: Path) -> Iterator[str]:
 
 
 def _problems_of_files(root: Path, store: SecretStore, timeout: float) -> Iterator[str]:
-    """What is wrong with the files below ``backend``, those included that are imported late or by nothing."""
+    """The problems of the files below ``backend``, those included that are imported late or by nothing."""
     for file in sorted((root / PACKAGE).rglob("*.py")):
         place = file.relative_to(root)
         parts = place.with_suffix("").parts
@@ -142,7 +142,7 @@ def _problems_of_files(root: Path, store: SecretStore, timeout: float) -> Iterat
 
 
 def _problems_of_sources(endpoints: Endpoints, store: SecretStore) -> Iterator[str]:
-    """What is wrong with the files below ``src`` as they stand, those included that nothing imports."""
+    """The problems of the files below ``src`` as they stand, those included that nothing imports."""
     config = endpoints.config
     pages = config.pages
     files = {*(config.root / "src").rglob("*.py"), *pages.rglob("*.py"), *pages.parent.glob("middleware.py")}
@@ -170,7 +170,7 @@ def _problems_of_file(
             yield f"{place}:{line}: {error}"
 
 
-def _doubtful_names(file: Path) -> Iterator[str]:
+def _misspelt_names(file: Path) -> Iterator[str]:
     """Names that look like functions and are none: a prefix in other case, or one that an import binds."""
     bound, imported = bindings(ast.parse(file.read_bytes()))
     for name in bound:

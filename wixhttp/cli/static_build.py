@@ -38,7 +38,7 @@ from .build_folder import check_place, swap, workspace
 logger = logging.getLogger("wixhttp")
 
 Progress = Callable[[int], AbstractContextManager[Callable[[int], Any]]]
-"""From the number of all paths to what is told of each that is done: ``progress.progress`` gives one."""
+"""From the number of all paths to a context manager; its value is called with how many more are done (`progress`)."""
 
 _MOST_BYTES = 255  # of one name, in the file systems of Linux, macOS and Windows
 # Said anew for each answer, or only of one connection (RFC 9110, 7.6.1).
@@ -72,7 +72,7 @@ def build_site(config: Config, progress: Progress = _unseen) -> list[Built]:
     """Build every static endpoint of a project into ``build_dir``; what was built, in the order of the routes.
 
     Requests go through the whole dispatcher, so middleware runs, too. Settings that are a server's (time-outs, hosts,
-    proxies, CORS) do not count. Without static endpoints the folder is emptied where there is an earlier build, and not
+    proxies, CORS) are ignored. Without static endpoints the folder is emptied where there is an earlier build, and not
     made where there is none. What goes wrong, or a Ctrl-C, leaves the build folder as it was.
 
     Raises:
@@ -126,14 +126,14 @@ def _build(config: Config, folder: Path, progress: Progress) -> list[Built]:
 
 
 def _without_cors(endpoints: Endpoints) -> None:
-    """Take ``@cors`` off the handlers: its headers depend on who asks, so they are no part of what is built."""
+    """Take ``@cors`` off the handlers: its headers depend on the request's origin, so a file cannot have them."""
     for route in endpoints.routes:
         for handler in route.methods.values():
             handler.policy = replace(handler.policy, cors=None)
 
 
 def format_built(built: Sequence[Built], folder: Path, as_json: bool) -> str:
-    """What was built as lines, or as a JSON array of objects with path, file, status and size in bytes."""
+    """The files that were built as lines, or as a JSON array of objects with path, file, status and size in bytes."""
     if as_json:
         names = ("path", "file", "status", "size")
         return json.dumps(

@@ -1,4 +1,4 @@
-"""Between the threads of ``def`` and the event loop of ``async def``, within one request.
+"""The bridge between the threads of ``def`` and the event loop of ``async def``, within one request.
 
 A middleware and the handler behind it may be of different kinds: each runs where its kind runs, and waits for the
 other.
@@ -25,7 +25,7 @@ _Result = TypeVar("_Result")
 
 
 class WaitGroup:
-    """The threads that work for one request, whose client may have had its answer."""
+    """Counts the threads that work for one request, also after its answer (Go: ``sync.WaitGroup``, with a callback)."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -33,12 +33,12 @@ class WaitGroup:
         self._waiting: Callable[[], None] | None = None
 
     def begin(self) -> None:
-        """One more thread works."""
+        """Count one more thread."""
         with self._lock:
             self._count += 1
 
     def end(self) -> None:
-        """One of them has ended."""
+        """Count one thread less; the last one makes the call of `when_done`."""
         with self._lock:
             self._count -= 1
             waiting = None
@@ -48,7 +48,7 @@ class WaitGroup:
             waiting()
 
     def when_done(self, call: Callable[[], None]) -> None:
-        """Call ``call``, once, when none of them works any more: now, or later from one of them."""
+        """Call ``call``, once, when no thread works any more: now, or later on the last thread."""
         with self._lock:
             if self._count:
                 self._waiting = call
@@ -57,9 +57,11 @@ class WaitGroup:
 
 
 class Bridge:
-    """Ways between threads and one event loop. ``threads`` at once, for each depth of what waits for what.
+    """Calls between threads and one event loop: ``await`` from a thread, a blocking call from the loop.
 
-    ``loop`` is that of `loop.background` where it is not set.
+    A blocking call may wait for a coroutine that makes another one, and so on. Each depth of that has a pool of
+    ``threads`` threads of its own: with one pool, calls that hold all its threads would wait for calls that get none
+    (deadlock). ``loop`` is that of `event_loop.background` where it is ``None``.
     """
 
     def __init__(self, threads: int, loop: asyncio.AbstractEventLoop | None = None) -> None:
@@ -69,7 +71,7 @@ class Bridge:
         self._pools: dict[int, ThreadPool] = {}
 
     def wait(self, start: Callable[[], Any], timeout: float = 0) -> Any:
-        """What awaiting ``start()`` on the loop gives, for a thread that may wait.
+        """Await ``start()`` on the loop, and return its result. Blocks: to be called from a thread.
 
         Raises:
             HTTPError: 504, it took longer than ``timeout`` seconds (0: no limit), and is being cancelled.
@@ -83,12 +85,14 @@ class Bridge:
             if error is not None:
                 raise error
         finally:
-            error = None  # which holds its traceback, and that this frame
+            error = None  # breaks the reference cycle error -> traceback -> frame
         return value
 
     async def in_thread(self, work: Callable[[], _Result], ended: Callable[[], None] | None = None) -> _Result:
-        """What ``work()`` gives on a thread, in this context. Cancelled, it goes on, where it has begun; ``ended`` is
-        called, on that thread, when it has ended."""
+        """Run ``work()`` on a thread, in this context, and return its result.
+
+        Work that has begun goes on when this is cancelled; ``ended`` is called, on that thread, when it has ended.
+        """
         import asyncio
 
         from .thread_pool import WorkItem
@@ -104,12 +108,12 @@ class Bridge:
         except asyncio.CancelledError:
             item.skip = True
             raise
-        del item.waiter  # which holds what was raised, whose traceback holds the item
+        del item.waiter  # breaks the reference cycle item -> waiter -> error -> traceback -> frame -> item
         try:
             if error is not None:
                 raise error
         finally:
-            del error, item  # which hold its traceback, and that this frame
+            del error, item  # breaks the reference cycle error -> traceback -> frame
         result: _Result = value
         return result
 

@@ -80,7 +80,11 @@ def uncancel(task: asyncio.Task[Any]) -> None:
 
 
 class InactivityTimeout:
-    """Cancels the task that entered it when ``seconds`` go by without ``renew``, and leaves with HTTPError 408."""
+    """Cancels the task that entered it after ``seconds`` without ``renew`` (0: never).
+
+    Raises:
+        HTTPError: 408 in place of that cancellation.
+    """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -95,7 +99,7 @@ class InactivityTimeout:
         return self
 
     def renew(self) -> None:
-        """Begin to count anew."""
+        """Restart the time: a part of the body has arrived."""
         if self.seconds:
             self.last = self.loop.time()
 

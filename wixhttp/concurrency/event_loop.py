@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("wixhttp")
 
-# What a handler came to: its value, or what it raised.
 ValueOrError = tuple[Any, BaseException | None]
+"""The value that a handler returned and ``None``, or ``None`` and the exception that it raised."""
 
 
 async def value_or_error(start: Callable[[], Any]) -> ValueOrError:
-    """What ``start()``, awaited where it is awaitable, comes to. Cancelling goes through; ``SystemExit`` does not."""
+    """Call ``start()``, await its result where it is awaitable, and return the value, or the exception that was raised.
+
+    Cancellation is raised; every other exception, ``SystemExit`` included, is returned.
+    """
     import asyncio
 
     try:
@@ -65,7 +68,7 @@ class BackgroundLoop:
     def run(
         self, start: Callable[[], Any], timeout: float = 0, loop: asyncio.AbstractEventLoop | None = None
     ) -> ValueOrError:
-        """The outcome of ``start()`` on the loop, or on another one that runs in another thread.
+        """Run ``start()`` on the loop, or on another one of another thread, and return its value or error.
 
         Raises:
             TimeoutError: it took longer than ``timeout`` seconds (0: no limit), and is being cancelled.
@@ -113,7 +116,7 @@ class BackgroundLoop:
         atexit.register(self.stop)
 
     def would_stand_still(self) -> bool:
-        """Whether an event loop, this one or another, would stand still while the calling thread waits.
+        """Return whether an event loop, this one or another, would be blocked while the calling thread waits.
 
         Under gevent threads are greenlets of one thread, where a loop seems to run in all of them.
         """

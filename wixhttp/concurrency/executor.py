@@ -1,6 +1,6 @@
-"""Runs handlers on an event loop: ``async def`` in the request's own task, ``def`` on a bounded pool of threads.
+"""The executor of handlers on an event loop: ``async def`` in the request's own task, ``def`` on a bounded thread pool.
 
-What a handler leaves behind is known here, and waited for at stop: tasks it made, and work whose client has left.
+At stop it waits for tasks that handlers started, and for work whose client has disconnected.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .thread_pool import ThreadPool, WorkItem
 
 
 class Executor:
-    """Runs handlers; ``threads`` bounds those of ``def`` handlers."""
+    """Runs handlers; ``threads`` is the size of the thread pool for ``def`` handlers, which streamed bodies share."""
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
@@ -31,7 +31,7 @@ class Executor:
     async def run_here(
         self, start: Callable[[], Any], timeout: float, late: Callable[[], None], ended: Callable[[], None]
     ) -> ValueOrError | None:
-        """The outcome of awaiting ``start()`` in this task, and then ``ended()``; ``None`` where time ran out.
+        """Await ``start()`` in this task, then call ``ended()``; return value or error, ``None`` where time ran out.
 
         After ``timeout`` seconds (0: never) ``late`` is called: what is cancelled then may take its time to end.
         """
@@ -64,12 +64,12 @@ class Executor:
         try:
             return None if expired else result
         finally:
-            del result  # which holds what was raised, whose traceback holds this frame
+            del result  # breaks the reference cycle error -> traceback -> frame
 
     async def run_thread(
         self, work: Callable[[], Any], timeout: float, ended: Callable[[], None] | None = None
     ) -> ValueOrError:
-        """The outcome of ``work()`` on a thread, which goes on should the client leave.
+        """Run ``work()`` on a thread, which goes on should the client leave, and return its value or error.
 
         Raises:
             TimeoutError: after ``timeout`` seconds (0: never); work that has not begun by then is not begun.
@@ -83,7 +83,7 @@ class Executor:
         except TimeoutError:
             item.skip = True
             raise
-        del item.waiter  # which holds what was raised, whose traceback holds the item
+        del item.waiter  # breaks the reference cycle item -> waiter -> error -> traceback -> frame -> item
         return result
 
     def pool(self, loop: asyncio.AbstractEventLoop) -> ThreadPool:
@@ -112,7 +112,7 @@ class Executor:
     def make_task(
         self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any
     ) -> asyncio.Task[Any]:
-        """A task factory that notes what handlers start: it is waited for at stop, and cannot end the loop."""
+        """Task factory that keeps the tasks of handlers: they are waited for at stop, and cannot end the loop."""
         if current_request.get() is None:
             return asyncio.Task(coroutine, loop=loop, **options)
         task = asyncio.Task(_contained(coroutine), loop=loop, **options)

@@ -23,7 +23,7 @@ logger = logging.getLogger("wixhttp")
 
 
 class WorkItem:
-    """Work for the pool: ``waiter`` is a future of the loop that gets its outcome, unless it is done by then.
+    """Work for the pool: ``waiter`` is a future of the loop that gets its value or error, unless it is done by then.
 
     ``skip`` may be set while the item waits in the queue: then it is not begun, and ``ended`` is called all the same.
     """
@@ -56,7 +56,7 @@ class WorkItem:
 
 
 class ThreadPool:
-    """At most ``size`` threads, started when there is work for them, that report to ``loop``."""
+    """At most ``size`` threads, started lazily, when there is work for them, that report to ``loop``."""
 
     def __init__(self, size: int, loop: asyncio.AbstractEventLoop) -> None:
         self.size = size
@@ -120,5 +120,5 @@ class ThreadPool:
 
 
 def _report_late(error: BaseException) -> None:
-    """Log what nobody waits for any more."""
+    """Log an error that no request waits for any more."""
     logger.error("a function failed after it was answered for: %s", type(error).__name__, exc_info=error)

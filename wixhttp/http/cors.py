@@ -40,7 +40,7 @@ def parse_origin(value: object, name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Cors:
-    """Which other origins may read the answers (Fetch, section 3.2).
+    """A CORS policy: the other origins that may read the answers (Fetch, section 3.2).
 
     ``origins``: in lower case, or ``"*"`` for any. ``headers``: those a request may carry; ``None`` allows whatever
     the preflight asks for. ``max_age``: seconds for which a browser may keep the answer to a preflight.
@@ -83,7 +83,10 @@ class Cors:
         return cls(origins, headers, credentials, max_age)
 
     def allows(self, origin: str | None) -> bool:
-        """Whether a page of that origin may read the answer; ``None``, no ``Origin`` header, only where any may."""
+        """Return whether a page of that origin may read the answer.
+
+        ``None`` stands for no ``Origin`` header: then only where any origin may.
+        """
         return "*" in self.origins or (origin is not None and origin.lower() in self.origins)
 
     def answer_headers(self, origin: str | None) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""From a response to what goes on the wire: status, header fields, and a body in bytes or in chunks.
+"""The encoding of a response: status, header fields, and a body in bytes or in chunks.
 
 Pure functions, but for the iterator that a streamed body is. JSON is printed as JavaScript prints it: compact, and not
 escaped beyond what JSON asks for. orjson prints; the standard library prints what orjson cannot.
@@ -47,7 +47,7 @@ class Encoded:
 
 
 def encode(response: Response, method: str) -> Encoded:
-    """What goes on the wire for ``response`` to a request by ``method``.
+    """Encode ``response`` to a request by ``method``: status, header fields, and body in bytes or chunks.
 
     HEAD, 204 and 304 carry no body (RFC 9110, 6.4.1); the length of a HEAD answer is that of its GET.
 
@@ -158,7 +158,7 @@ def as_stream(body: Any) -> Stream | None:
 
 
 def is_async_stream(body: object) -> TypeGuard[AsyncIterator[Any]]:
-    """Whether ``body`` is an asynchronous iterator."""
+    """Return whether ``body`` is an asynchronous iterator."""
     return hasattr(body, "__anext__") and hasattr(body, "__aiter__")
 
 

@@ -66,7 +66,7 @@ def _refuse_constant(name: str) -> Any:
 def encode_json(value: Any) -> bytes:
     """``value`` as JSON in UTF-8.
 
-    Beside JSON's own types: datetime (ISO 8601, UTC, milliseconds, ``Z``; a naive one counts as UTC), date, time,
+    Beside JSON's own types: datetime (ISO 8601, UTC, milliseconds, ``Z``; a naive one is taken as UTC), date, time,
     Decimal (a number with all its digits), UUID, Enum (its value), sets, mappings, dataclasses, exceptions (their
     message). NaN and infinities are ``null``; integers of any size are printed whole; keys become strings.
 

@@ -1,6 +1,6 @@
-"""What a function or a site asks of the dispatcher: time, size of the body, CORS.
+"""The policy of a function: its time limit, the size of its body, CORS, the check of the origin (CSRF).
 
-The decorators leave the function as it is, callable in a test, and note the wish in its ``__wixhttp_policy__``.
+The decorators leave the function as it is, callable in a test, and note the policy in its ``__wixhttp_policy__``.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ def parse_seconds(value: object, name: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What one function asks for; ``None`` is not said and takes the site's setting.
+    """The policy of one function; ``None`` takes the site's setting.
 
     ``timeout``: seconds for the handler, 0 is without end. ``max_body``: bytes of the request's body. ``check_origin``:
-    whether an endpoint takes forms of the site's own pages only. ``is_velo``: an endpoint that is an HTTP function, so
+    whether an endpoint refuses cross-site forms (CSRF). ``is_velo``: an endpoint that is an HTTP function, so
     that Velo's rules hold for it.
     """
 
@@ -130,7 +130,8 @@ def copy_policy(source: object, target: object, **said: Any) -> None:
 
 
 def policy_of(function: object) -> Policy:
-    """What the decorators noted on ``function``, on what it wraps (``__wrapped__``), or on what it is a partial of."""
+    """The policy that decorators noted on ``function``, on the function that it wraps (``__wrapped__``), or on the one
+    that it is a partial of."""
     seen: set[int] = set()
     while function is not None and id(function) not in seen:
         policy = getattr(function, _ATTRIBUTE, None)

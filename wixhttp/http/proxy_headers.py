@@ -1,4 +1,4 @@
-"""What trusted proxies say of a request: werkzeug's ProxyFix, asked about plain values."""
+"""The ``X-Forwarded-*`` headers of trusted proxies, read by werkzeug's ProxyFix from plain values."""
 
 from __future__ import annotations
 

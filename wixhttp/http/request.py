@@ -1,7 +1,7 @@
-"""The request that a handler is given: read-only, and drawn from plain values when it is read.
+"""Velo's request, for HTTP functions: read-only, its members made lazily. That of endpoints: `endpoints.web.request`.
 
-An edge describes what arrived with a ``Head``; ``Request`` and ``AsyncRequest`` differ in their body alone. Names are
-those of Velo's ``WixHttpFunctionRequest``: https://dev.wix.com/docs/velo/apis/wix-http-functions/wix-http-function-request
+A server interface (WSGI, ASGI) describes the request with a ``Head``; ``Request`` and ``AsyncRequest`` differ in their
+body alone. Names are those of Velo's ``WixHttpFunctionRequest``: https://dev.wix.com/docs/velo/apis/wix-http-functions/wix-http-function-request
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class AsyncBody:
 
 
 class _Request:
-    """What both kinds of request share: everything but the body."""
+    """The members that both kinds of request share: all but the body."""
 
     __slots__ = ("_body", "_head", "_headers", "_mount", "_name", "_origin", "_path", "_query", "_query_all", "_rest")
 

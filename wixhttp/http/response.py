@@ -1,4 +1,4 @@
-"""The response that a handler returns, and Velo's helpers that make one.
+"""Velo's response, which HTTP functions return, and its helpers. That of endpoints: `endpoints.web.response`.
 
 Names and options are those of ``wix-http-functions``:
 https://dev.wix.com/docs/velo/apis/wix-http-functions/introduction
@@ -108,13 +108,17 @@ def is_token(text: str) -> bool:
 
 
 def check_field_name(name: object) -> None:
-    """Raises ValueError for what is no name of a header: a token (RFC 9110, 5.6.2)."""
+    """Check that ``name`` can name a header: it is a token (RFC 9110, 5.6.2).
+
+    Raises:
+        ValueError: it is not.
+    """
     if not isinstance(name, str) or not name or not TOKEN_CHARACTERS.issuperset(name):
         raise ValueError(f"a header's name is made of letters, digits and !#$%&'*+-.^_`|~, not {name!r}")
 
 
 def field_value(name: str, value: Any) -> str:
-    """What is sent for one value of a header.
+    """The text that is sent for one value of a header.
 
     Raises:
         ValueError: it is neither text in Latin-1 nor a number, or holds CR, LF, NUL or another control character.

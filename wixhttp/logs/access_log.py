@@ -62,7 +62,7 @@ class StandardAccessLog:
 
 
 def access_keys(head: Head, path: str, status: int, duration: float, bytes_out: int) -> dict[str, Any]:
-    """What an access line says of a request."""
+    """The fields of an access line, by their JSON keys."""
     keys = {
         "request_id": head.request_id, "function": head.function, "method": head.method, "path": path,
         "status": status, "duration_ms": duration, "bytes_in": max(head.length, 0), "bytes_out": bytes_out,

@@ -1,4 +1,4 @@
-"""What handlers print: each line becomes a log line, at once, with the id of the request that it was printed for."""
+"""Captured standard output: each line that a handler prints becomes a log line, at once, with its request's id."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _captured: list[PrintedLines] = []
 
 
 class PrintedLines(io.TextIOBase):
-    """What replaces ``sys.stdout`` or ``sys.stderr``, whose file ``descriptor`` it keeps for programs that are started.
+    """The replacement of ``sys.stdout`` or ``sys.stderr``; it keeps their file ``descriptor`` for subprocesses.
 
-    What logging itself prints by a handler of the user's goes to that descriptor as it is: logged, it would be printed
-    again, without end.
+    A line that logging itself prints, by a handler of the user's, goes to that descriptor as it is: logged, it would be
+    printed again, without end.
     """
 
     encoding = "utf-8"
@@ -32,12 +32,15 @@ class PrintedLines(io.TextIOBase):
         self.buffer = _Bytes(self)
 
     def writable(self) -> bool:
+        """True: it is written to."""
         return True
 
     def fileno(self) -> int:
+        """The file descriptor that it stands for, 1 or 2."""
         return self._descriptor
 
     def write(self, text: str) -> int:
+        """Log each line that ``text`` ends, and keep the rest for the next call; returns the number of characters."""
         rest, head = self._rest, current_request.get()
         if rest.is_logging:
             os.write(self._descriptor, text.encode("utf-8", "backslashreplace"))
@@ -52,6 +55,7 @@ class PrintedLines(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
+        """Log the line that this thread has begun, as one of the request that it was printed for."""
         rest = self._rest
         if rest.text and not rest.is_logging:
             line, rest.text = rest.text, ""
@@ -68,7 +72,7 @@ class PrintedLines(io.TextIOBase):
 
 
 class _Rest(threading.local):
-    """What a thread has printed since its last line ended, and for which request; and whether it is logging a line."""
+    """The text that a thread has printed since its last line ended, its request, and whether a line is being logged."""
 
     text = ""
     head: Head | None = None

@@ -79,6 +79,7 @@ class JSONFormatter(logging.Formatter):
     """A record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """The line of a record: an object with the keys that this module lists."""
         entry: dict[str, Any] = {
             "timestamp": timestamp(record.created),
             "severity": record.levelname,
@@ -96,6 +97,7 @@ class TextFormatter(logging.Formatter):
     """A record as a line for a person; a traceback follows on lines of its own, each marked with ``|``."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """The line of a record: time, level, logger, request id, message."""
         head = current_request.get()
         request = f" [{head.request_id}]" if head is not None else ""
         message = escaped(masked(record.getMessage()))

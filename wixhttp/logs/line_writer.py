@@ -10,7 +10,7 @@ from select import PIPE_BUF
 class LineWriter:
     """Whole lines to a file descriptor, each by one write, so that the lines of several processes do not mix.
 
-    (POSIX promises that of a pipe for PIPE_BUF bytes; beyond them, Linux keeps it while the pipe has room.)
+    (POSIX promises that of a pipe for PIPE_BUF bytes; beyond them, Linux keeps it while the pipe is not full.)
     ``later`` may be set to a scheduler (an event loop's ``call_soon``): then the lines of one turn are written at once.
     """
 

@@ -37,5 +37,5 @@ def configure(log_format: str, level: str, writer: LineWriter, terminal: TextIO 
 
 
 def is_json(log_format: str, terminal: TextIO | None = None) -> bool:
-    """Whether lines are JSON: ``auto`` is text on a terminal, JSON elsewhere."""
+    """Return whether lines are JSON: ``auto`` is text on a terminal, JSON elsewhere."""
     return log_format == "json" or (log_format == "auto" and not (terminal or sys.__stdout__ or sys.stdout).isatty())

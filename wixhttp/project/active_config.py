@@ -13,13 +13,13 @@ _noted: Config | None = None
 
 
 def open_later(config: Config | None) -> None:
-    """Note the settings; ``None`` forgets them."""
+    """Note the settings, for collections that are opened lazily; ``None`` forgets them."""
     global _noted  # noqa: PLW0603  # a part of an ambient value, the collections: how they are opened
     _noted = config
 
 
 def config_to_open() -> Config:
-    """What was noted, or the settings of the project in the current folder, or in ``WIXHTTP_PROJECT``.
+    """The settings that were noted, or those of the project in the current folder, or in ``WIXHTTP_PROJECT``.
 
     Raises:
         ConfigError: nothing was noted, and there a setting is wrong.
@@ -28,7 +28,7 @@ def config_to_open() -> Config:
 
 
 def has_collections(config: Config) -> bool:
-    """Whether a project says something of collections: declares some, has hooks, or names a database.
+    """Return whether a project uses collections: declares some, has hooks, or names a database.
 
     Raises:
         ProjectError: there are two files of hooks.

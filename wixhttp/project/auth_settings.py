@@ -1,4 +1,4 @@
-"""Whose tokens count, and how they are checked: what the setting ``auth`` is."""
+"""The setting ``auth``: the issuer of valid tokens, and the keys or the URL to verify them with."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _GUARDED_URL = re.compile(
 
 
 def is_guarded_url(url: str) -> bool:
-    """Whether what is sent to ``url`` cannot be read on the way: https, or http to this machine; no user in it.
+    """Return whether a token sent to ``url`` cannot be read on the way: https, or http to this machine; no user in it.
 
     >>> is_guarded_url("https://id.example.com/keys"), is_guarded_url("http://127.0.0.1:8000/keys")
     (True, True)
@@ -49,10 +49,10 @@ def is_guarded_url(url: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class AuthConfig:
-    """Whose tokens count. One of ``jwks_url``, ``key_file``, ``secret`` and ``introspection_url`` is not ``None``.
+    """The setting ``auth``. One of ``jwks_url``, ``key_file``, ``secret`` and ``introspection_url`` is not ``None``.
 
     ``secret`` and ``client_secret`` are names of secrets. ``leeway`` is in seconds. ``claims`` says for each member of
-    a `wixhttp.auth.TokenInfo` which claims may hold it, the first that is there counts. ``subject_type`` is that of
+    a `wixhttp.auth.TokenInfo` which claims may hold it; the first that is there is taken. ``subject_type`` is that of
     every token, where it is not ``None``.
     """
 
@@ -98,7 +98,7 @@ class AuthConfig:
         return cls(algorithms=algorithms, **found)
 
     def table(self) -> dict[str, Any]:
-        """What was set, as `parse` takes it: there is nothing secret in it."""
+        """The fields that were set, as `parse` takes them: there is nothing secret in it."""
         names = {member: list(names) for member, names in self.claims if names != _CLAIMS[member]}
         shown = {key: getattr(self, key) for key in _KEYS} | {"claims": names}
         return {

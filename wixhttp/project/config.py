@@ -85,6 +85,13 @@ class Config:
 
     ``root`` is the project's folder. ``sources`` says of each key where its value came from: ``default``,
     ``wixhttp.toml:3``, ``environment WIXHTTP_PORT``, ``flag --port``. Units stand in `SETTINGS`.
+
+    ``threads`` is the size of each of several thread pools of a process, not of all of them together: the pool of
+    ``def`` handlers and of the bodies that they stream; one for each depth of ``def`` middleware and endpoints behind
+    ``async def`` ones, which with a shared pool would wait for each other without end (a deadlock); and one that writes
+    long bodies to files, so that uploads do not wait for handlers. Threads are started lazily. Not bounded by it, and
+    with 32 threads each: awaited calls on collections, for each depth of hooks; awaited verification of tokens; awaited
+    `fetchWithAuth`. With ``worker_class`` gthread it is gunicorn's own setting, with gevent and sync it has no effect.
     """
 
     root: Path
@@ -202,7 +209,7 @@ class Config:
 
     @property
     def refuses_unknown_collections(self) -> bool:
-        """Whether a call on a collection that is not there fails (WDE0025): else its first write makes it."""
+        """Return whether a call on a collection that is not there fails (WDE0025): else its first write makes it."""
         return self.mode == "production" if self.strict_collections is None else self.strict_collections
 
 
@@ -251,7 +258,7 @@ def load_config(
 
 
 def _check_together(config: Config) -> None:
-    """What no value says alone.
+    """Check settings against each other and against the file system.
 
     Raises:
         ConfigError: a file or folder is none, or two settings exclude each other.
@@ -347,13 +354,13 @@ def _from_text(setting: Setting, value: object, where: str) -> tuple[str, Any, s
 
 
 def sockets_are_inherited(environ: Mapping[str, str] | None = None) -> bool:
-    """Whether listening sockets are handed to this process: by systemd, or by the gunicorn that it takes over from."""
+    """Return whether this process inherits listening sockets: from systemd, or from the gunicorn that it replaces."""
     environ = os.environ if environ is None else environ
     return bool(environ.get("LISTEN_FDS") or environ.get("GUNICORN_FD"))
 
 
 def forwarded_allow_ips_are_set(environ: Mapping[str, str] | None = None) -> bool:
-    """Whether FORWARDED_ALLOW_IPS says whose ``X-Forwarded-Proto`` gunicorn itself may believe."""
+    """Return whether FORWARDED_ALLOW_IPS says whose ``X-Forwarded-Proto`` gunicorn itself may believe."""
     environ = os.environ if environ is None else environ
     return bool(environ.get("FORWARDED_ALLOW_IPS"))
 

@@ -73,7 +73,7 @@ _Handler = TypeVar("_Handler")
 
 
 class Methods(dict[str, _Handler]):
-    """What one name or route answers with, by method; ``"*"`` answers those that have none of their own.
+    """The handlers of one name or route by method; ``"*"`` answers those that have none of their own.
 
     What a client sends is only ever a key of it.
     """
@@ -81,7 +81,7 @@ class Methods(dict[str, _Handler]):
     __slots__ = ()
 
     def resolve(self, method: str) -> _Handler | None:
-        """What answers a method, or ``None``."""
+        """The handler of a method, or ``None``."""
         return self.get(method) or self.get(EVERY_METHOD)
 
     @property

@@ -107,7 +107,7 @@ def load_file(root: Path, file: Path, timeout: float) -> types.ModuleType:
 
 
 def _is_taken(package: str, root: Path) -> bool:
-    """Whether a package of that name is there, elsewhere than in the project: its modules are not to be replaced."""
+    """Return whether there is a package of that name outside of the project: its modules are not to be replaced."""
     loaded = sys.modules.get(package)
     spec = PathFinder.find_spec(package) if loaded is None else loaded.__spec__
     folders = list(spec.submodule_search_locations or ()) if spec is not None else []
@@ -130,7 +130,7 @@ def functions_file(root: Path) -> Path:
 
 
 def has_functions(root: Path) -> bool:
-    """Whether a project has HTTP functions. Raises as `backend_file`."""
+    """Return whether a project has HTTP functions. Raises as `backend_file`."""
     return backend_file(root, "http_functions") is not None
 
 
@@ -193,7 +193,7 @@ def _put_on_path(root: Path) -> None:
 
 
 def _belongs_elsewhere(root: Path) -> bool:
-    """Whether ``import backend`` means another folder: that of a project loaded before, or of a package on the path.
+    """Return whether ``import backend`` means another folder: of a project loaded before, or of a package on the path.
 
     A namespace package has several folders; the first one is where its modules are looked for first.
     """
@@ -246,7 +246,7 @@ class _Finder:
         return spec
 
     def loader(self, name: str, path: str) -> _Loader:
-        """What loads a file of this project."""
+        """The loader of a file of this project."""
         return _Loader(name, path, self.builtins)
 
     def _import(

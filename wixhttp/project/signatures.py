@@ -15,7 +15,7 @@ from wixhttp.errors import ProjectError
 
 
 def is_async_callable(target: Callable[..., Any]) -> bool:
-    """Whether a call of ``target`` gives what is awaited, as far as it tells: through partials and ``__wrapped__``."""
+    """Return whether a call of ``target`` gives an awaitable; partials and ``__wrapped__`` are looked through."""
     if isinstance(target, functools.partial):
         return is_async_callable(target.func)
     inner = inspect.unwrap(target)
@@ -61,7 +61,7 @@ def _call_method(target: object) -> Any:
 
 
 def parameters_of(target: Callable[..., Any], count: int | None = None) -> list[inspect.Parameter]:
-    """What a call of ``target`` takes: a decorator's own parameters, or, where those are just ``*args``, what it wraps
+    """The parameters of ``target``: a decorator's own parameters, or, where those are just ``*args``, what it wraps
     takes; with ``count`` at most the first so many of that, none by keyword: a decorator may add the rest.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Whether what a site needs answers: asked aside, so that who wants to know never waits for long."""
+"""The readiness check: pings the database on a thread of its own, so that a probe is answered at once."""
 
 from __future__ import annotations
 
@@ -9,31 +9,32 @@ from collections.abc import Callable
 
 from wixhttp.logs.masking import masked
 
-SHORT = 0.1  # seconds that one question takes at most
-PATIENCE = 2.0  # seconds after which what does not answer counts as gone
+SHORT = 0.1  # seconds that a probe waits for the ping at most
+PING_TIMEOUT = 2.0  # seconds after which a database that does not answer is not ready
 
 logger = logging.getLogger("wixhttp")
 
 
 class Readiness:
-    """A question that is put to ``ping`` on a thread of its own, one at a time. ``ping`` raises where it fails.
+    """A check by ``ping`` on a thread of its own, one at a time (single-flight). ``ping`` raises where it fails.
 
-    ``needed`` says whether there is something to ask at all.
+    ``needed`` says whether there is a database at all; without one the process is always ready. ``ping_timeout`` is in
+    seconds.
     """
 
     def __init__(
-        self, ping: Callable[[], None], needed: Callable[[], bool] = lambda: True, patience: float = PATIENCE
+        self, ping: Callable[[], None], needed: Callable[[], bool] = lambda: True, ping_timeout: float = PING_TIMEOUT
     ) -> None:
         self._ping = ping
         self._needed = needed
-        self._patience = patience
+        self._ping_timeout = ping_timeout
         self._lock = threading.Lock()
-        self._answered: threading.Event | None = None  # set when the question that is under way has its answer
+        self._answered: threading.Event | None = None  # set when the ping that is under way has ended
         self._asked_at = 0.0
         self._is_ready: bool | None = None
 
     def __call__(self) -> bool:
-        """Whether ``ping`` succeeds: what it says within `SHORT` seconds, else what it said last, for ``patience``."""
+        """Return whether ``ping`` succeeds: the result within `SHORT` seconds, else the last, for ``ping_timeout``."""
         if not self._needed():
             return True
         with self._lock:
@@ -44,8 +45,8 @@ class Readiness:
                     target=self._ask, args=(self._answered,), name="wixhttp-readiness", daemon=True
                 ).start()
             answered, asked_at = self._answered, self._asked_at
-        if not answered.wait(SHORT) and time.monotonic() - asked_at > self._patience:
-            self._note(False, f"no answer within {self._patience:g} seconds")
+        if not answered.wait(SHORT) and time.monotonic() - asked_at > self._ping_timeout:
+            self._note(False, f"no answer within {self._ping_timeout:g} seconds")
         return bool(self._is_ready)
 
     def _ask(self, answered: threading.Event) -> None:

@@ -87,6 +87,7 @@ class Server(base.Application):  # type: ignore[misc]  # gunicorn has no types f
         super().__init__(usage="wixhttp serve [OPTIONS] -- [GUNICORN OPTIONS]", prog="wixhttp serve")
 
     def load_config(self) -> None:
+        """Set gunicorn's settings: the project's, then those of ``GUNICORN_CMD_ARGS``, then those of the command line."""
         for name, value in settings(self.config).items():
             self.cfg.set(name, value)
         parser = self.cfg.parser()
@@ -142,8 +143,8 @@ class Server(base.Application):  # type: ignore[misc]  # gunicorn has no types f
         ready = Readiness(_ping, lambda: is_used or config.embedded_database.exists())
         app = App(site, access, ready)
         logger.info("%s of %s are served", site.summary, config.root)
-        for doubt in site.endpoints.doubts() if site.endpoints is not None else ():
-            logger.warning("%s", doubt)
+        for warning in site.endpoints.doubts() if site.endpoints is not None else ():
+            logger.warning("%s", warning)
         if self.cfg.worker_class_str in WSGI_WORKERS:
             from wixhttp.wsgi import WSGIApplication
 
@@ -168,6 +169,7 @@ class Server(base.Application):  # type: ignore[misc]  # gunicorn has no types f
                 signal.signal(number, handler)
 
     def run(self) -> None:
+        """Serve until a signal ends it, then exit."""
         base.Arbiter = Master
         os.register_at_fork(after_in_child=_end_by_signals)
         super().run()
@@ -222,10 +224,12 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types for it
     _interrupted = False
 
     def handle_int(self) -> None:
+        """Note that Ctrl-C ended the server, and stop."""
         self._interrupted = True
         super().handle_int()
 
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
+        """Stop and exit, with `INTERRUPTED` after Ctrl-C."""
         try:
             super().halt(reason, exit_status)
         except SystemExit as end:
@@ -234,6 +238,7 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types for it
             raise
 
     def stop(self, graceful: bool = True) -> None:
+        """Stop the workers, and print why one could not load the project."""
         self.app.say_why()
         while True:
             try:
@@ -250,7 +255,7 @@ def settings(config: Config) -> dict[str, Any]:
     if config.health_port is not None:
         bind.append(f"{host}:{config.health_port}")
     # Seconds without a sign of life after which the master replaces a worker: more than the waits that are in order.
-    patience = max(30.0, config.import_timeout or _FOREVER, config.body_timeout or _FOREVER)
+    longest = max(30.0, config.import_timeout or _FOREVER, config.body_timeout or _FOREVER)
     is_asgi = config.worker_class not in WSGI_WORKERS
     return {
         "bind": bind,
@@ -258,7 +263,7 @@ def settings(config: Config) -> dict[str, Any]:
         "worker_class": "wixhttp.server.worker.Worker" if is_asgi else config.worker_class,
         "threads": 1 if is_asgi else config.threads,
         "worker_connections": config.async_concurrency,
-        "timeout": math.ceil(patience) + 5,
+        "timeout": math.ceil(longest) + 5,
         "graceful_timeout": math.ceil(config.graceful_timeout),
         "keepalive": 20,
         "limit_request_line": 8190,
@@ -275,6 +280,7 @@ class ServerLog(glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's own events, through the standard logging of the process like all others."""
 
     def setup(self, cfg: Any) -> None:
+        """Set the loggers up; errors go through the root logger unless ``errorlog`` names a file."""
         super().setup(cfg)
         if cfg.errorlog == "-":
             for handler in list(self.error_log.handlers):

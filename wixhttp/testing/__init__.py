@@ -1,4 +1,4 @@
-"""What a user's tests call: fake requests for single functions, and a client for the whole dispatcher. No sockets.
+"""The test kit: fake requests for single functions, and a client for the whole dispatcher. No sockets.
 
     from wixhttp.testing import TestClient, call_endpoint, fake_data, fake_request, load_endpoint
 

@@ -52,7 +52,7 @@ def fake_caller(
 
 
 class Answer:
-    """What a ``TestClient`` gets back, read as that of ``requests``."""
+    """The answer to a ``TestClient``, read as that of ``requests``."""
 
     def __init__(self, encoded: Encoded, url: str) -> None:
         self.status_code = encoded.status
@@ -63,7 +63,7 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """Whether the status is below 400."""
+        """True if the status is below 400."""
         return self.status_code < 400
 
     @property
@@ -112,7 +112,7 @@ class TestClient:
     browser, unless ``headers`` have another.
 
     ``cookies`` are kept from answers, and sent with every further request: a dict by name, of values as they are sent.
-    Path, domain and ``Secure`` do not count; one that is deleted or has expired is dropped.
+    Path, domain and ``Secure`` are ignored; one that is deleted or has expired is dropped.
 
     The project's database is never touched: calls on collections, and sessions, reach those of `fake_data`, where the
     test is in its block, and else collections in memory that last as long as the client.
@@ -235,7 +235,7 @@ def _keep_cookies(kept: dict[str, str], fields: Iterable[tuple[str, str]]) -> No
 
 
 def _is_over(attributes: Mapping[str, str]) -> bool:
-    """Whether a cookie is to be deleted (RFC 6265, 5.3): Max-Age wins over Expires; a malformed one is none."""
+    """Return whether a cookie is to be deleted (RFC 6265, 5.3): Max-Age wins over Expires; a malformed one is none."""
     try:
         return int(attributes["max-age"]) <= 0
     except (KeyError, ValueError):

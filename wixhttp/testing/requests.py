@@ -24,7 +24,7 @@ MOUNT = "/_functions"
 
 
 class RequestParts(TypedDict, total=False):
-    """What a request has beside URL and method, as `fake_request` takes it."""
+    """The parts of a request beside URL and method, as `fake_request` takes them."""
 
     headers: Pairs | None
     json: Any
