@@ -11,12 +11,12 @@
     ├── BuildError                a static endpoint cannot be built: exit code 1
     ├── BodyAlreadyUsed           the body of an endpoint's request was read before, also a RuntimeError
     ├── Unavailable               a member of an endpoint's context is not there, also a RuntimeError
-    ├── WrongAnswer               what an endpoint returned is no response, also a TypeError
+    ├── WrongAnswer               an endpoint returned no response, also a TypeError
     ├── EncodeError               a value has no form on the wire, also a TypeError
     ├── SecretNotFound            also a LookupError
     └── WixDataError              of a collection: knows its WDE code, and the status that Wix's REST answers would have
 
-What a client may read stands in ``HTTPError.detail``; what only the log may read stands in the exception's text.
+The text for the client is ``HTTPError.detail``; the text for the log alone is that of the exception.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class EncodeError(WixHTTPError, TypeError):
 
 
 class SecretNotFound(WixHTTPError, LookupError):
-    """No secret of that name. ``name`` is what was asked for, ``places`` where it was looked for, in order."""
+    """No secret of that name. ``places`` are those where it was looked for, in order."""
 
     def __init__(self, name: str, places: tuple[str, ...]) -> None:
         super().__init__(

@@ -225,7 +225,7 @@ def set_secret(path: Path, name: str, value: str) -> None:
 
 
 def remove_secret(path: Path, name: str) -> bool:
-    """Take ``name`` out of the secrets file at ``path``; whether it was there. Raises as `set_secret`."""
+    """Take ``name`` out of the secrets file at ``path``; return whether it was there. Raises as `set_secret`."""
     check_name(name)
     text = _existing(path)
     for entry in list(scan(text, str(path))):
@@ -254,7 +254,7 @@ def _write(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         if hasattr(os, "chown") and target.exists():
-            # Root edits for the user who serves.
+            # Root edits for the user that serves.
             owner = target.stat()
             os.chown(temporary, owner.st_uid, owner.st_gid)
         temporary.replace(target)

@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
     except BuildError as error:
         _show_project_error(error)
         code = FAILED
-    except BrokenPipeError:  # who read our output has seen enough: wixhttp routes | head -1
+    except BrokenPipeError:  # the reader of the output has closed it: wixhttp routes | head -1
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = FAILED
     except OSError as error:

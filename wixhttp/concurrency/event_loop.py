@@ -1,7 +1,7 @@
 """The process's one event loop for ``async def`` handlers that arrive over WSGI or from a test.
 
 It runs on a thread of its own for as long as the process, so clients made in one request serve the next, and tasks go
-on after the response. At exit what still runs is waited for.
+on after the response. At exit tasks that still run are waited for.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ class BackgroundLoop:
 
         loop = self._loop
         if loop is None or self._pid != os.getpid():
-            # Nothing waits under the lock: it may be older than gevent's patches, and would stop all greenlets. Who
-            # comes second gets a loop that does not run yet, and keeps what it is given until it does.
+            # Nothing waits under the lock: it may be older than gevent's patches, and would stop all greenlets. A
+            # second caller gets a loop that does not run yet, and queues calls until it does.
             with self._lock:
                 loop, is_new = self._loop, False
                 if loop is None or self._pid != os.getpid():
@@ -129,7 +129,7 @@ class BackgroundLoop:
         return running is not self._loop or threading.get_ident() == self._thread
 
     def stop(self) -> None:
-        """Wait for what runs on the loop, for ``grace`` seconds, and end it."""
+        """Wait for the tasks on the loop, for ``grace`` seconds, and stop it."""
         import asyncio
 
         loop, self._loop = self._loop, None

@@ -33,7 +33,7 @@ class Executor:
     ) -> ValueOrError | None:
         """Await ``start()`` in this task, then call ``ended()``; return value or error, ``None`` where time ran out.
 
-        After ``timeout`` seconds (0: never) ``late`` is called: what is cancelled then may take its time to end.
+        After ``timeout`` seconds (0: never) ``late`` is called, and the task cancelled, which may take its time to end.
         """
         loop = asyncio.get_running_loop()
         task = _this_task(loop)
@@ -54,7 +54,7 @@ class Executor:
             if isinstance(value, Awaitable):
                 value = await value
             result: ValueOrError | None = value, None
-        except BaseException as error:  # its own cancellation, too: what was delivered is answered
+        except BaseException as error:  # its own cancellation, too, which has an answer
             result = None, error
             uncancel(task)
         finally:
@@ -101,7 +101,7 @@ class Executor:
         return deadlines
 
     async def settle(self, timeout: float) -> None:
-        """Wait, once, for what handlers still do; after ``timeout`` seconds tasks are cancelled, and threads left."""
+        """Wait, once, for the work of handlers; after ``timeout`` seconds cancel tasks, and abandon threads."""
         if not self._settled:
             self._settled = True
             end = time.monotonic() + timeout

@@ -1,4 +1,4 @@
-"""Log lines: formats, masking, the access log, what handlers print.
+"""Log lines: formats, masking, the access log, captured prints.
 
 Private: public import paths are listed in ``docs/architecture.md``.
 """

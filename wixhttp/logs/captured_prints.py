@@ -97,14 +97,14 @@ class _Bytes(io.RawIOBase):
 
 
 def capture_prints() -> None:
-    """Have what is printed logged, line by line."""
+    """Replace standard output and error: each line that is printed is logged."""
     sys.stdout = PrintedLines("print", logging.INFO, 1)
     sys.stderr = PrintedLines("stderr", logging.WARNING, 2)
     _captured[:] = [sys.stdout, sys.stderr]
 
 
 def flush_prints() -> None:
-    """Log what this thread has printed without ending its line: a request ends here."""
+    """Log the line that this thread has begun and not ended: a request ends here."""
     for lines in _captured:
         if lines._rest.text:
             lines.flush()

@@ -33,7 +33,7 @@ class LineWriter:
             self.later(self.flush)
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write the lines that wait."""
         if self._lines:
             lines, self._lines = self._lines, []
             batch = b""

@@ -208,7 +208,7 @@ def _subject_type(value: object, name: str) -> str:
     return str(value)
 
 
-# In the order in which what is wrong is told.
+# In the order in which errors are reported.
 _CHECKS: dict[str, Callable[[object, str], Any]] = {
     "issuer": _text,
     "audience": _texts,

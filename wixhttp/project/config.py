@@ -91,7 +91,7 @@ class Config:
     ``async def`` ones, which with a shared pool would wait for each other without end (a deadlock); and one that writes
     long bodies to files, so that uploads do not wait for handlers. Threads are started lazily. Not bounded by it, and
     with 32 threads each: awaited calls on collections, for each depth of hooks; awaited verification of tokens; awaited
-    `fetchWithAuth`. With ``worker_class`` gthread it is gunicorn's own setting, with gevent and sync it has no effect.
+    `fetchWithAuth`. With another ``worker_class`` than asgi it is handed to gunicorn as well.
     """
 
     root: Path

@@ -91,8 +91,8 @@ def parse(text: str, filename: str) -> dict[str, str]:
     {'A': '1', 'B': 'x\ty'}
 
     Raises:
-        ConfigError: what is no entry, a quote that is not closed, an unknown escape, a name that stands there twice.
-            Begins with ``filename`` and the line, and never shows a value.
+        ConfigError: a line that is no entry, a quote that is not closed, an unknown escape, a name that stands there
+            twice. Begins with ``filename`` and the line, and never shows a value.
     """
     return {entry.name: entry.value for entry in scan(text, filename)}
 

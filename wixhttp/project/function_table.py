@@ -75,7 +75,7 @@ _Handler = TypeVar("_Handler")
 class Methods(dict[str, _Handler]):
     """The handlers of one name or route by method; ``"*"`` answers those that have none of their own.
 
-    What a client sends is only ever a key of it.
+    The text that a client sends is only ever a key of it.
     """
 
     __slots__ = ()
@@ -91,7 +91,7 @@ class Methods(dict[str, _Handler]):
 
 
 class FunctionTable:
-    """The closed table: name -> method -> function. What a client sends is only ever a key of it."""
+    """The closed table: name -> method -> function. The text that a client sends is only ever a key of it."""
 
     __slots__ = ("_by_name",)
 

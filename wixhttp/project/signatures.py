@@ -61,8 +61,9 @@ def _call_method(target: object) -> Any:
 
 
 def parameters_of(target: Callable[..., Any], count: int | None = None) -> list[inspect.Parameter]:
-    """The parameters of ``target``: a decorator's own parameters, or, where those are just ``*args``, what it wraps
-    takes; with ``count`` at most the first so many of that, none by keyword: a decorator may add the rest.
+    """The parameters of ``target``: a decorator's own parameters, or, where those are just ``*args``, those of the
+    function that it wraps; with ``count`` at most the first so many of those, none by keyword: a decorator may add the
+    rest.
 
     Raises:
         TypeError, ValueError: a callable written in C that does not say.

@@ -87,7 +87,7 @@ class Server(base.Application):  # type: ignore[misc]  # gunicorn has no types f
         super().__init__(usage="wixhttp serve [OPTIONS] -- [GUNICORN OPTIONS]", prog="wixhttp serve")
 
     def load_config(self) -> None:
-        """Set gunicorn's settings: the project's, then those of ``GUNICORN_CMD_ARGS``, then those of the command line."""
+        """Set gunicorn's settings: the project's, then those of ``GUNICORN_CMD_ARGS``, then of the command line."""
         for name, value in settings(self.config).items():
             self.cfg.set(name, value)
         parser = self.cfg.parser()
@@ -133,7 +133,7 @@ class Server(base.Application):  # type: ignore[misc]  # gunicorn has no types f
             if os.getpid() == self._made_in:  # --check-config, --preload: there is no master that would
                 self.say_why()
             sys.exit(LOAD_FAILED)
-        # What is loaded now stays: the collector need not look at it again, nor look after every few requests.
+        # The modules loaded by now stay: the garbage collector need not look at them again, nor run every few requests.
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
@@ -192,14 +192,14 @@ class Server(base.Application):  # type: ignore[misc]  # gunicorn has no types f
 
 
 def _open_collections(config: Config) -> None:
-    """Open what the project declares, so that what is wrong with it is said at the start."""
+    """Open the collections that the project declares, so that an error in them ends the start."""
     from wixhttp.data.collections import open_collections, set_default
 
     set_default(open_collections(config))
 
 
 def _check_auth(config: Config) -> None:
-    """Make what checks tokens, so that what is wrong with it is said at the start."""
+    """Make the verifier of tokens, so that an error in the setting ends the start."""
     if config.auth is not None:
         from wixhttp.auth.token_verifiers import check_auth
 
