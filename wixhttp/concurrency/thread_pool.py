@@ -108,9 +108,7 @@ class ThreadPool:
                     return
 
     def _hand_over(self) -> None:
-        self._awake = (
-            False  # before the deque is emptied (race): a result that comes in from here on wakes the loop again
-        )
+        self._awake = False  # before the deque is emptied (race): a later result wakes the loop again
         done = self._done
         while done:
             item, result = done.popleft()

@@ -35,7 +35,7 @@ class RequestParts(TypedDict, total=False):
     ip: str
 
 
-_Request = TypeVar("_Request", Request, AsyncRequest)
+_AnyRequest = TypeVar("_AnyRequest", Request, AsyncRequest)
 
 
 def fake_request(
@@ -138,7 +138,7 @@ def _split(url: str, base_path: str) -> tuple[str, str, str]:
     return scheme, host, ascii_target(target.replace(" ", "%20").encode("utf-8", "surrogatepass"))
 
 
-def _request(kind: type[_Request], head: PlainHead, body: bytes) -> _Request:
+def _request(kind: type[_AnyRequest], head: PlainHead, body: bytes) -> _AnyRequest:
     mount = head.path.partition(MOUNT)[0] + MOUNT
     if head.path.startswith(mount + "-dev/"):
         mount += "-dev"
