@@ -38,7 +38,7 @@ class TransferError(WixHTTPError):
 
 @dataclass
 class Counts:
-    """What an import has written."""
+    """Counters of an import: items by outcome."""
 
     inserted: int = 0
     updated: int = 0

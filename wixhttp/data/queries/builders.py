@@ -52,7 +52,7 @@ class Filter:
         return self._compare("eq", "eq", field, value)
 
     def ne(self: _Self, field: str, value: Any) -> _Self:
-        """What ``eq`` does not select, items without the field included."""
+        """Select what ``eq`` does not, items without the field included."""
         made = Filter().eq(field, value)
         return self._added(Not(made.tree), _renamed(made.errors, "eq", "ne"))
 
@@ -124,15 +124,15 @@ class Filter:
         return self._compare("exists", "exists", field, exists)
 
     def and_(self: _Self, *others: Filter) -> _Self:
-        """What this and the others select."""
+        """Select what this and the others select."""
         return self._joined("and", others, both)
 
     def or_(self: _Self, *others: Filter) -> _Self:
-        """What everything before, or one of the others selects."""
+        """Select what everything before, or one of the others selects."""
         return self._joined("or", others, either)
 
     def not_(self: _Self, *others: Filter) -> _Self:
-        """What this selects and none of the others does."""
+        """Select what this selects and none of the others does."""
         return self._joined("not", others, lambda left, right: both(left, Not(right)))
 
     def _compare(
@@ -259,7 +259,7 @@ class Sort:
 
 @dataclass(frozen=True)
 class Page(Sort):
-    """What queries and aggregates share: an order and a window."""
+    """The part that queries and aggregates share: an order and a window."""
 
     offset: int = 0
     size: int | None = None
@@ -354,7 +354,7 @@ class Query(Filter, Page):
         return self.runner.find(self, options, **keywords)
 
     def count(self, options: Mapping[str, Any] | None = None, **keywords: Any) -> Any:
-        """How many items the query selects; order, ``skip`` and ``limit`` do not matter. Raises as `find`."""
+        """Count the items that the query selects; order, ``skip`` and ``limit`` do not matter. Raises as `find`."""
         return self.runner.count(self, options, **keywords)
 
     def distinct(self, field: str, options: Mapping[str, Any] | None = None, **keywords: Any) -> Any:

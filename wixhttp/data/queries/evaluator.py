@@ -1,4 +1,4 @@
-"""What a query selects, in plain Python: the reference, which the SQL of the databases must agree with.
+"""The evaluator of queries in plain Python: the reference, which the SQL of the databases must agree with.
 
 An item is a dict of normalised values. A path leads to several values where it meets arrays: through an array it goes
 on in each of its objects, and, where the next name is a whole number, in the element at that place.
@@ -42,7 +42,7 @@ def whole(name: str) -> int | None:
 
 
 def meets_array(value: Any, path: Path) -> bool:
-    """Whether there is an array on the way of a path, or at its end."""
+    """Return whether there is an array on the way of a path, or at its end."""
     for name in path:
         if not isinstance(value, dict):
             break
@@ -51,7 +51,7 @@ def meets_array(value: Any, path: Path) -> bool:
 
 
 def candidates(item: Any, path: Path) -> Iterator[Any]:
-    """What a comparison looks at: the values at the path, and of arrays also each element."""
+    """The values that a comparison looks at: those at the path, and of arrays also each element."""
     for value in values_at(item, path):
         yield value
         if isinstance(value, list):
@@ -59,7 +59,7 @@ def candidates(item: Any, path: Path) -> Iterator[Any]:
 
 
 def matches(tree: Tree, item: Any) -> bool:
-    """Whether a tree selects an item."""
+    """Return whether a tree selects an item."""
     if isinstance(tree, Compare):
         return _in(item, tree) if tree.operator == "in" else _COMPARE[tree.operator](item, tree.path, tree.value)
     if isinstance(tree, And):
@@ -77,7 +77,7 @@ def _eq(item: Any, path: Path, operand: Any) -> bool:
 
 
 def equal(left: Any, right: Any) -> bool:
-    """Whether two values are the same: 1 and 1.0 are, 1 and True are not."""
+    """Return whether two values are the same: 1 and 1.0 are, 1 and True are not."""
     if type_rank(left) != type_rank(right):
         return False
     return encode(left) == encode(right) if isinstance(left, dict | list) else bool(left == right)
@@ -131,7 +131,7 @@ Key = tuple[int, Any]
 
 
 def key_of(value: Any) -> Key:
-    """What a value is sorted by: the rank of its type, and what orders it among its type.
+    """The sort key of a value: the rank of its type, and what orders it among its type.
 
     That is 0 where nothing does: null, objects and arrays in arrays are ordered among themselves by ``_id``.
     """
@@ -153,7 +153,7 @@ def sort_key(item: Any, order: Order) -> Key:
 
 
 def position(item: Any, order: Sequence[Order]) -> tuple[Any, ...]:
-    """Where an item stands in an order: its keys, and at the end its ``_id``."""
+    """The position of an item in an order, for keyset pagination: its keys, and at the end its ``_id``."""
     return (*(sort_key(item, each) for each in order), item["_id"])
 
 
@@ -232,7 +232,7 @@ def _total_key(value: Any) -> tuple[int, Any, str]:
 
 
 class Group:
-    """What is gathered of the items of one group."""
+    """The accumulators of one group of an aggregation."""
 
     def __init__(self, operations: Sequence[Operation]) -> None:
         self._operations = operations
@@ -320,7 +320,7 @@ def aggregate(
 
 
 def _named_places(grouping: Sequence[str], operations: Sequence[Operation]) -> Mapping[str, Path]:
-    """Where what has a name stands in a result: ``"price.netSum"`` is one key, and so is a dotted one in ``_id``."""
+    """The keys to a named value in a result: ``"price.netSum"`` is one key, and so is a dotted one in ``_id``."""
     places: dict[str, Path] = {f"_id.{name}": ("_id", name) for name in grouping} if len(grouping) > 1 else {}
     return places | {name: (name,) for name in (*grouping, *(each.alias for each in operations))}
 

@@ -1,4 +1,4 @@
-"""What every store of collections can do: the contract between the calls on collections and where items are kept.
+"""The contract of a store of collections: what the calls on collections ask of its back ends.
 
 A store is shared by the threads of a process. Each method is atomic by itself, and reads see what was written before.
 The stores: `memory.MemoryStore`, `sqlite.SQLiteStore`, `postgres.PostgresStore`; one suite runs over all three.
@@ -100,7 +100,7 @@ Result = TypeVar("Result")
 
 
 class Store(Protocol):
-    """Where collections are kept.
+    """A store of collections.
 
     Every method that names a collection raises WixDataError WDE0025 where there is none of that name, and
     StoreUnavailable where the database cannot be reached.
@@ -137,13 +137,13 @@ class Store(Protocol):
         """Rows that a tree selects, in order, at the end by id. ``after`` is an `evaluate.position`."""
 
     def count(self, collection: str, tree: Tree) -> int:
-        """How many rows a tree selects."""
+        """Count the rows that a tree selects."""
 
     def scan(self, collection: str, tree: Tree) -> Iterator[Row]:
         """All rows that a tree selects, by id, as they were at one moment, without all being in memory at once."""
 
     def write(self, work: Callable[[Transaction], Result], *, single: bool = False) -> Result:
-        """What ``work`` gives, once what it wrote is on disk. What it raises undoes it all.
+        """Run ``work`` in a transaction, and return its result once that is durable. An exception rolls it all back.
 
         ``work`` may be called again where the database asks for it, so it does nothing else. ``single`` says that it
         makes one call of the transaction at most.
@@ -162,7 +162,7 @@ class Store(Protocol):
         """The pairs of a link, oldest first, or newest."""
 
     def count_links(self, link: Link, *, referring: str | None = None, referenced: str | None = None) -> int:
-        """How many pairs there are."""
+        """Count the pairs."""
 
     def declare_links(self, links: Mapping[Link, str]) -> None:
         """Say which collection each link refers to, so that removed items lose their links both ways."""
@@ -171,7 +171,7 @@ class Store(Protocol):
         """Raises StoreUnavailable where the store does not answer."""
 
     def check(self) -> list[str]:
-        """What is wrong with the store, a line each; empty where it is sound."""
+        """List the faults of the store, a line each; empty where it is sound."""
 
     def backup(self, target: str, progress: Callable[[int, int], None] | None = None) -> None:
         """Copy the store, as it is at one moment, while it is used. ``progress`` gets done and total."""

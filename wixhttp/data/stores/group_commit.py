@@ -40,7 +40,7 @@ class GroupCommit:
         self._is_busy = False
 
     def run(self, work: Callable[[Any], T]) -> T:
-        """What ``work`` gave, once it is committed; what it raised, or what the commit did."""
+        """Return the result of ``work`` once it is committed. Raises what it raised, or what the commit did."""
         job = Job(work)
         with self._mutex:
             self._waiting.append(job)

@@ -221,7 +221,7 @@ class _Changes:
 
 
 def _unique_key(row: Row, index: Index) -> tuple[Any, ...] | None:
-    """What a unique index compares; ``None`` where it does not."""
+    """The key that a unique index compares; ``None`` for an item that it leaves out."""
     if not index.unique:
         return None
     item = to_item(row)

@@ -197,7 +197,7 @@ class PostgresStore:
     # --- reading ---
 
     def _ask(self, read: Callable[[Connection], Result]) -> Result:
-        """What ``read`` gives; once more where the connection broke."""
+        """Return the result of ``read``, retried once where the connection broke."""
         try:
             with self._connections.use() as connection:
                 return read(connection)
@@ -210,7 +210,7 @@ class PostgresStore:
             return read(connection)
 
     def _read(self, collection: str, read: Callable[[Connection, Table], Result]) -> Result:
-        """What ``read`` gives of a collection; once more where others changed the tables meanwhile."""
+        """Return the result of ``read``, retried once where others changed the tables of the collection meanwhile."""
 
         def once(connection: Connection) -> Result:
             return read(connection, self._table(collection, connection))
@@ -398,14 +398,14 @@ class PostgresStore:
 
 
 def _is_lost(error: object) -> bool:
-    """Whether a connection broke, where another may be made."""
+    """Return whether a connection broke, where another may be made."""
     if not isinstance(error, psycopg.OperationalError) or isinstance(error, PoolTimeout):
         return False
     return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
 
 
 def _is_race(error: psycopg.Error) -> bool:
-    """Whether two made the same tables at once: the catalogue of the database then says so in many ways."""
+    """Return whether two made the same tables at once: the catalogue of the database then says so in many ways."""
     if isinstance(error, errors.UniqueViolation):
         return (error.diag.constraint_name or "").startswith("pg_")
     return isinstance(error, errors.DuplicateTable | errors.DuplicateObject | errors.UndefinedTable) or (

@@ -1,4 +1,4 @@
-"""What is asked of a collection, in the expressions of PostgreSQL.
+"""The SQL dialect of PostgreSQL: comparisons, sort keys and indexes of a collection as expressions.
 
 The key of a field is (rank, number, text), none of them NULL: the number of a number or a boolean, or 0; the text of a
 text or a date, or ''. In an index no text is longer than `LONGEST` bytes, for PostgreSQL takes no long keys: where an
@@ -277,7 +277,7 @@ class PostgresDialect:
         return f"CASE jsonb_typeof(c.v) WHEN '{kind}' THEN c.v::{cast} {sign} {other[0]} ELSE FALSE END"
 
     def _contains(self, path: Path, operands: Sequence[Any]) -> str:
-        """Whether a field at the top, an array or a long text, is or contains one of some values."""
+        """Return whether a field at the top, an array or a long text, is or contains one of some values."""
         value = self._value(path)
         plain = [each for each in operands if not isinstance(each, dict | list)]
         tests = []
@@ -301,7 +301,7 @@ class PostgresDialect:
         return f"({found} OR ({key.values[0]} = 0 AND {key.values[1]} = ANY({hashes}) AND {key.rank} = {ARRAY}))"
 
     def _some(self, path: Path, test: str) -> str:
-        """Whether a test holds of ``c.v`` for some value at a path, or element of an array there."""
+        """Return whether a test holds of ``c.v`` for some value at a path, or element of an array there."""
         last = _last(path)
         return (
             f"EXISTS (SELECT 1 FROM {self._values(path)} CROSS JOIN LATERAL"

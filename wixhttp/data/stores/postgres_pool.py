@@ -136,7 +136,7 @@ class Connections:
             pool.putconn(connection)
 
     def _meaning(self, error: Exception) -> WixDataError | StoreUnavailable | None:
-        """What an error of the database is for the caller; ``None``: a mistake in a statement, or one to be handled."""
+        """The exception that an error of the database becomes; ``None``: a mistake in a statement, or one to be handled."""
         if isinstance(error, errors.SerializationFailure | errors.DeadlockDetected):
             return None
         text = " ".join(str(error).split())
@@ -183,7 +183,7 @@ def _configure(connection: Connection) -> None:
 
 
 def _is_alive(connection: Connection) -> bool:
-    """Whether the server has not closed a connection that nobody uses: a look at the socket, no question.
+    """Return whether the server has not closed a connection that nobody uses: a look at the socket, no question.
 
     A server says nothing to who asks nothing, but that it ends.
     """

@@ -21,7 +21,7 @@ REFERRING, REFERENCED = (f"({digest_of(side, LONGEST_ID)})" for side in ("referr
 
 
 class Table(NamedTuple):
-    """What is known of a collection: its number, its indexes by number, and how many items it has, or -1."""
+    """The catalogue entry of a collection: its number, its indexes by number, and how many items it has, or -1."""
 
     number: int
     indexes: Mapping[int, Index]
@@ -54,7 +54,7 @@ def rows_by_id(connection: Connection, table: Table, ids: Collection[str], then:
 
 
 def digests(ids: Iterable[str]) -> list[str]:
-    """What the indexes of links hold of ids."""
+    """The digests of ids, as the indexes of links hold them."""
     return [digest(each, LONGEST_ID) for each in ids]
 
 
@@ -92,7 +92,7 @@ class Changes:
         return self._look_up(collection, self.connection)
 
     def _try(self, statement: str, values: Sequence[Any], otherwise: Outcome) -> Outcome:
-        """What became of one row; a conflict leaves the transaction as it was."""
+        """Write one row, and return its outcome; a conflict leaves the transaction as it was."""
         if self._has_begun:
             self.connection.execute("SAVEPOINT row")
         try:

@@ -55,22 +55,22 @@ class Dialect(Protocol):
         """The placeholders of the values of a key, without its rank."""
 
     def is_present(self, path: Path) -> str:
-        """Whether a field is there, be it with null; asked where its path meets no array."""
+        """Return whether a field is there, be it with null; asked where its path meets no array."""
 
     def is_object(self, path: Path, value: dict[str, Any]) -> str:
-        """Whether a field of rank OBJECT equals an object."""
+        """Return whether a field of rank OBJECT equals an object."""
 
     def is_one_of(self, key: Key, values: Sequence[Any]) -> str:
-        """Whether a field has one of these values, which are of its rank: of NUMBER, STRING, BOOLEAN or DATE."""
+        """Return whether a field has one of these values, which are of its rank: of NUMBER, STRING, BOOLEAN or DATE."""
 
     def has_text(self, key: Key, operator: str, operand: str) -> str:
-        """Whether a field of rank STRING contains, begins or ends with a text, in any case."""
+        """Return whether a field of rank STRING contains, begins or ends with a text, in any case."""
 
     def matches_many(self, compare: Compare) -> str:
-        """Whether a comparison holds where the path of its field meets an array."""
+        """Return whether a comparison holds where the path of its field meets an array."""
 
     def many_key(self, order: Order) -> Key:
-        """What a row is sorted by where the path of the field meets an array."""
+        """The sort key of a row where the path of the field meets an array."""
 
 
 def find_rows(
@@ -135,14 +135,14 @@ def merged(arms: Collection[Sequence[Row]], order: Sequence[Order]) -> Iterable[
 def _range(
     dialect: Dialect, arm: _Arm, tree: Tree, order: Sequence[Order], after: tuple[Any, ...] | None
 ) -> tuple[list[Key], str]:
-    """What the rows of an arm are ordered by, and which of them come after a position."""
+    """The ORDER BY of an arm, and the condition for rows after a position: keyset pagination."""
     keys = [arm.sort_key(each) for each in order]
     where = arm.where(tree)
     return keys, where if after is None else f"({where}) AND ({_behind(dialect, keys, order, after)})"
 
 
 def _columns(keys: Sequence[Key], order: Sequence[Order]) -> str:
-    """What rows are ordered by."""
+    """The columns of ORDER BY."""
     columns = [
         f"{text} DESC" if each.descending else text
         for key, each in zip(keys, order, strict=True)
@@ -163,7 +163,7 @@ def _flat(keys: Iterable[Key]) -> list[str]:
 
 
 def _behind(dialect: Dialect, keys: Sequence[Key], order: Sequence[Order], after: tuple[Any, ...]) -> str:
-    """Whether a row comes after a position."""
+    """Return whether a row comes after a position."""
     columns, places = [], []
     for key, place in zip(keys, after[:-1], strict=True):
         theirs = [str(int(place[0])), *dialect.bind_key(place)]
@@ -201,7 +201,7 @@ class _Arm:
         self._own = single
 
     def where(self, tree: Tree) -> str:
-        """What rows are of this arm and selected by a tree."""
+        """The condition for the rows of this arm that a tree selects."""
         limits = []
         if self.many is not None:
             limits.append(f"{self.dialect.key(self.many).rank} = {ARRAY}")
@@ -267,7 +267,7 @@ class _Arm:
         return _joined(tests, "OR") if tests else "1 = 0"
 
     def sort_key(self, order: Order) -> Key:
-        """What the rows of this arm are sorted by."""
+        """The sort keys of the rows of this arm."""
         if order.path == self.many:
             return self.dialect.many_key(order)
         key = self.dialect.key(order.path)
@@ -295,7 +295,7 @@ def _conjunction(tree: Tree) -> Sequence[Tree]:
 
 
 def _settles(compare: Compare) -> bool:
-    """Whether a comparison, made for rows in which its field is single, holds in no other row."""
+    """Return whether a comparison, made for rows in which its field is single, holds in no other row."""
     return compare.operator not in ("exists", "in") or (compare.operator == "in" and bool(compare.value))
 
 
@@ -338,7 +338,7 @@ def missing_index(indexes: Iterable[Index], tree: Tree, order: Sequence[Order]) 
 
 
 def advice(collection: str, missing: Sequence[Path]) -> str:
-    """What the log says of a query that looks at more than `SLOW` items."""
+    """The warning of a query that scans more than `SLOW` items: the index that would help."""
     names = " ".join(".".join(path) for path in missing)
     way = f"wixhttp data index {collection} {names}"
     return f"a query of {collection} looks at more than {SLOW} items; an index would make it faster: {way}"

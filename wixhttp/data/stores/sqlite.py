@@ -118,7 +118,7 @@ class SQLiteStore:
                 connection.close()
 
     def _read(self, collection: str, read: Callable[[apsw.Connection, Table], Result]) -> Result:
-        """What ``read`` gives; once more where others changed the tables meanwhile."""
+        """Return the result of ``read``, retried once where others changed the tables meanwhile."""
         for attempt in (1, 2):
             table = self._table(collection)
             try:

@@ -1,6 +1,6 @@
-"""How SQLite says what `sql` asks: keys of fields, comparisons, and the columns and indexes that answer fast.
+"""The SQL dialect of SQLite: keys of fields, comparisons, generated columns and their indexes.
 
-An indexed field has two virtual columns, its rank and its value, which take room in indexes only.
+An indexed field has two virtual columns, its rank and its value, stored in indexes only.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .contract import SYSTEM_FIELDS, Index
 
 
 class Table:
-    """What is known of a collection: its number, its indexes by number, and the numbers of its indexed fields."""
+    """The catalogue entry of a collection: its number, its indexes by number, and the numbers of its indexed fields."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -52,7 +52,7 @@ def make_index(connection: apsw.Connection, table: Table, index: Index) -> None:
 
 
 def _field_key(connection: apsw.Connection, table: Table, path: Path) -> sql.Key:
-    """The columns of an indexed field, made where they are not there. They take no room but in indexes."""
+    """The columns of an indexed field, made where they are not there. They are stored in indexes only."""
     if path[0] in SYSTEM_FIELDS:
         return _system_key(path)
     number = table.fields.get(path)
@@ -150,7 +150,7 @@ class SQLiteDialect:
         return sql.Key(rank, (self._call(top, lambda text: sort_key({top: decode(text)}, order)[1]),))
 
     def _call(self, top: str, test: Callable[[str], Any]) -> str:
-        """What ``test`` says of the text of a field: where there are arrays, the reference decides."""
+        """Ask the reference evaluator about the JSON text of a field, where there are arrays."""
         return f"wixhttp_many(doc -> {self._bind_text(_json_path((top,)))}, {self.bind(apsw.pyobject(test))})"
 
 
