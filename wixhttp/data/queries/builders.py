@@ -18,10 +18,10 @@ from .tree import (
     NOTHING,
     SAMENESS,
     Compare,
+    FieldPath,
+    GroupOperation,
     Not,
-    Operation,
     Order,
-    Path,
     Tree,
     all_of,
     both,
@@ -154,7 +154,7 @@ class Filter:
         name: object,
         values: tuple[Any, ...],
         types: tuple[int, ...] | None,
-        make: Callable[[Path, list[Any]], Tree],
+        make: Callable[[FieldPath, list[Any]], Tree],
     ) -> _Self:
         if len(values) == 1 and isinstance(values[0], list | tuple | set | frozenset):
             values = tuple(values[0])
@@ -258,7 +258,7 @@ class Sort:
 
 
 @dataclass(frozen=True)
-class Page(Sort):
+class PagedBuilder(Sort):
     """The part that queries and aggregates share: an order and a window."""
 
     offset: int = 0
@@ -275,7 +275,7 @@ class Page(Sort):
         return replace(self, errors=(*self.errors, error)) if error else replace(self, size=int(number))
 
 
-_Paged = TypeVar("_Paged", bound=Page)
+_Paged = TypeVar("_Paged", bound=PagedBuilder)
 
 
 def _number_error(method: str, number: object, *, least: int) -> str:
@@ -300,14 +300,14 @@ class Include:
 
 
 @dataclass(frozen=True)
-class Query(Filter, Page):
+class Query(Filter, PagedBuilder):
     """A query of one collection, as ``wix_data.query`` makes it. Nothing runs before `find`, `count` or `distinct`.
 
     ``runner`` is what runs it; ``after`` are the sort keys and the id of the item that the page follows.
     """
 
     collection: str = ""
-    projection: tuple[Path, ...] = ()
+    projection: tuple[FieldPath, ...] = ()
     includes: tuple[Include, ...] = ()
     runner: Any = field(default=None, repr=False, compare=False)
     after: tuple[Any, ...] | None = None
@@ -363,14 +363,14 @@ class Query(Filter, Page):
 
 
 @dataclass(frozen=True)
-class Aggregate(Page):
+class Aggregate(PagedBuilder):
     """An aggregation of one collection, as ``wix_data.aggregate`` makes it. Nothing runs before `run`."""
 
     collection: str = ""
     first: Tree | None = None
     last: Tree | None = None
     grouping: tuple[str, ...] | None = None
-    operations: tuple[Operation, ...] = ()
+    operations: tuple[GroupOperation, ...] = ()
     runner: Any = field(default=None, repr=False, compare=False)
 
     def filter(self, condition: Filter | Mapping[str, Any]) -> Aggregate:
@@ -408,7 +408,7 @@ class Aggregate(Page):
 
     def count(self, name: str = "count") -> Aggregate:
         """The number of items; ``count`` unless it is named."""
-        return replace(self, operations=(*self.operations, Operation("count", (), str(name))))
+        return replace(self, operations=(*self.operations, GroupOperation("count", (), str(name))))
 
     def run(self, options: Mapping[str, Any] | None = None, **keywords: Any) -> Any:
         """The first page of the results.
@@ -437,7 +437,7 @@ class Aggregate(Page):
         if made.errors != self.errors:
             return made
         alias = str(name) + kind.capitalize() if alias is None else str(alias)
-        return replace(made, operations=(*made.operations, Operation(kind, parse_path(name), alias)))
+        return replace(made, operations=(*made.operations, GroupOperation(kind, parse_path(name), alias)))
 
     def _checked(self, name: object) -> Aggregate:
         try:

@@ -20,7 +20,7 @@ MAX_SEGMENTS = 20  # of a field's path
 
 _BAD_NAME = re.compile("[\x00\ud800-\udfff]")
 
-Path = tuple[str, ...]
+FieldPath = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Compare:
     """
 
     operator: str
-    path: Path
+    path: FieldPath
     value: Any
     keys: frozenset[tuple[int, str]] = field(init=False, repr=False, compare=False)
 
@@ -85,7 +85,7 @@ def either(left: Tree, right: Tree) -> Tree:
     return Or((*(left.parts if isinstance(left, Or) and left.parts else (left,)), right))
 
 
-def parse_path(name: object) -> Path:
+def parse_path(name: object) -> FieldPath:
     """The segments of a field's dotted name.
 
     Raises:
@@ -111,20 +111,20 @@ def parse_path(name: object) -> Path:
 class Order:
     """A key of a sort."""
 
-    path: Path
+    path: FieldPath
     descending: bool = False
 
 
 @dataclass(frozen=True)
-class Operation:
+class GroupOperation:
     """One result of an aggregation: ``kind`` is sum, avg, min, max or count."""
 
     kind: str
-    path: Path
+    path: FieldPath
     alias: str
 
 
-def all_of(path: Path, values: list[Any]) -> Tree:
+def all_of(path: FieldPath, values: list[Any]) -> Tree:
     """The tree of ``$hasAll``: a field has all of the values. No values select nothing."""
     return And(tuple(Compare("eq", path, each) for each in values)) if values else NOTHING
 

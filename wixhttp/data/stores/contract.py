@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
-from wixhttp.data.queries.tree import Order, Path, Tree
+from wixhttp.data.queries.tree import FieldPath, Order, Tree
 from wixhttp.data.queries.values import decode, encode, format_date, stored_date
 from wixhttp.errors import WixDataError
 
@@ -50,7 +50,7 @@ class Index(NamedTuple):
     unique: bool = False
 
     @property
-    def paths(self) -> tuple[Path, ...]:
+    def paths(self) -> tuple[FieldPath, ...]:
         """The paths of its fields."""
         return tuple(each.path for each in self.fields)
 
@@ -62,7 +62,7 @@ class Link(NamedTuple):
     field: str
 
 
-Outcome = Literal["done", "exists", "missing", "conflict"]
+WriteOutcome = Literal["done", "exists", "missing", "conflict"]
 """What became of a row: done; an item with its id is there already, or is not; it collides in a unique index."""
 
 
@@ -72,10 +72,10 @@ class Transaction(Protocol):
     def get(self, collection: str, ids: Collection[str]) -> dict[str, Row]:
         """The rows with these ids that are there."""
 
-    def insert(self, collection: str, rows: Sequence[Row]) -> list[Outcome]:
+    def insert(self, collection: str, rows: Sequence[Row]) -> list[WriteOutcome]:
         """Add rows; what became of each: ``done``, ``exists`` or ``conflict``."""
 
-    def update(self, collection: str, rows: Sequence[Row]) -> list[Outcome]:
+    def update(self, collection: str, rows: Sequence[Row]) -> list[WriteOutcome]:
         """Put text, ``updated`` and owner where these ids are; ``done``, ``missing`` or ``conflict``."""
 
     def delete(self, collection: str, ids: Collection[str]) -> set[str]:
