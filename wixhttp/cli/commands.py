@@ -194,7 +194,7 @@ def migrate(context: click.Context, folder: str, dry_run: bool) -> None:
     import contextlib
 
     from wixhttp.dispatch.site import load_site
-    from wixhttp.endpoints.loading import shown
+    from wixhttp.endpoints.loader import shown
     from wixhttp.secrets import SecretStore, override
 
     from .migration import next_steps, plan_migration, write_endpoints

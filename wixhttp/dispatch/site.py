@@ -63,6 +63,6 @@ def _load_functions(root: Path, config: Config) -> FunctionTable:
 def _load_endpoints(config: Config) -> Endpoints | None:
     if not config.pages.is_dir() and not (config.pages.parent / "middleware.py").is_file():
         return None
-    from wixhttp.endpoints.loading import load_endpoints
+    from wixhttp.endpoints.loader import load_endpoints
 
     return load_endpoints(config)

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from .request_state import Exchange
+from .request_state import RequestState
 from .session_store import SessionState
 
 _Value = TypeVar("_Value")
@@ -40,9 +40,9 @@ class Session:
         self._state = state
 
     @classmethod
-    def of(cls, exchange: Exchange) -> Session:
+    def of(cls, request: RequestState) -> Session:
         """The session of a request. Raises as `SessionState.of`."""
-        return cls(SessionState.of(exchange))
+        return cls(SessionState.of(request))
 
     def get(self, key: str) -> Any:
         """The value, ``None`` where there is none. It is a copy: ``set`` keeps what is changed in it."""
@@ -104,9 +104,9 @@ class AsyncSession:
         self._threads = threads
 
     @classmethod
-    def of(cls, exchange: Exchange) -> AsyncSession:
+    def of(cls, request: RequestState) -> AsyncSession:
         """The session of a request. Raises as `SessionState.of`."""
-        return cls(SessionState.of(exchange), exchange)
+        return cls(SessionState.of(request), request)
 
     async def _loaded(self) -> SessionState:
         if not self._state.is_loaded:

@@ -19,7 +19,7 @@ from wixhttp.data.stores.contract import Index, Row, Store, Transaction
 from wixhttp.endpoints.web.cookies import Cookies
 from wixhttp.errors import WixDataError
 
-from .request_state import Exchange
+from .request_state import RequestState
 
 NAME = "wixhttp-session"
 """The name of the cookie."""
@@ -79,24 +79,24 @@ class SessionState:
         self._is_saved = False
 
     @classmethod
-    def of(cls, exchange: Exchange) -> SessionState:
+    def of(cls, request: RequestState) -> SessionState:
         """The session of a request, made when it is first asked for.
 
         Raises:
             Unavailable: the endpoint is static.
         """
-        if exchange.is_static:
-            raise exchange.unavailable("session", "it is static, and answers nobody in particular")
-        state = exchange.session
-        if not isinstance(state, cls):
-            config = exchange.endpoints.config
-            state = exchange.session = cls(
-                exchange.cookies,
+        if request.is_static:
+            raise request.unavailable("session", "it is static, and answers nobody in particular")
+        session = request.session
+        if not isinstance(session, cls):
+            config = request.endpoints.config
+            session = request.session = cls(
+                request.cookies,
                 config.session_lifetime,
-                path=exchange.head.base + config.base_path or "/",
+                path=request.head.base + config.base_path or "/",
                 is_secure=config.mode == "production",
             )
-        return state
+        return session
 
     # --- reading ---
 

@@ -1,7 +1,7 @@
 """gunicorn's ASGI worker, with connections that answer as the rest of wixhttp does.
 
-The worker names its connection class in its module alone, and offers no setting for what is changed here, so this room
-leans on names of gunicorn 27 that are not public; ``pyproject.toml`` holds gunicorn below 28 for that.
+The worker names its connection class in its module alone, and offers no setting for what is changed here, so this
+module uses names of gunicorn 27 that are not public; ``pyproject.toml`` holds gunicorn below 28 for that.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ import sys
 from http import HTTPStatus
 from typing import Any
 
-import orjson
 from gunicorn.asgi import protocol
 from gunicorn.asgi.parser import InvalidChunkSize, InvalidHeader, PythonProtocol
 from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers import gasgi
+
+from wixhttp.http.json_codec import encode_json
+from wixhttp.http.problem import PROBLEM_TYPE, problem
 
 HEAD_TIMEOUT = 30.0  # seconds for a connection's first request line and headers
 IDLE_GRACE = 1.0  # seconds that an idle connection is kept after SIGTERM, for a request that is on its way
@@ -201,12 +203,10 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types f
         if self._response_begun and self._body_receiver is not None:
             return  # in the middle of an answer there is no place for another
         title = _TITLES.get(status, "Error")
-        body = orjson.dumps(
-            {"type": "about:blank", "title": title, "status": status, "detail": "The request is not well-formed HTTP."}
-        )
+        body = encode_json(problem(status, "The request is not well-formed HTTP.", title=title))
         extra = "".join(f"{name}: {value}\r\n" for name, value in extra_headers)
         self._safe_write(
-            f"HTTP/1.1 {status} {title}\r\nContent-Type: application/problem+json\r\n"
+            f"HTTP/1.1 {status} {title}\r\nContent-Type: {PROBLEM_TYPE}\r\n"
             f"Content-Length: {len(body)}\r\n{extra}Connection: close\r\n\r\n".encode("latin-1")
             + body
         )

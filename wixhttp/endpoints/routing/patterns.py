@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 from wixhttp.errors import HTTPError, ProjectError
 
-from .matching import Matcher, Part, is_rest, steps_of, steps_of_segment
+from .matcher import Matcher, Part, is_rest, steps_of, steps_of_segment
 from .paths import comparable, encode, normalize
 
 T = TypeVar("T")

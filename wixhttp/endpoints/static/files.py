@@ -21,7 +21,7 @@ from wixhttp.endpoints.routing.paths import comparable
 from wixhttp.errors import HTTPError, ProjectError
 from wixhttp.http.encoding import READ_SIZE
 from wixhttp.http.request_head import Head
-from wixhttp.http.response import Response
+from wixhttp.http.response import Response as CoreResponse
 
 from .conditional_requests import is_not_modified, part_of
 from .manifest import Built, Manifest, Stamp, merged, open_file
@@ -50,7 +50,7 @@ _TYPES = {
 logger = logging.getLogger("wixhttp.endpoints")
 
 
-class FileResponse(Response):
+class FileResponse(CoreResponse):
     """An answer from a built file. ``length`` is the size in bytes of a body that is a stream, else ``None``."""
 
     __slots__ = ("length",)
@@ -119,7 +119,7 @@ class StaticFiles:
         """The file that was built for a request's path, with or without a slash at its end; ``None`` for none."""
         return self._table.get(comparable(path.removesuffix("/")))
 
-    def answer(self, built: Built, head: Head) -> Response:
+    def answer(self, built: Built, head: Head) -> CoreResponse:
         """The answer to a GET or HEAD that `find` found a file for: 200, 206, 304, or the status that was built.
 
         One range is sent as 206; of several, or of what is no range, or of an empty file, the whole is sent.

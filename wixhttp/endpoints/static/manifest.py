@@ -19,7 +19,7 @@ import orjson
 
 from wixhttp.errors import ProjectError
 from wixhttp.http.encoding import READ_SIZE
-from wixhttp.http.response import Response
+from wixhttp.http.response import Response as CoreResponse
 
 _ETAG = re.compile(r'"[0-9a-f]{64}"')
 _LAST = 253_402_300_800 * 10**9  # the year 10000: no date of HTTP can say it
@@ -208,7 +208,7 @@ def _check(built: Built) -> None:
     if built.size < 0 or not 0 <= built.mtime_ns < _LAST:
         raise ValueError(f"'size' and 'mtime_ns' of {path!r} are not negative, unlike {(built.size, built.mtime_ns)!r}")
     try:
-        Response(built.status, None, merged(built.headers))
+        CoreResponse(built.status, None, merged(built.headers))
     except ValueError as error:
         raise ValueError(f"the entry of {path!r} cannot be sent: {error}") from None
 

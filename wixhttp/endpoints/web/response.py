@@ -17,9 +17,9 @@ from wixhttp.http.response import Response as CoreResponse
 from wixhttp.http.response import field_value
 
 from .headers import Headers
+from .shared_file import Bytes
 from .url import URL
 
-Data = bytes  # its name within the class, where bytes() is a reader
 HeadersInit = Headers | Mapping[str, Any] | Iterable[tuple[str, Any]]
 
 TEXT_TYPE = "text/plain;charset=UTF-8"
@@ -213,20 +213,20 @@ class Response(CoreResponse):
         """
         return self._read(self._decode_json)
 
-    def _decode_json(self, data: Data) -> Any:
+    def _decode_json(self, data: Bytes) -> Any:
         try:
             return decode_json(data)
         except InvalidJSON as error:  # not the client's fault: no answer 400
             raise ValueError(f"the body of {self!r} is not JSON: {error}") from None
 
-    def _read(self, decode: Callable[[Data], Any]) -> Any:
+    def _read(self, decode: Callable[[Bytes], Any]) -> Any:
         if _on_loop():
             return self._read_on_loop(decode)
         if is_async_stream(self._body):
             raise TypeError("the body is streamed by an asynchronous iterator; read it in an async def")
         return decode(self._draw())
 
-    async def _read_on_loop(self, decode: Callable[[Data], Any]) -> Any:
+    async def _read_on_loop(self, decode: Callable[[Bytes], Any]) -> Any:
         if is_async_stream(self._body):
             await self._draw_async()
         elif as_stream(self._body) is not None:
@@ -235,7 +235,7 @@ class Response(CoreResponse):
             await asyncio.to_thread(self._draw)
         return decode(self._draw())
 
-    def _draw(self) -> Data:
+    def _draw(self) -> Bytes:
         """The body in bytes; a stream is replaced by them."""
         body = self._body
         stream = as_stream(body)

@@ -18,7 +18,7 @@ from wixhttp.project.function_table import EVERY_METHOD, exported_names
 from wixhttp.project.loader import load_file
 
 from .endpoint_table import Endpoints, Route
-from .handlers import Handler
+from .handlers import EndpointHandler
 from .middleware import NAME, Middleware, parts_of
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
@@ -194,8 +194,8 @@ def _fill(
 
 def _handler(
     method: str, target: Callable[..., Any], route: Route, middleware: list[Middleware], status: int | None
-) -> Handler:
-    return Handler(method, route.pattern.text, target, middleware, file=route.file_name, status=status)
+) -> EndpointHandler:
+    return EndpointHandler(method, route.pattern.text, target, middleware, file=route.file_name, status=status)
 
 
 def _failing(error: ProjectError) -> Callable[..., Any]:
