@@ -32,9 +32,9 @@ from wixhttp.project.config import load_config
 
 from .errors import HTTPError
 
-LINGER = 2.0  # seconds in which a refused body is read and dropped, so that its sender gets to read the answer
+LINGER = 2.0  # seconds of lingering close: a refused body is dropped, so that its sender reads the answer
 GATEWAY_TIMEOUT = 504
-CLIENT_LEFT = 499  # the status in the access line of a request whose client hung up
+CLIENT_LEFT = 499  # status in the access line of a request whose client hung up (nginx has it so)
 
 _CLOSING = (408, 413)  # answers to a body that is not read to its end; no further request can follow it
 _NAMES: dict[str, bytes] = {}  # header names in bytes
@@ -92,7 +92,7 @@ class ASGIHead(Head):
 
     @property
     def port(self) -> int | None:  # type: ignore[override]  # read only where health_port is set
-        """The port of the socket that the request came in by."""
+        """The port of the socket by which the request came in."""
         server = self.scope.get("server")
         return server[1] if server else None
 
@@ -106,7 +106,7 @@ class ASGIHead(Head):
 
 
 def _length(table: dict[bytes, bytes]) -> int:
-    if b"" in table:  # a folded header line, which a parser took for a field without a name
+    if b"" in table:  # obsolete line folding, which a parser takes for a field without a name
         return MALFORMED
     announced = table.get(b"content-length")
     if announced is not None:

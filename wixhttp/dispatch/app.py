@@ -33,12 +33,12 @@ from wixhttp.http.url import ascii_target, query_pairs
 from wixhttp.logs.access_log import AccessLog, StandardAccessLog
 from wixhttp.logs.masking import masked
 from wixhttp.logs.refusals import log_reason
-from wixhttp.project.function_table import response_of
+from wixhttp.project.function_table import FunctionTable, response_of
 
 from .admission import Admission, busy, check_length
 from .allowed_hosts import check_host
 from .call import Call
-from .health import RESERVED, answer_health, is_for_health
+from .health import RESERVED, answer_health
 from .request_ids import RequestIds
 from .site import Site
 from .target import split_target_path
@@ -93,20 +93,20 @@ class App:
         try:
             if head.host is None or head.host != self._last_host:
                 self._check_host(head)
-            if is_for_health(head, config):
+            if head.path.startswith(RESERVED) or (config.health_port is not None and head.port == config.health_port):
                 return self._answered(head, answer_health(head, config, self.is_ready), None)
             target = split_target_path(head.path, self._mount)
             if target is None:
-                return self._begin_elsewhere(head)
+                if self.site.endpoints is not None:
+                    return self._begin_endpoint(head, self.site.endpoints)
+                raise HTTPError(404, self._unknown(self.site.functions, None))
             mount, is_test_site, name, rest = target
             functions = self.site.functions
             if is_test_site or (config.test_site is not None and ("rc", "test-site") in query_pairs(head.query)):
                 functions = self.site.test_functions
             methods = functions.find(name)
             if methods is None:
-                raise HTTPError(
-                    404, unknown_function(functions, name or None, self._mount, is_development=self.development)
-                )
+                raise HTTPError(404, self._unknown(functions, name or None))
         except HTTPError as error:
             return self._refused(head, error, config.cors)
         if head.method == "OPTIONS" and (options := answer_options(head, methods, config.cors)) is not None:
@@ -129,17 +129,8 @@ class App:
         if not is_probe:
             self._last_host = head.host
 
-    def _begin_elsewhere(self, head: Head) -> Call | Encoded:
-        """The call of a request for what is no HTTP function.
-
-        Raises:
-            HTTPError: 404, the site has no endpoints; 400, the path cannot be decoded.
-        """
-        endpoints = self.site.endpoints
-        if endpoints is not None:
-            return self._begin_endpoint(head, endpoints)
-        functions = self.site.functions
-        raise HTTPError(404, unknown_function(functions, None, self._mount, is_development=self.development))
+    def _unknown(self, functions: FunctionTable, name: str | None) -> str:
+        return unknown_function(functions, name, self._mount, is_development=self.development)
 
     def _begin_endpoint(self, head: Head, endpoints: Endpoints) -> Call | Encoded:
         """The call of a request for an endpoint, a file below ``src/pages``.

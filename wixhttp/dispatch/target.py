@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from wixhttp.http.url import decode
 
 
-class Target(NamedTuple):
-    """The parts of a path below the mount of the functions. ``mount`` and ``rest`` are raw, ``name`` is decoded."""
+def split_target_path(path: str, mount: str) -> tuple[str, bool, str, str] | None:
+    """Split a raw path into mount, whether it is that of the test site, the name of the function, and the rest. Mount
+    and rest are raw, the name is decoded.
 
-    mount: str
-    is_test_site: bool
-    name: str
-    rest: str
-
-
-def split_target_path(path: str, mount: str) -> Target | None:
-    """Split a raw path; ``mount`` is the raw path of the functions, and ``<mount>-dev`` that of their test site.
-
-    ``None`` for a path of nothing below them. The name is empty for a path of the mount alone.
+    ``mount`` is the raw path of the functions, and ``<mount>-dev`` that of their test site. ``None`` for a path of
+    nothing below them. The name is empty for a path of the mount alone.
 
     >>> split_target_path("/_functions/my%20product/a%2Fb/c", "/_functions")
-    Target(mount='/_functions', is_test_site=False, name='my product', rest='a%2Fb/c')
+    ('/_functions', False, 'my product', 'a%2Fb/c')
     >>> split_target_path("/site/_functions-dev/product", "/site/_functions")
-    Target(mount='/site/_functions-dev', is_test_site=True, name='product', rest='')
-    >>> split_target_path("/_functions", "/_functions").name
-    ''
+    ('/site/_functions-dev', True, 'product', '')
+    >>> split_target_path("/_functions", "/_functions")
+    ('/_functions', False, '', '')
     >>> split_target_path("/_functionsfoo", "/_functions"), split_target_path("/api", "/_functions")
     (None, None)
     """
@@ -39,4 +30,4 @@ def split_target_path(path: str, mount: str) -> Target | None:
     if rest and rest[0] != "/":
         return None
     raw_name, _, rest = rest.lstrip("/").partition("/")
-    return Target(mount, is_test_site, decode(raw_name), rest)
+    return mount, is_test_site, decode(raw_name), rest

@@ -1,4 +1,4 @@
-"""HTTP functions as endpoints: what ``wixhttp migrate`` writes calls the old handlers through `adapt`.
+"""HTTP functions as endpoints, by `adapt`: files that ``wixhttp migrate`` writes call the old functions through it.
 
 # src/pages/api/product/[...path].py
 from wixhttp.endpoints import adapt
@@ -28,12 +28,12 @@ from wixhttp.project.function_table import accepting, is_async_callable, respons
 from .request_state import RequestState
 
 _REST = "/[..."
-_SHIFTS = re.compile(r"\\|/\.|%(?:25|2[eE]|5[cC])")  # without these its segments are those that the router sees
+_SHIFTS = re.compile(r"\\|/\.|%(?:25|2[eE]|5[cC])")  # a path without these has the segments that the router sees
 
 
 def adapt(function: Callable[..., Any]) -> Callable[..., Any]:
-    """An endpoint's handler that answers as an HTTP function: it is given a request of ``wix-http-functions``, and may
-    return what such a function returns. Its file ends the path with a rest: ``product/[...path].py``.
+    """The handler of an endpoint that calls an HTTP function: that takes a request of ``wix-http-functions``, and
+    returns as there. The route of its file ends with a rest: ``product/[...path].py``.
 
     Velo's rules hold for it: forms are taken from everywhere, a DELETE has no body, and the limits and the CORS policy
     that were noted on the function.
@@ -74,7 +74,7 @@ def _web(state: RequestState, name: str, value: Any) -> Response:
 
 
 def _request(kind: type[VeloRequest] | type[VeloAsyncRequest], state: RequestState) -> VeloRequest | VeloAsyncRequest:
-    """The request as the function would be given it: the name is the part of the route in front of its rest."""
+    """The request for the function. Its name is the segment of the route before the rest."""
     assert state.route is not None  # noqa: S101  # the function is the handler of a route
     mount, name, count = _place(state.route.pattern.text, state.endpoints.prefix)
     head = state.visible_head if not state.depth else _rewritten(state)
@@ -103,10 +103,10 @@ def _body(state: RequestState) -> bytes:
 
 
 def _behind(raw: str, path: str, count: int) -> str:
-    """What stands in a raw path behind so many segments: as it was sent, since Velo decodes it once.
+    """The segments of a raw path behind the first ``count``, as they were sent, since Velo decodes them once.
 
-    Where its segments are not those of the path that the router and middleware saw (dot segments, backslashes, however
-    encoded), those of the latter: what they let pass is what the function is given.
+    Where they are not those of the path that router and middleware saw (dot segments, backslashes, in any encoding),
+    those of the latter: the function must not get a path that a middleware would have refused.
     """
     parts = [part for part in raw.split("/") if part]
     if raw != path and _SHIFTS.search(raw):

@@ -77,7 +77,7 @@ class _BaseContext:
 
     @property
     def clientAddress(self) -> str:
-        """The client's address; behind configured proxies the one that they vouch for.
+        """The client's address; behind trusted proxies the one that they forward.
 
         Raises:
             Unavailable: the endpoint is static.
@@ -100,7 +100,7 @@ class _BaseContext:
 
     @property
     def preferredLocale(self) -> str | None:
-        """The one of the configured ``locales`` that ``Accept-Language`` likes best; ``None`` where it likes none.
+        """The one of the configured ``locales`` that ``Accept-Language`` prefers; ``None`` where it accepts none.
 
         Raises:
             Unavailable: no locales are configured, or the endpoint is static.
@@ -137,7 +137,7 @@ class Context(_BaseContext):
 
     @property
     def session(self) -> Session:
-        """The visitor's session, kept in the project's data store; loaded when it is first used."""
+        """The visitor's session, kept in the project's data store; loaded lazily."""
         from .session import Session
 
         return Session.of(self._state)
@@ -166,7 +166,7 @@ class AsyncContext(_BaseContext):
 
     @property
     def session(self) -> AsyncSession:
-        """The visitor's session, kept in the project's data store; loaded when it is first used."""
+        """The visitor's session, kept in the project's data store; loaded lazily."""
         from .session import AsyncSession
 
         return AsyncSession.of(self._state)
@@ -187,7 +187,7 @@ _SHARED = frozenset(
 
 
 def preferred_locale(accepted: str | None, locales: tuple[str, ...]) -> str | None:
-    """The one of ``locales`` that an ``Accept-Language`` header (RFC 9110, 12.5.4) likes best, or ``None``."""
+    """The one of ``locales`` that an ``Accept-Language`` header (RFC 9110, 12.5.4) prefers, or ``None``."""
     from werkzeug.datastructures import LanguageAccept
     from werkzeug.http import parse_accept_header
 
@@ -198,11 +198,11 @@ def bind(name: str, target: Callable[..., Any], kind: type[Context | AsyncContex
     """``target`` as a callable of the request's state, whatever it takes: the context, or members of it by name.
 
     Raises:
-        ProjectError: it asks for what is no member, or for more than one thing without a name.
+        ProjectError: a parameter is no member, or there are several that cannot be passed by name.
     """
     try:
         parameters = parameters_of(target)
-    except (TypeError, ValueError):  # a callable written in C that does not say
+    except (TypeError, ValueError):  # a callable written in C without a signature
         return lambda state: target(kind(state))
     if not parameters:
         return lambda state: target()

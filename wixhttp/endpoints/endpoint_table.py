@@ -18,7 +18,7 @@ from wixhttp.http.allowed_methods import cors_of, not_allowed
 from wixhttp.http.request_head import SAFE_METHODS, Head
 from wixhttp.http.url import ascii_target
 from wixhttp.project.config import Config
-from wixhttp.project.function_table import Methods
+from wixhttp.project.function_table import EVERY_METHOD, Methods
 
 from .context import Context
 from .csrf import check_origin, public_origin
@@ -105,7 +105,7 @@ class Endpoints:
         path = normalize(raw)
         match = self._match(head, path)
         if self._rule != "ignore" and (moved := slash_redirect(path, raw, self._rule)) is not None:
-            return match._replace(moved=head.base + moved + ("?" + head.query if head.query else ""))
+            match.moved = head.base + moved + ("?" + head.query if head.query else "")
         return match
 
     def rewritten(self, head: Head, own: URL, url: URL) -> RouteMatch:
@@ -158,7 +158,8 @@ class Endpoints:
             return self._built_handler, None
         refusal = None
         methods: Methods[EndpointHandler] | None = None if match.route is None else match.route.methods  # type: ignore[assignment]  # a route of this table
-        handler = None if methods is None else methods.resolve(head.method)
+        # As `resolve`, without a call for the common request.
+        handler = None if methods is None else methods.get(head.method) or methods.get(EVERY_METHOD)
         if handler is None:
             if methods is None:
                 refusal, handler = self._nothing_here(), self.not_found_handler(head.method)

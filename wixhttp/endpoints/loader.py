@@ -1,4 +1,4 @@
-"""The files of the endpoints, found and imported."""
+"""The loader of endpoints: finds the files below ``src/pages``, imports them, and fills the table of routes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", 
 ALL = "ALL"
 """The handler of every method that has none of its own."""
 PRERENDER, STATIC_PATHS = "prerender", "getStaticPaths"
-"""What makes an endpoint static, and the function of a static one that gives the values of its parameters."""
+"""The variable that makes an endpoint static, and the function of a static one that lists its parameters' values."""
 NOT_FOUND, FAILED = "404.py", "500.py"
 _PAGES = {NOT_FOUND: 404, FAILED: 500}
 
@@ -39,7 +39,8 @@ def load_endpoints(config: Config) -> Endpoints | None:
     In development a file that cannot be imported fails by itself, and two files of one route are a warning.
 
     Raises:
-        ProjectError: a file is no route, cannot be imported, or holds what is no handler; two files are one route.
+        ProjectError: the name of a file is no route, a file cannot be imported or has a wrong handler, or two files
+            are one route.
     """
     file = config.pages.parent / "middleware.py"
     if not config.pages.is_dir() and not file.is_file():
@@ -76,7 +77,7 @@ def shown(file: Path, config: Config) -> str:
 
 
 def route_files(config: Config) -> Iterator[tuple[Pattern, Path]]:
-    """Every file that is a route, with its pattern, in the order of the file system.
+    """The files that are routes, with their patterns, in the order of the file system.
 
     Raises:
         ProjectError: the name of one is no route.
@@ -130,7 +131,7 @@ def _without_doubles(routes: list[Route], config: Config) -> list[Route]:
 
 
 def _is_static(file: Path, name: str) -> bool:
-    """What the literal ``prerender`` at the top of a file says, without importing it.
+    """The value of the literal ``prerender`` at the top of a file, read without importing it; False without one.
 
     Raises:
         ProjectError: it is no literal, or the file is not Python.

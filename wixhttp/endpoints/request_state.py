@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from wixhttp.concurrency.bridge import Bridge, Working
 from wixhttp.endpoints.routing.patterns import Pattern
@@ -75,19 +75,29 @@ class MatchedRoute(Protocol):
         """The paths of a static route that has parameters."""
 
 
-class RouteMatch(NamedTuple):
+class RouteMatch:
     """The outcome of routing: the path string of a request, and what there is at it.
 
     ``route`` is ``None`` where no route matches. ``built`` is the file that a build made for the path. ``is_static``: a
     static route that is answered by its code. ``moved`` is the raw URL to redirect to (``trailing_slash``).
     """
 
-    path: str
-    route: MatchedRoute | None
-    params: dict[str, str | None]
-    is_static: bool = False
-    built: Built | None = None
-    moved: str | None = None
+    __slots__ = ("built", "is_static", "moved", "params", "path", "route")
+
+    def __init__(
+        self,
+        path: str,
+        route: MatchedRoute | None,
+        params: dict[str, str | None],
+        is_static: bool = False,
+        built: Built | None = None,
+    ) -> None:
+        self.path = path
+        self.route = route
+        self.params = params
+        self.is_static = is_static
+        self.built = built
+        self.moved: str | None = None
 
 
 class RequestRouter(Protocol):
@@ -157,7 +167,11 @@ class RequestState:
         self.endpoints = endpoints
         self.head = head
         self.public_url = public_url
-        self.path, self.route, self.params, self.is_static, self.built, _ = match
+        self.path = match.path
+        self.route = match.route
+        self.params = match.params
+        self.is_static = match.is_static
+        self.built = match.built
         self.query = head.query
         self.props: Mapping[str, Any] = {} if props is None else props
         self.timeout = timeout

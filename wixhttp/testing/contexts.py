@@ -1,4 +1,4 @@
-"""Contexts made from plain values, for tests of single endpoints, and the endpoints' files themselves."""
+"""Contexts made from plain values, for tests of single endpoints; and the modules of endpoints' files."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def _state(
     endpoints = Endpoints(config, routes, [])
     match = endpoints.find(head)
     if params is not None:
-        match = match._replace(params=dict(params))
+        match.params = dict(params)
     state = RequestState(endpoints, head, config.public_url or "", match, timeout=0.0, props=dict(props or {}))
     state.start(body)
     for name, value in (locals or {}).items():

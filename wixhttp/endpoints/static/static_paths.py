@@ -1,4 +1,4 @@
-"""The paths of a static endpoint whose route has parameters: what its ``getStaticPaths`` lists; and lists in pages.
+"""Static paths: those that ``getStaticPaths`` lists for a static endpoint with parameters; and pagination of lists.
 
 https://docs.astro.build/en/reference/routing-reference/#getstaticpaths
 """
@@ -17,7 +17,7 @@ from wixhttp.errors import BuildError, ProjectError
 from wixhttp.project.function_table import parameters_of
 
 Wait = Callable[[Callable[[], Any]], Any]
-"""What waits for the awaitable that its argument makes, and gives its value."""
+"""A function that awaits what its argument returns, and returns the value."""
 
 _PAGE = "page"
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
@@ -97,8 +97,8 @@ def paginate(
 
 
 class StaticPaths:
-    """What ``getStaticPaths`` of one file lists. ``prefix``, a path string without a slash at its end, stands in
-    front of the paths that a `Page` names.
+    """The paths that ``getStaticPaths`` of one file lists. ``prefix``, a path string without a slash at its end, stands
+    in front of the paths that a `Page` names.
 
     The function is called each time, so that processes which serve side by side give the same answer; where ``keeps``
     is set, as for a build, once, unless its list is wrong. Safe to share between threads.
@@ -257,10 +257,10 @@ class StaticPaths:
 
 
 def _bound(function: Callable[..., Any], file_name: str) -> Callable[[], Any]:
-    """``function`` with what it asks for: nothing, or ``paginate``."""
+    """``function`` as a callable without arguments: it takes nothing, or ``paginate``."""
     try:
         parameters = parameters_of(function)
-    except (TypeError, ValueError):  # a callable written in C that does not say
+    except (TypeError, ValueError):  # a callable written in C without a signature
         return function
     asked = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     if not asked:

@@ -1,7 +1,7 @@
 """The body of a request as a form: fields and files, in the order in which they were sent.
 
 Urlencoded forms are read by the rules of the URL standard, multipart ones (RFC 7578) by werkzeug's decoder, piece by
-piece: what their files hold goes to disk where it is long.
+piece: long files go to disk.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class FormData:
         return [value for key, value in self._pairs if key == name]
 
     def has(self, name: str) -> bool:
-        """Whether there is a ``name``."""
+        """Return whether there is a ``name``."""
         return any(key == name for key, _ in self._pairs)
 
     def keys(self) -> Iterator[str]:
@@ -169,7 +169,7 @@ def parse_form(
     Raises:
         InvalidForm: 400, it is of another type, or not whole; 413, it has more than `MOST_PARTS` fields and files, or
             more than `MOST_TEXT` bytes of text.
-        HTTPError: 507, there is no room on disk for its files.
+        HTTPError: 507, the disk is full, or cannot be written.
     """
     from werkzeug.http import parse_options_header
 
@@ -259,7 +259,7 @@ class _MultipartReader:
             except (ValueError, LookupError) as error:
                 raise InvalidForm("A part of the form has malformed headers.", reason=str(error)) from error
             if isinstance(event, NeedData):
-                return  # what is behind the last boundary is no part of the form
+                return  # the text behind the last boundary is no part of the form
             yield event
 
     def _begin(self, event: Field | File) -> None:

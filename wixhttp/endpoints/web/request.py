@@ -1,4 +1,7 @@
-"""The request of an endpoint, as the Fetch standard has it (https://fetch.spec.whatwg.org/#request-class)."""
+"""The Request of endpoints, as the Fetch standard has it (https://fetch.spec.whatwg.org/#request-class).
+
+That of HTTP functions is `wixhttp.http.request.Request`.
+"""
 
 from __future__ import annotations
 
@@ -117,7 +120,7 @@ class _WebRequest:
 
     @property
     def bodyUsed(self) -> bool:
-        """Whether the body was read: it is read once."""
+        """True once the body was read: it can be read once."""
         return self._content.used
 
     def clone(self: _Own) -> _Own:
@@ -139,7 +142,7 @@ class _WebRequest:
 
 
 class Request(_WebRequest):
-    """The request of a ``def`` handler: its readers return what they read. The body is read once, by one of them.
+    """The request of a ``def`` handler: its readers return the value. The body is read once, by one of them.
 
     ``Request(url, method="GET", headers=None, body=None)`` makes one, to be handed to a function or a rewrite.
 

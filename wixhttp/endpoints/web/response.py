@@ -1,4 +1,7 @@
-"""The response of an endpoint, as the Fetch standard has it (https://fetch.spec.whatwg.org/#response-class)."""
+"""The Response of endpoints, as the Fetch standard has it (https://fetch.spec.whatwg.org/#response-class).
+
+That of HTTP functions, which it extends, is `wixhttp.http.response.Response`.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +106,7 @@ class Response(CoreResponse):
 
     @property
     def statusText(self) -> str:
-        """What was given as the text of the status. Not sent: servers write the standard phrase."""
+        """The text of the status, as it was given. Not sent: servers write the standard phrase."""
         return self._status_text
 
     @statusText.setter
@@ -114,10 +117,10 @@ class Response(CoreResponse):
 
     @property
     def ok(self) -> bool:
-        """Whether the status is one of success, 200 to 299."""
+        """True for a status of success, 200 to 299."""
         return self._status < 300
 
-    @property  # type: ignore[override]  # the web's, not a dict
+    @property  # type: ignore[override]  # Headers, not a dict
     def headers(self) -> Headers:
         """The headers. May be assigned what Headers are made of."""
         headers = self._headers
@@ -216,7 +219,7 @@ class Response(CoreResponse):
     def _decode_json(self, data: Bytes) -> Any:
         try:
             return decode_json(data)
-        except InvalidJSON as error:  # not the client's fault: no answer 400
+        except InvalidJSON as error:  # an InvalidJSON would be answered 400, and this is not the client's fault
             raise ValueError(f"the body of {self!r} is not JSON: {error}") from None
 
     def _read(self, decode: Callable[[Bytes], Any]) -> Any:
@@ -265,7 +268,7 @@ class Response(CoreResponse):
 
 
 def web_response(response: CoreResponse) -> Response:
-    """Any response as one of the web: what would be sent of it, in the same status, headers and body.
+    """Any response as one of endpoints, with the status, headers and body that would be sent.
 
     Raises:
         EncodeError: its body has no form on the wire.
@@ -286,7 +289,7 @@ def web_response(response: CoreResponse) -> Response:
 
 
 def _on_loop() -> bool:
-    """Whether an event loop runs in this thread."""
+    """Return whether an event loop runs in this thread."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is None:
         return False
