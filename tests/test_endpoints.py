@@ -834,6 +834,20 @@ def test_a_rewrite_meets_the_size_that_its_target_takes(serve: Serve) -> None:
     assert served("/a", "POST", JSON, body=b"123456").problem["status"] == 413
 
 
+def test_a_rewrite_is_refused_as_a_request_is(serve: Serve) -> None:
+    served = serve(
+        {
+            "src/pages/[...to].py": page("def PUT(rewrite, url): return rewrite(url.searchParams.get('to'))"),
+            "src/pages/a.py": page("def GET(): return Response('a')\ndef POST(): return Response('a')"),
+            "src/middleware.py": "def onRequest(context, next): return next()",
+        },
+        cors={"origins": ["https://app.example.com"]},
+    )
+    direct, rewritten = served("/a", "PUT", JSON), served("/b?to=/a", "PUT", JSON)
+    assert direct.problem["detail"] == rewritten.problem["detail"]
+    assert direct.header("Allow") == rewritten.header("Allow") == "GET, HEAD, OPTIONS, POST"
+
+
 def test_a_rewrite_behind_a_mount_point_cuts_it_off_whole(serve: Serve) -> None:
     served = serve(
         {

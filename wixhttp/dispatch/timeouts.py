@@ -19,7 +19,7 @@ logger = logging.getLogger("wixhttp")
 
 
 def timed_out(call: Call) -> HTTPError:
-    """The error for a handler that ran past its time: 504; the log says which one."""
+    """The error for a handler that ran past its time: 504. The log names the handler."""
     return HTTPError(
         504,
         "The function did not answer in time.",

@@ -106,7 +106,7 @@ def _routes(config: Config) -> Iterator[Route]:
 
 
 def doubles(files: Iterable[tuple[Pattern, Path]], config: Config) -> Iterator[tuple[Path, ProjectError]]:
-    """Each file whose route is that of another, which comes before it by its name, and the error that says so."""
+    """The files whose route is that of another file, which comes first by its name, each with the error for it."""
     by_text: dict[str, Path] = {}
     for pattern, file in sorted(files, key=lambda each: shown(each[1], config)):
         first = by_text.setdefault(pattern.text, file)

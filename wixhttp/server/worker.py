@@ -53,7 +53,7 @@ class ChunkedBody(PythonProtocol):  # type: ignore[misc]  # gunicorn has no type
     is_chunked: bool
     _state: str
 
-    def __init__(self, connection: Connection, of_heads: Any) -> None:
+    def __init__(self, connection: HTTPConnection, of_heads: Any) -> None:
         cfg = connection.cfg
         super().__init__(
             on_body=connection._on_body,
@@ -82,7 +82,7 @@ class ChunkedBody(PythonProtocol):  # type: ignore[misc]  # gunicorn has no type
         self.connection._callback_parser = self.of_heads
 
 
-class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types for it
+class HTTPConnection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types for it
     """A connection that ends when its first head does not come, and whose errors are problem documents."""
 
     _head_timer: Any = None
@@ -231,17 +231,17 @@ class Worker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no types f
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.connections: set[Connection] = set()
+        self.connections: set[HTTPConnection] = set()
         self._serving: asyncio.Task[None] | None = None
 
     def init_process(self) -> None:
-        gasgi.ASGIProtocol = Connection
+        gasgi.ASGIProtocol = HTTPConnection
         for status in HTTPStatus:
             protocol._REASON_PHRASES.setdefault(status.value, status.phrase)
         # It looks for the C parser through the class of the connection, and for what it found in its own: asked of a
         # subclass first, it would settle for the parser in Python.
         if ASGIProtocol._check_h1c_protocol_available():
-            # It keeps all of what follows a head, which is less than two reads: see Connection.data_received.
+            # It keeps all of what follows a head, which is less than two reads: see HTTPConnection.data_received.
             whole = functools.partial(ASGIProtocol._h1c_protocol_class, limit_remaining=0)
             ASGIProtocol._h1c_protocol_class = whole
         super().init_process()

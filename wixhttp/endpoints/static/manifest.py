@@ -156,7 +156,7 @@ class Manifest:
 
     @classmethod
     def stamp(cls, folder: Path) -> Stamp | None:
-        """By what a manifest is known again; ``None`` where there is none."""
+        """The stamp of the manifest itself, which tells whether the folder was swapped; ``None`` without a manifest."""
         try:
             return Stamp.of(os.stat(folder / cls.NAME))
         except OSError:

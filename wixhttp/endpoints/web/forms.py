@@ -59,7 +59,7 @@ class _BaseFormFile:
 
 
 class FormFile(_BaseFormFile):
-    """A file of a form: ``name`` without folders (``""`` for none; it is what the client says, so no safe path),
+    """A file of a form: ``name`` without folders (``""`` for none; the client chose it, so it is no safe path),
     ``type`` as sent or ``application/octet-stream``, ``size`` in bytes. It can be read any number of times."""
 
     __slots__ = ()

@@ -179,7 +179,7 @@ class Request(_WebRequest):
         """The fields and files of a form, urlencoded or multipart.
 
         Raises:
-            InvalidForm: the body is none; not caught by the handler, it is answered 400, or 413 where it is too much.
+            InvalidForm: the body is no form; uncaught it is answered 400, or 413 where it is too large.
         """
         return parse_form(self._content.take(), self._content.content_type, FormFile)
 

@@ -237,7 +237,7 @@ def _site(parts: SplitResult) -> str:
     """Scheme, host and port as they are compared.
 
     Raises:
-        ValueError: a part is missing or is none.
+        ValueError: a part is missing or malformed.
     """
     scheme, host = parts.scheme, parts.hostname or ""
     if not scheme:
