@@ -19,10 +19,13 @@ from urllib.parse import unquote_to_bytes
 from wsgiref.validate import validator
 
 from wixhttp.asgi import ASGIApplication
-from wixhttp.dispatch.app import App, Call
-from wixhttp.dispatch.blocking import StreamBroken, answer
+from wixhttp.dispatch.app import App
+from wixhttp.dispatch.blocking import answer
+from wixhttp.dispatch.call import Call
 from wixhttp.dispatch.site import load_site
+from wixhttp.dispatch.stream_chunks import StreamBroken
 from wixhttp.errors import HTTPError
+from wixhttp.http.body import too_large
 from wixhttp.http.request_head import MALFORMED, UNKNOWN, PlainHead
 from wixhttp.http.url import ascii_target, split_target
 from wixhttp.project import loader
@@ -131,7 +134,7 @@ class Interface:
 
 
 class DirectInterface(Interface):
-    """``direct.answer``: what the test kit and ``wixhttp call`` go through."""
+    """``blocking.answer``: what the test kit and ``wixhttp call`` go through."""
 
     name = "direct"
 
@@ -146,7 +149,7 @@ class DirectInterface(Interface):
 
         def read(call: Call) -> bytes:
             if len(ask.body) > call.max_body:
-                raise self.app.too_large(call)
+                raise too_large(call.max_body)
             if head.length not in (UNKNOWN, len(ask.body)):
                 raise HTTPError(400, "The body is shorter than its Content-Length.")
             return ask.body
@@ -154,7 +157,7 @@ class DirectInterface(Interface):
         encoded = answer(self.app, head, read)
         if encoded.stream is None:
             return _checked(ask, Reply(encoded.status, encoded.fields, encoded.data))
-        content, broken = _drawn(iter(encoded.stream), ask.leave_after)  # type: ignore[arg-type]  # direct.Chunks
+        content, broken = _drawn(iter(encoded.stream), ask.leave_after)  # type: ignore[arg-type]  # a BlockingStream
         encoded.stream.close()  # type: ignore[union-attr]  # the same
         return _checked(ask, Reply(encoded.status, encoded.fields, content, broken))
 

@@ -222,7 +222,7 @@ def test_the_traceback_is_logged_once_with_the_request_id(serve: Serve, kind: st
     assert errors[0]["function"] == "get_x"
     assert "ValueError: in detail" in errors[0]["exception"]
     assert "http_functions.py" in errors[0]["exception"]
-    assert "direct.py" not in errors[0]["exception"]
+    assert "blocking.py" not in errors[0]["exception"]
 
 
 def test_in_development_the_answer_says_what_was_raised(serve: Serve) -> None:

@@ -16,18 +16,18 @@ from hypothesis import strategies as st
 
 from wixhttp.concurrency.bridge import Bridge
 from wixhttp.errors import HTTPError
-from wixhttp.http.body import SPOOL_SIZE, Arriving, SpooledBody
+from wixhttp.http.body import SPOOL_SIZE, BodyBuffer, SpooledBody
 
 
 @given(st.lists(st.tuples(st.binary(), st.booleans())))
 def test_what_arrives_is_what_was_sent(parts: list[tuple[bytes, bool]]) -> None:
-    arriving = Arriving(spools=True)
+    buffer = BodyBuffer(spools=True)
     for part, is_spooled in parts:
-        arriving.add(part)
+        buffer.add(part)
         if is_spooled:
-            arriving.spool()
-    body, sent = arriving.end(), b"".join(part for part, _ in parts)
-    assert len(body) == arriving.size == len(sent)
+            buffer.spool()
+    body, sent = buffer.end(), b"".join(part for part, _ in parts)
+    assert len(body) == buffer.size == len(sent)
     if isinstance(body, SpooledBody):
         with body.file as file:
             assert file.read() == sent
@@ -38,29 +38,29 @@ def test_what_arrives_is_what_was_sent(parts: list[tuple[bytes, bool]]) -> None:
 
 def test_enough_is_kept_in_memory() -> None:
     for spools in (True, False):
-        arriving = Arriving(spools=spools)
-        assert not arriving.add(b"a" * (SPOOL_SIZE - 1))
-        assert arriving.add(b"a") is spools
+        buffer = BodyBuffer(spools=spools)
+        assert not buffer.add(b"a" * (SPOOL_SIZE - 1))
+        assert buffer.add(b"a") is spools
 
 
 def test_a_body_that_is_taken_stays_open() -> None:
-    arriving = Arriving(spools=True)
-    arriving.add(b"a")
-    arriving.spool()
-    body = arriving.end()
-    arriving.close()
+    buffer = BodyBuffer(spools=True)
+    buffer.add(b"a")
+    buffer.spool()
+    body = buffer.end()
+    buffer.close()
     assert isinstance(body, SpooledBody)
     with body.file as file:
         assert file.read() == b"a"
 
 
 def test_once_closed_no_file_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    arriving = Arriving(spools=True)
-    arriving.add(b"a")
-    arriving.close()
+    buffer = BodyBuffer(spools=True)
+    buffer.add(b"a")
+    buffer.close()
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda: pytest.fail("a file was made"))
-    arriving.spool()
-    arriving.close()
+    buffer.spool()
+    buffer.close()
 
 
 class Disk:
@@ -107,17 +107,17 @@ def test_a_cancelled_upload_is_quiet_and_leaves_no_file(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, slow: str, error: OSError | None
 ) -> None:
     disk = Disk(monkeypatch, slow, error)
-    arriving = Arriving(spools=True)
-    arriving.add(b"a" * 100)
+    buffer = BodyBuffer(spools=True)
+    buffer.add(b"a" * 100)
 
     async def main() -> None:
         bridge = Bridge(1)
-        upload = asyncio.ensure_future(bridge.in_thread(arriving.spool))
+        upload = asyncio.ensure_future(bridge.in_thread(buffer.spool))
         assert await asyncio.to_thread(disk.begun.wait, 20)
         upload.cancel()
         with pytest.raises(asyncio.CancelledError):
             await upload
-        arriving.close()  # does not wait for the disk
+        buffer.close()  # does not wait for the disk
         disk.go_on.set()
         await bridge.in_thread(lambda: None)  # behind it, on the one thread
 
@@ -132,14 +132,14 @@ def test_a_cancelled_upload_is_quiet_and_leaves_no_file(
 def test_a_full_disk_is_507_and_leaves_no_file(monkeypatch: pytest.MonkeyPatch, slow: str) -> None:
     disk = Disk(monkeypatch, slow, OSError(errno.ENOSPC, "No space left on device"))
     disk.go_on.set()
-    arriving = Arriving(spools=True)
-    arriving.add(b"a")
+    buffer = BodyBuffer(spools=True)
+    buffer.add(b"a")
     if slow == "close":
-        arriving.spool()
-        arriving.close()
+        buffer.spool()
+        buffer.close()
     else:
         with pytest.raises(HTTPError, match="cannot be put into a file") as caught:
-            arriving.spool()
+            buffer.spool()
         assert caught.value.status == 507
-        arriving.close()
+        buffer.close()
     assert all(file.closed for file in disk.files)

@@ -78,11 +78,11 @@ def test_a_request_that_goes_on_after_its_answer_gives_one_slot_back(serve: Serv
         },
         max_concurrency=4,
     )
-    before = len(served.app._def_slots), len(served.app._async_slots)
+    before = len(served.app.admission.def_slots), len(served.app.admission.async_slots)
     for _ in range(5):
         assert served("/early").text == "early"
     assert served("/wait").text == "x"
-    assert (len(served.app._def_slots), len(served.app._async_slots)) == before
+    assert (len(served.app.admission.def_slots), len(served.app.admission.async_slots)) == before
 
 
 HANDLERS = """

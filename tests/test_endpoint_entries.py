@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from wixhttp.endpoints.routing.paths import encode, normalize
 from wixhttp.endpoints.routing.patterns import Pattern, route_of
-from wixhttp.endpoints.static.static_paths import Entry, Page, PageURL, StaticPaths, paginate
+from wixhttp.endpoints.static.static_paths import Page, PageURL, StaticPath, StaticPaths, paginate
 from wixhttp.errors import BuildError, ProjectError
 
 FILE = "src/pages/api/[id].py"
@@ -37,13 +37,13 @@ def paths_of(value: Any, name: str = "api/[id].py", *, keeps: bool = True, prefi
     return StaticPaths(pattern_of(name), FILE, lambda: value, keeps=keeps, prefix=prefix)
 
 
-def listed(value: Any, name: str = "api/[id].py", *, prefix: str = "") -> list[Entry]:
+def listed(value: Any, name: str = "api/[id].py", *, prefix: str = "") -> list[StaticPath]:
     return paths_of(value, name, prefix=prefix).entries(wait)
 
 
 def test_entries() -> None:
     found = listed([{"params": {"id": "a b"}, "props": {"n": 1}}, {"params": {"id": "é"}}])
-    assert found == [Entry({"id": "a b"}, {"n": 1}, "/api/a b"), Entry({"id": "é"}, {}, "/api/é")]
+    assert found == [StaticPath({"id": "a b"}, {"n": 1}, "/api/a b"), StaticPath({"id": "é"}, {}, "/api/é")]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_entries() -> None:
     ],
 )
 def test_paths(name: str, params: dict[str, str | None], expected: dict[str, str | None], path: str) -> None:
-    assert listed([{"params": params}], name) == [Entry(expected, {}, path)]
+    assert listed([{"params": params}], name) == [StaticPath(expected, {}, path)]
 
 
 def test_a_list_within_the_list_stands_for_its_entries() -> None:

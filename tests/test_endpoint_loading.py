@@ -1,4 +1,4 @@
-"""wixhttp.endpoints.loading: what stops the load of a project's endpoints, and what it says."""
+"""wixhttp.endpoints.loader: what stops the load of a project's endpoints, and what it says."""
 
 from __future__ import annotations
 

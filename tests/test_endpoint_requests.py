@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, cast
 import pytest
 
 from wixhttp.endpoints.web.forms import AsyncFormFile, FormFile
-from wixhttp.endpoints.web.request import AsyncRequest, Content, Request
+from wixhttp.endpoints.web.request import AsyncRequest, Request, SharedBody
 from wixhttp.endpoints.web.url import URL
 from wixhttp.errors import BodyAlreadyUsed, HTTPError, InvalidForm, InvalidJSON
 from wixhttp.http.request_head import PlainHead
@@ -37,7 +37,7 @@ Source = Callable[[bytes], "bytes | BinaryIO"]
 
 def request(source: bytes | BinaryIO, content_type: str | None = None) -> Request:
     head = PlainHead("POST", "/a", fields=[("Content-Type", content_type or ""), ("X", "1"), ("x", "2")])
-    return Request.of(head, URL.of("http://h", "/ü", "q=1"), Content(source, content_type))
+    return Request.of(head, URL.of("http://h", "/ü", "q=1"), SharedBody(source, content_type))
 
 
 def as_async(given: Request) -> AsyncRequest:
@@ -122,7 +122,7 @@ def test_a_file_is_closed_with_its_last_owner() -> None:
     gc.collect()
     assert file.closed
     unread = on_disk(b"x")
-    content = Content(unread)
+    content = SharedBody(unread)
     del content
     gc.collect()
     assert unread.closed

@@ -737,7 +737,7 @@ def test_a_stream_that_fails_at_once_is_answered_by_500_and_gives_its_slots_back
     for method in ("GET", "POST") * 5:
         reply = served("/x", method, JSON)
         assert (reply.status, reply.text) == (500, "sorry")
-    assert (len(served.app._def_slots), len(served.app._async_slots)) == (3, 3)
+    assert (len(served.app.admission.def_slots), len(served.app.admission.async_slots)) == (3, 3)
 
 
 def test_a_thread_that_nothing_can_stop_keeps_the_slot_of_its_request(serve: Serve) -> None:
@@ -763,10 +763,10 @@ def test_a_thread_that_nothing_can_stop_keeps_the_slot_of_its_request(serve: Ser
         threads=1,
     )
     assert served("/slow").problem["status"] == 504
-    assert len(served.app._def_slots) == 2
+    assert len(served.app.admission.def_slots) == 2
     assert served("/slow", "POST", JSON).text == "gone"
     assert served("/next").text == "next"  # by the one thread, once it had ended what it did before
-    assert len(served.app._def_slots) == 3
+    assert len(served.app.admission.def_slots) == 3
 
 
 def test_an_adapted_function_opens_no_other_handler_of_its_file(serve: Serve) -> None:
@@ -832,6 +832,20 @@ def test_a_rewrite_meets_the_size_that_its_target_takes(serve: Serve) -> None:
     )
     assert served("/a", "POST", JSON, body=b"12345").text == "12345"
     assert served("/a", "POST", JSON, body=b"123456").problem["status"] == 413
+
+
+def test_a_rewrite_is_refused_as_a_request_is(serve: Serve) -> None:
+    served = serve(
+        {
+            "src/pages/[...to].py": page("def PUT(rewrite, url): return rewrite(url.searchParams.get('to'))"),
+            "src/pages/a.py": page("def GET(): return Response('a')\ndef POST(): return Response('a')"),
+            "src/middleware.py": "def onRequest(context, next): return next()",
+        },
+        cors={"origins": ["https://app.example.com"]},
+    )
+    direct, rewritten = served("/a", "PUT", JSON), served("/b?to=/a", "PUT", JSON)
+    assert direct.problem["detail"] == rewritten.problem["detail"]
+    assert direct.header("Allow") == rewritten.header("Allow") == "GET, HEAD, OPTIONS, POST"
 
 
 def test_a_rewrite_behind_a_mount_point_cuts_it_off_whole(serve: Serve) -> None:
@@ -921,7 +935,7 @@ def test_a_server_says_which_routes_never_answer(serve: Serve) -> None:
     source = page("def GET(): return Response('x')")
     endpoints = serve({"src/pages/[id].py": source, "src/pages/[name].py": source}).app.site.endpoints
     assert endpoints is not None
-    assert list(endpoints.doubts()) == [
+    assert list(endpoints.startup_warnings()) == [
         "src/pages/[name].py never answers: src/pages/[id].py has the same route; remove one"
     ]
 

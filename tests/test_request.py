@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from wixhttp.errors import InvalidJSON
 from wixhttp.http.json_codec import decode_json
 from wixhttp.http.request import Request, decode_text, set_body
-from wixhttp.http.request_head import Headers, PlainHead
+from wixhttp.http.request_head import PlainHead, RequestHeaders
 
 NAMES = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-", min_size=1)
 VALUES = st.text(st.characters(min_codepoint=32, max_codepoint=126))
@@ -32,14 +32,14 @@ def test_headers_are_joined_in_order_under_lower_case_keys(fields: list[tuple[st
     for name, value in fields:
         glue = "; " if name.lower() == "cookie" else ", "
         expected[name.lower()] = glue.join([expected[name.lower()], value]) if name.lower() in expected else value
-    headers = Headers.of(fields)
+    headers = RequestHeaders.of(fields)
     assert headers == expected
     assert all(headers[name.upper()] == headers.get(name) == expected[name.lower()] for name, _ in fields)
     assert all(name.swapcase() in headers for name, _ in fields)
 
 
 def test_cookies_are_joined_by_semicolons() -> None:
-    assert Headers.of([("Cookie", "a=1"), ("cookie", "b=2")])["COOKIE"] == "a=1; b=2"
+    assert RequestHeaders.of([("Cookie", "a=1"), ("cookie", "b=2")])["COOKIE"] == "a=1; b=2"
 
 
 @given(JSON)

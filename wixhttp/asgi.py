@@ -1,4 +1,4 @@
-"""The ASGI edge (3.0): ``async def`` handlers on the server's event loop, ``def`` handlers on a bounded thread pool.
+"""The ASGI interface (3.0): ``async def`` handlers on the server's event loop, ``def`` handlers on a thread pool.
 
 ``wixhttp.asgi:application`` serves the project that ``WIXHTTP_PROJECT`` names, by default the current folder, under any
 ASGI server. It is loaded when that name is first read.
@@ -16,12 +16,14 @@ from wixhttp.concurrency.deadlines import InactivityTimeout
 from wixhttp.concurrency.event_loop import ValueOrError
 from wixhttp.concurrency.executor import Executor
 from wixhttp.context import current_request
-from wixhttp.dispatch.app import App, Call
+from wixhttp.dispatch.app import App
+from wixhttp.dispatch.async_stream import AsyncStream, Receive, Scope, Send, send_whole
+from wixhttp.dispatch.call import Call
 from wixhttp.dispatch.site import load_site
-from wixhttp.dispatch.streaming import Receive, Scope, Send, Streaming, send_whole
-from wixhttp.http.body import LINGER, Arriving, SpooledBody
+from wixhttp.dispatch.timeouts import timed_out
+from wixhttp.http.body import LINGER, BodyBuffer, SpooledBody, too_large
 from wixhttp.http.encoding import Encoded
-from wixhttp.http.request_head import MALFORMED, UNKNOWN, Head, Headers
+from wixhttp.http.request_head import MALFORMED, UNKNOWN, Head, RequestHeaders
 from wixhttp.http.response import Response
 from wixhttp.http.url import ascii_target, quote_path, split_target
 from wixhttp.logs.access_log import AccessLog
@@ -31,7 +33,7 @@ from wixhttp.project.config import load_config
 from .errors import HTTPError
 
 GATEWAY_TIMEOUT = 504
-CLIENT_LEFT = 499  # the status in the access line of a request whose client hung up
+CLIENT_LEFT = 499  # status in the access line of a request whose client hung up (nginx has it so)
 
 _CLOSING = (408, 413)  # answers to a body that is not read to its end; no further request can follow it
 _NAMES: dict[str, bytes] = {}  # header names in bytes
@@ -63,7 +65,7 @@ class ASGIHead(Head):
         headers = scope["headers"]
         self.table: dict[bytes, bytes] = dict(headers)
         if len(self.table) < len(headers):
-            joined = Headers.of(self.fields())
+            joined = RequestHeaders.of(self.fields())
             self.table = {name.encode("latin-1"): value.encode("latin-1") for name, value in joined.items()}
         self.function = ""
         self.method = scope["method"]
@@ -89,7 +91,7 @@ class ASGIHead(Head):
 
     @property
     def port(self) -> int | None:  # type: ignore[override]  # read only where health_port is set
-        """The port of the socket that the request came in by."""
+        """The port of the socket by which the request came in."""
         server = self.scope.get("server")
         return server[1] if server else None
 
@@ -103,7 +105,7 @@ class ASGIHead(Head):
 
 
 def _length(table: dict[bytes, bytes]) -> int:
-    if b"" in table:  # a folded header line, which a parser took for a field without a name
+    if b"" in table:  # obsolete line folding, which a parser takes for a field without a name
         return MALFORMED
     announced = table.get(b"content-length")
     if announced is not None:
@@ -143,19 +145,24 @@ class ASGIApplication:
         whole = not head.length  # whether the request was read to its end
         try:
             call = app.begin(head)
-            if call.response is None:
+            if isinstance(call, Encoded):
+                encoded = call
+            else:
                 try:
                     body: bytes | SpooledBody = b"" if whole else await self._read_body(call, receive)
                     whole = True
-                    app.start(call, body)
+                    if call.state is not None:
+                        self.bridge.loop = asyncio.get_running_loop()
+                    app.start(call, body, self.bridge)
                 except HTTPError as error:
-                    call.response = app.fail(call, error)
-            response = call.response if call.response is not None else await self._handle(call, send)
-            if response is None:
-                status = GATEWAY_TIMEOUT
-                return
-            encoded = app.encode(call, response)
-            if encoded.stream is not None:
+                    response: Response | None = app.fail(call, error)
+                else:
+                    response = await self._handle(call, send)
+                if response is None:
+                    status = GATEWAY_TIMEOUT
+                    return
+                encoded = app.encode(call, response)
+            if encoded.stream is not None and not isinstance(call, Encoded):
                 status, sent = await self._stream(call, encoded, scope, receive, send)
             else:
                 status, sent = encoded.status, len(encoded.data)
@@ -170,11 +177,11 @@ class ASGIApplication:
                 app.access.line(head, status, started, sent)
 
     async def _handle(self, call: Call, send: Send) -> Response | None:
-        """The response to a call; ``None`` where its time ran out and that was answered meanwhile."""
+        """The response to a call; ``None`` where its time ran out and the 504 is sent already.
+
+        The counterpart in a thread is `wixhttp.dispatch.blocking._handle`.
+        """
         app, runner = self.app, self.runner
-        if call.exchange is not None:
-            self.bridge.loop = asyncio.get_running_loop()
-            call.exchange.bridge = self.bridge
         result: ValueOrError | None
         if call.function.is_async:
             result = await runner.run_here(
@@ -184,7 +191,7 @@ class ASGIApplication:
             try:
                 result = await runner.run_thread(call.run, call.timeout, lambda: app.release(call))
             except TimeoutError:
-                return app.fail(call, app.timed_out(call))
+                return app.fail(call, timed_out(call))
             value, error = result
             if error is None and value.__class__ is not Response and isinstance(value, Awaitable):
                 result = await runner.run_here(
@@ -193,34 +200,37 @@ class ASGIApplication:
         if result is None:
             return None
         value, error = result
-        response = app.finish(call, value) if error is None else app.fail(call, error)
-        error = result = None  # which hold a traceback, and that this frame
-        page = app.error_page(call)
-        return response if page is None else await self._handle(page, send)
+        if error is None:
+            return app.finish(call, value)
+        response = app.answer_failure(call, error)
+        error = result = None  # breaks the reference cycle error -> traceback -> frame
+        return await self._handle(response, send) if isinstance(response, Call) else response
 
     def _answer_late(self, call: Call, send: Send) -> None:
         """Send a 504, by a task of its own."""
-        encoded = self.app.encode(call, self.app.fail(call, self.app.timed_out(call)))
+        encoded = self.app.encode(call, self.app.fail(call, timed_out(call)))
         scope = call.head.scope  # type: ignore[attr-defined]  # an ASGIHead
         self.runner.keep(asyncio.get_running_loop().create_task(send_whole(scope, encoded, send)))
 
     async def _stream(
         self, call: Call, encoded: Encoded, scope: Scope, receive: Receive, send: Send
     ) -> tuple[int, int]:
-        """Stream an answer; its status and the bytes sent. One that fails before its first chunk is another answer."""
+        """Stream an answer, and return its status and the bytes sent. Where it fails before its first chunk, the answer
+        of the failure is sent instead.
+
+        The counterpart in a thread is `wixhttp.dispatch.blocking._begin_stream`.
+        """
         app = self.app
-        stream = Streaming(self.runner, call, encoded, receive, send)
+        stream = AsyncStream(self.runner, call, encoded, receive, send)
         try:
             failure = await stream.run()
         except TimeoutError:
-            failure = app.timed_out(call)
+            failure = timed_out(call)
         if failure is None:
             return encoded.status, stream.sent
-        response: Response | None = app.fail(call, failure)
-        failure = stream.failed = None  # which hold a traceback, and that this frame
-        page = app.error_page(call)
-        if page is not None:
-            response = await self._handle(page, send)
+        answered = app.answer_failure(call, failure)
+        failure = stream.failed = None  # breaks the reference cycle error -> traceback -> frame
+        response = await self._handle(answered, send) if isinstance(answered, Call) else answered
         if response is None:
             return GATEWAY_TIMEOUT, 0
         answer = app.encode(call, response)
@@ -233,9 +243,9 @@ class ASGIApplication:
         """The body, at most ``call.max_body`` bytes of it.
 
         Raises:
-            HTTPError: 413 where it is longer, 408 where it does not come, 400 where it is cut.
+            HTTPError: 413, it is longer; 408, it stops coming; 400, it is cut.
         """
-        arriving = Arriving(spools=call.exchange is not None)
+        buffer = BodyBuffer(spools=call.state is not None)
         try:
             with InactivityTimeout(self.app.config.body_timeout) as patience:
                 while True:
@@ -243,16 +253,16 @@ class ASGIApplication:
                     if message["type"] != "http.request":
                         raise HTTPError(400, "The body is shorter than announced.")
                     if part := message.get("body", b""):
-                        is_much = arriving.add(part)
-                        if arriving.size > call.max_body:
-                            raise self.app.too_large(call)
+                        is_much = buffer.add(part)
+                        if buffer.size > call.max_body:
+                            raise too_large(call.max_body)
                         if is_much:
-                            await self.disk.in_thread(arriving.spool)
+                            await self.disk.in_thread(buffer.spool)
                         patience.renew()
                     if not message.get("more_body", False):
-                        return arriving.end()
+                        return buffer.end()
         finally:
-            arriving.close()
+            buffer.close()
 
     async def _linger(self, receive: Receive) -> None:
         async def drain() -> None:

@@ -1,4 +1,4 @@
-"""The WSGI edge (PEP 3333): the only room that knows its environment's keys.
+"""The WSGI interface (PEP 3333): the only module that knows the keys of its environment.
 
 ``wixhttp.wsgi:application`` serves the project that ``WIXHTTP_PROJECT`` names, by default the current folder, under any
 WSGI server. It is loaded when that name is first read.
@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from wixhttp.concurrency.event_loop import background
-from wixhttp.dispatch.app import App, Call
-from wixhttp.dispatch.blocking import Chunks, answer
+from wixhttp.dispatch.app import App
+from wixhttp.dispatch.blocking import answer
+from wixhttp.dispatch.blocking_stream import BlockingStream
+from wixhttp.dispatch.call import Call
 from wixhttp.dispatch.site import load_site
-from wixhttp.http.body import Arriving, SpooledBody
+from wixhttp.http.body import BodyBuffer, SpooledBody, too_large
 from wixhttp.http.encoding import HeaderFields
 from wixhttp.http.request_head import MALFORMED, UNKNOWN, Head
 from wixhttp.http.url import ascii_target, quote_path, split_target
@@ -76,7 +78,7 @@ class WSGIHead(Head):
 
     @property
     def port(self) -> int | None:  # type: ignore[override]  # read only where health_port is set
-        """The port of the socket that the request came in by."""
+        """The port of the socket by which the request came in."""
         port = str(self.environ.get("SERVER_PORT", ""))
         return int(port) if port.isdecimal() else None
 
@@ -119,8 +121,8 @@ class WSGIApplication:
             _add_type(fields)
         start_response(encoded.status_line, fields)
         access = self.app.access
-        if isinstance(encoded.stream, Chunks):
-            return _Sent(self.app, head, status, started, encoded.stream)
+        if isinstance(encoded.stream, BlockingStream):
+            return _SentChunks(self.app, head, status, started, encoded.stream)
         if access is not None:
             access.line(head, status, started, len(encoded.data))
         return (encoded.data,) if encoded.data else ()
@@ -129,13 +131,13 @@ class WSGIApplication:
         """The body, at most ``call.max_body`` bytes of it.
 
         Raises:
-            HTTPError: 413 where it is longer, 408 where it does not come, 400 where it is cut, 411 where it has no end.
+            HTTPError: 413, it is longer; 408, it stops coming; 400, it is cut; 411, it has no end.
         """
         environ, length = call.head.environ, call.head.length  # type: ignore[attr-defined]  # a WSGIHead
         if length == UNKNOWN and not environ.get("wsgi.input_terminated"):
             raise HTTPError(411, "This server takes a body with a Content-Length only.")
         connection = environ.get("gunicorn.socket")
-        patience = connection.gettimeout() if connection is not None else None
+        timeout = connection.gettimeout() if connection is not None else None
         try:
             if connection is not None:
                 connection.settimeout(self.app.config.body_timeout or None)
@@ -144,29 +146,29 @@ class WSGIApplication:
             raise HTTPError(408, "The body did not arrive in time.") from None
         except HTTPError:
             raise
-        except Exception as error:  # each server has its own for a connection that ends or a chunk that is none
+        except Exception as error:  # each server has its own for a connection that ends or a malformed chunk
             reason = f"the body cannot be read: {type(error).__name__}: {error}"
             raise HTTPError(400, "The body cannot be read.", reason=reason) from error
         finally:
             if connection is not None:
-                connection.settimeout(patience)
+                connection.settimeout(timeout)
 
     def _read(self, stream: Any, call: Call, length: int) -> bytes | SpooledBody:
         missing = call.max_body + 1 if length == UNKNOWN else length
-        arriving = Arriving(spools=call.exchange is not None)
+        buffer = BodyBuffer(spools=call.state is not None)
         try:
             while missing and (part := stream.read(min(missing, _READ_SIZE))):
-                if arriving.add(part):
-                    arriving.spool()
+                if buffer.add(part):
+                    buffer.spool()
                 missing -= len(part)
             if length == UNKNOWN:
                 if not missing:
-                    raise self.app.too_large(call)
+                    raise too_large(call.max_body)
             elif missing:
                 raise HTTPError(400, "The body is shorter than its Content-Length.")
-            return arriving.end()
+            return buffer.end()
         finally:
-            arriving.close()
+            buffer.close()
 
 
 def _add_type(fields: HeaderFields) -> None:
@@ -175,10 +177,10 @@ def _add_type(fields: HeaderFields) -> None:
         fields.append(("Content-Type", "text/plain; charset=utf-8"))
 
 
-class _Sent:
-    """The chunks of a stream as the server takes them; closing it writes the access line."""
+class _SentChunks:
+    """The chunks of a stream, which the server draws; closing it writes the access line."""
 
-    def __init__(self, app: App, head: Head, status: int, started: float, chunks: Chunks) -> None:
+    def __init__(self, app: App, head: Head, status: int, started: float, chunks: BlockingStream) -> None:
         self.app, self.head, self.status, self.started, self.chunks = app, head, status, started, chunks
         self.bytes_out = 0
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from wixhttp.endpoints.context import MEMBERS
 from wixhttp.endpoints.endpoint_table import Endpoints, Route
-from wixhttp.endpoints.loading import ALL, METHODS, PRERENDER, STATIC_PATHS, doubles, route_files, shown
+from wixhttp.endpoints.loader import ALL, METHODS, PRERENDER, STATIC_PATHS, doubles, route_files, shown
 from wixhttp.endpoints.routing.patterns import RouteTable
 from wixhttp.errors import ProjectError
 from wixhttp.project.config import Config

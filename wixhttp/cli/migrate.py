@@ -22,7 +22,7 @@ def migrate(context: click.Context, folder: str, dry_run: bool) -> None:
     The functions answer as before at /_functions/NAME, and besides at /api/NAME.
     """
     from wixhttp.dispatch.site import load_site
-    from wixhttp.endpoints.loading import shown
+    from wixhttp.endpoints.loader import shown
     from wixhttp.project.config import load_config
     from wixhttp.secrets import SecretStore, override
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from wixhttp.dispatch.site import Site
-from wixhttp.endpoints.loading import FAILED, METHODS, route_files, shown
+from wixhttp.endpoints.loader import FAILED, METHODS, route_files, shown
 from wixhttp.endpoints.routing.paths import route_prefix
 from wixhttp.endpoints.routing.patterns import Pattern, route_of
 from wixhttp.project.config import Config

@@ -17,7 +17,7 @@ from wixhttp.data.collections import open_collections, set_default
 from wixhttp.data.schema.declarations import FILE, load_schema
 from wixhttp.dispatch.site import Site, load_site
 from wixhttp.endpoints.endpoint_table import Endpoints
-from wixhttp.endpoints.loading import shown
+from wixhttp.endpoints.loader import shown
 from wixhttp.errors import ProjectError, SecretNotFound
 from wixhttp.project.config import Config
 from wixhttp.project.function_table import PREFIXES, bindings

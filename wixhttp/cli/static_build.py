@@ -19,8 +19,10 @@ from wixhttp.concurrency.event_loop import background
 from wixhttp.context import current_collections, using
 from wixhttp.data.collections import open_collections
 from wixhttp.dispatch.app import App
-from wixhttp.dispatch.blocking import Chunks, StreamBroken, answer
+from wixhttp.dispatch.blocking import answer
+from wixhttp.dispatch.blocking_stream import BlockingStream
 from wixhttp.dispatch.site import load_site
+from wixhttp.dispatch.stream_chunks import StreamBroken
 from wixhttp.endpoints.endpoint_table import Endpoints, Route
 from wixhttp.endpoints.routing.paths import encode
 from wixhttp.endpoints.static.manifest import Built, Manifest
@@ -230,12 +232,12 @@ def _find(endpoints: Endpoints, head: PlainHead, target: Target) -> None:
     Raises:
         BuildError: another route of the table wins the path.
     """
-    exchange = endpoints.receive(head, "")
-    if exchange.moved is not None:
-        head.path = exchange.moved
-        exchange = endpoints.receive(head, "")
-    if exchange.route is not target.route:
-        winner = "no route" if exchange.route is None else exchange.route.file_name
+    match = endpoints.find(head)
+    if match.moved is not None:
+        head.path = match.moved
+        match = endpoints.find(head)
+    if match.route is not target.route:
+        winner = "no route" if match.route is None else match.route.file_name
         raise BuildError(f"{target.where}: {winner} answers there; leave it out, or rename one of the two files")
 
 
@@ -254,7 +256,7 @@ def _write(app: App, head: PlainHead, target: Target, folder: Path) -> Built:
         raise BuildError(f"{target.where}: {error}") from None
     except (Exception, SystemExit) as error:
         raise BuildError(f"{target.where}: {type(error).__name__}: {error}") from error
-    stream = encoded.stream if isinstance(encoded.stream, Chunks) else None  # `answer` gives no other
+    stream = encoded.stream if isinstance(encoded.stream, BlockingStream) else None  # `answer` gives no other
     try:
         headers = _headers(head, encoded, target)
         try:

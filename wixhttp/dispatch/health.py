@@ -1,4 +1,7 @@
-"""What probes ask: ``/_wixhttp/health/live`` and ``/_wixhttp/health/ready``, under the one prefix that is reserved."""
+"""Health probes: ``/_wixhttp/health/live`` and ``/_wixhttp/health/ready``, under the one prefix that is reserved.
+
+The dispatcher hands them what comes by that prefix, or by the port of the setting ``health_port``.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,8 @@ _LIVE, _READY = f"{RESERVED}/health/live", f"{RESERVED}/health/ready"
 _NOT_STORED = {"Cache-Control": "no-store"}
 
 
-def is_for_health(head: Head, config: Config) -> bool:
-    """Whether a request is answered by this room: by its path, or by the port that it came in by."""
-    return head.path.startswith(RESERVED) or (config.health_port is not None and head.port == config.health_port)
-
-
 def answer_health(head: Head, config: Config, is_ready: Callable[[], bool] | None = None) -> Response:
-    """The answer to a probe. A site that runs is loaded, and so is ready, unless ``is_ready`` says that it is not.
+    """The answer to a probe. A site that runs is loaded, and so ready, unless ``is_ready`` returns false.
 
     Raises:
         HTTPError: 503 where it is not ready; 404 for another path, or where the pages are off or on a port of their
@@ -40,7 +38,8 @@ def answer_health(head: Head, config: Config, is_ready: Callable[[], bool] | Non
 
 
 def _is_private(head: Head, trusted_proxies: int) -> bool:
-    """Whether a request is from this machine or its network. Behind a proxy that is not trusted, nobody knows."""
+    """Return whether a request is from this machine or its network. False behind a proxy that is not trusted: the
+    address is then the proxy's."""
     if not trusted_proxies and (head.header("x-forwarded-for") or head.header("forwarded")):
         return False
     try:

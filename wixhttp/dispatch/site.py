@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # a site without endpoints does not load them
 
 @dataclass(frozen=True)
 class Site:
-    """What the dispatcher serves. ``test_functions`` is the table of the test site, or that of the site itself;
+    """A loaded project. ``test_functions`` is the table of the test site, or that of the site itself where it has none.
     ``endpoints`` are the files below ``src/pages``, ``None`` where there is no such folder."""
 
     config: Config
@@ -27,7 +27,7 @@ class Site:
 
     @property
     def summary(self) -> str:
-        """What there is: ``"2 functions"``, ``"1 endpoint"``, ``"2 functions, 3 endpoints"``."""
+        """Its functions and endpoints, counted: ``"2 functions"``, ``"1 endpoint"``, ``"2 functions, 3 endpoints"``."""
         functions, endpoints = len(self.functions), len(self.endpoints.routes) if self.endpoints is not None else 0
         counts = [(functions, "function")] if functions or not endpoints else []
         counts += [(endpoints, "endpoint")] if endpoints else []
@@ -35,7 +35,8 @@ class Site:
 
 
 def load_site(config: Config, *, needs_pages: bool = True) -> Site:
-    """Import the user's files and build their tables. ``needs_pages``: a folder of endpoints that is named is there.
+    """Import the user's files and build their tables. With ``needs_pages`` a folder of endpoints that a setting names
+    has to exist.
 
     Raises:
         ProjectError: a file cannot be imported, or a function takes what it will not be given.
@@ -63,6 +64,6 @@ def _load_functions(root: Path, config: Config) -> FunctionTable:
 def _load_endpoints(config: Config) -> Endpoints | None:
     if not config.pages.is_dir() and not (config.pages.parent / "middleware.py").is_file():
         return None
-    from wixhttp.endpoints.loading import load_endpoints
+    from wixhttp.endpoints.loader import load_endpoints
 
     return load_endpoints(config)

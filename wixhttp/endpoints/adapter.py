@@ -1,4 +1,4 @@
-"""HTTP functions as endpoints: what ``wixhttp migrate`` writes calls the old handlers through `adapt`.
+"""HTTP functions as endpoints, by `adapt`: files that ``wixhttp migrate`` writes call the old functions through it.
 
 # src/pages/api/product/[...path].py
 from wixhttp.endpoints import adapt
@@ -19,18 +19,22 @@ from wixhttp.endpoints.routing.paths import encode as encode_path
 from wixhttp.endpoints.routing.paths import normalize
 from wixhttp.endpoints.web.response import Response, web_response
 from wixhttp.http.policy import copy_policy
-from wixhttp.http.request import AsyncRequest, Request, set_body
+from wixhttp.http.request import AsyncRequest as VeloAsyncRequest
+from wixhttp.http.request import Request as VeloRequest
+from wixhttp.http.request import set_body
 from wixhttp.http.request_head import Head, PlainHead
 from wixhttp.project.function_table import response_of
 from wixhttp.project.signatures import accepting, is_async_callable
 
+from .request_state import RequestState
+
 _REST = "/[..."
-_SHIFTS = re.compile(r"\\|/\.|%(?:25|2[eE]|5[cC])")  # without these its segments are those that the router sees
+_SHIFTS = re.compile(r"\\|/\.|%(?:25|2[eE]|5[cC])")  # a path without these has the segments that the router sees
 
 
 def adapt(function: Callable[..., Any]) -> Callable[..., Any]:
-    """An endpoint's handler that answers as an HTTP function: it is given a request of ``wix-http-functions``, and may
-    return what such a function returns. Its file ends the path with a rest: ``product/[...path].py``.
+    """The handler of an endpoint that calls an HTTP function: that takes a request of ``wix-http-functions``, and
+    returns as there. The route of its file ends with a rest: ``product/[...path].py``.
 
     Velo's rules hold for it: forms are taken from everywhere, a DELETE has no body, and the limits and the CORS policy
     that were noted on the function.
@@ -44,39 +48,40 @@ def adapt(function: Callable[..., Any]) -> Callable[..., Any]:
 
         @functools.wraps(function, updated=())
         async def handle_async(context: Any) -> Response:
-            exchange = context._exchange
-            if isinstance(exchange.body, bytes) and not exchange.depth:
-                request = _request(AsyncRequest, exchange)
+            state = context._state
+            if isinstance(state.body, bytes) and not state.depth:
+                request = _request(VeloAsyncRequest, state)
             else:  # the body may be in a file
-                request = await exchange.in_thread(lambda: _request(AsyncRequest, exchange))
-            return _web(exchange, name, await call(request))
+                request = await state.in_thread(lambda: _request(VeloAsyncRequest, state))
+            return _web(state, name, await call(request))
 
         handler: Callable[..., Any] = handle_async
     else:
 
         @functools.wraps(function, updated=())
         def handle(context: Any) -> Response:
-            exchange = context._exchange
-            value = call(_request(Request, exchange))
-            return _web(exchange, name, exchange.wait(lambda: value) if isinstance(value, Awaitable) else value)
+            state = context._state
+            value = call(_request(VeloRequest, state))
+            return _web(state, name, state.wait(lambda: value) if isinstance(value, Awaitable) else value)
 
         handler = handle
     copy_policy(function, handler, is_velo=True, check_origin=False)
     return handler
 
 
-def _web(exchange: Any, name: str, value: Any) -> Response:
-    warns = exchange.endpoints.config.mode == "development"
-    return web_response(response_of(name or exchange.head.function, value, warns=warns))
+def _web(state: RequestState, name: str, value: Any) -> Response:
+    warns = state.endpoints.config.mode == "development"
+    return web_response(response_of(name or state.head.function, value, warns=warns))
 
 
-def _request(kind: type[Request] | type[AsyncRequest], exchange: Any) -> Request | AsyncRequest:
-    """The request as the function would be given it: the name is the part of the route in front of its rest."""
-    mount, name, count = _place(exchange.route.pattern.text, exchange.endpoints.prefix)
-    head = exchange.visible_head if not exchange.depth else _rewritten(exchange)
-    rest = _behind(head.path, exchange.path, count)
-    request = kind(head, exchange.origin, mount, name, rest)
-    set_body(request, _body(exchange))
+def _request(kind: type[VeloRequest] | type[VeloAsyncRequest], state: RequestState) -> VeloRequest | VeloAsyncRequest:
+    """The request for the function. Its name is the segment of the route before the rest."""
+    assert state.route is not None  # noqa: S101  # the function is the handler of a route
+    mount, name, count = _place(state.route.pattern.text, state.endpoints.prefix)
+    head = state.visible_head if not state.depth else _rewritten(state)
+    rest = _behind(head.path, state.path, count)
+    request = kind(head, state.public_url, mount, name, rest)
+    set_body(request, _body(state))
     return request
 
 
@@ -88,21 +93,21 @@ def _place(route: str, prefix: str) -> tuple[str, str, int]:
     return encode_path(mount) if mount else "", name, (mount + "/" + name).count("/")
 
 
-def _body(exchange: Any) -> bytes:
+def _body(state: RequestState) -> bytes:
     """The whole body. A middleware in front reads a ``clone()`` of it, as for any handler.
 
     Raises:
         BodyAlreadyUsed: it was read.
     """
-    taken = exchange.content.clone().take()
+    taken = state.content.clone().take()
     return taken if isinstance(taken, bytes) else taken.read()
 
 
 def _behind(raw: str, path: str, count: int) -> str:
-    """What stands in a raw path behind so many segments: as it was sent, since Velo decodes it once.
+    """The segments of a raw path behind the first ``count``, as they were sent, since Velo decodes them once.
 
-    Where its segments are not those of the path that the router and middleware saw (dot segments, backslashes, however
-    encoded), those of the latter: what they let pass is what the function is given.
+    Where they are not those of the path that router and middleware saw (dot segments, backslashes, in any encoding),
+    those of the latter: the function must not get a path that a middleware would have refused.
     """
     parts = [part for part in raw.split("/") if part]
     if raw != path and _SHIFTS.search(raw):
@@ -112,10 +117,10 @@ def _behind(raw: str, path: str, count: int) -> str:
     return "/".join(parts[count:])
 
 
-def _rewritten(exchange: Any) -> Head:
-    head = exchange.visible_head
+def _rewritten(state: RequestState) -> Head:
+    head = state.visible_head
     made = PlainHead(
-        head.method, encode_path(exchange.path), exchange.query, head.fields(),
+        head.method, encode_path(state.path), state.query, head.fields(),
         scheme=head.scheme, host=head.host, client=head.client, length=head.length,
     )  # fmt: skip
     made.request_id, made.base = head.request_id, head.base

@@ -1,4 +1,4 @@
-"""What a handler is given: the whole context, or any of its members by name (Astro's ``APIContext``).
+"""The context of a request, which handlers take whole, or members of it by name (Astro's ``APIContext``).
 
 https://docs.astro.build/en/reference/api-reference/
 """
@@ -18,40 +18,41 @@ from wixhttp.errors import ProjectError
 from wixhttp.messages import nearest
 from wixhttp.project.signatures import parameters_of, place_of
 
-from .request_state import Exchange, Locals
+from .locals import Locals
+from .request_state import RequestState
 
 if TYPE_CHECKING:
     from .session import AsyncSession, Session
 
 
-class _Context:
-    """What both kinds of context share: everything but what is awaited in an ``async def``."""
+class _BaseContext:
+    """The members that both kinds of context have: all but those that are awaited in an ``async def``."""
 
-    __slots__ = ("_exchange",)
+    __slots__ = ("_state",)
 
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
+    def __init__(self, state: RequestState) -> None:
+        self._state = state
 
     @property
     def params(self) -> dict[str, str | None]:
         """The parts of the path that the file's name leaves open; an empty ``[...rest]`` is ``None``."""
-        return self._exchange.params
+        return self._state.params
 
     @property
     def url(self) -> URL:
         """The URL of the request. ``url.pathname`` is the one string that router and params see."""
-        return self._exchange.url
+        return self._state.url
 
     @property
     def cookies(self) -> Cookies:
         """The cookies of the request, and those that the response will set."""
-        return self._exchange.cookies
+        return self._state.cookies
 
     @property
     def locals(self) -> Locals:
-        """What middleware and handler tell each other, by attribute or key. It is the request's own, and cannot be
+        """Values that middleware and handler share, by attribute or key. It is the request's own, and cannot be
         replaced."""
-        return self._exchange.locals
+        return self._state.locals
 
     @locals.setter
     def locals(self, value: object) -> NoReturn:
@@ -59,8 +60,8 @@ class _Context:
 
     @property
     def props(self) -> Mapping[str, Any]:
-        """What ``getStaticPaths`` gave for this path; in ``500.py`` the ``error``; else empty."""
-        return self._exchange.props
+        """The props that ``getStaticPaths`` lists for this path; in ``500.py`` the ``error``; else empty."""
+        return self._state.props
 
     @property
     def site(self) -> URL:
@@ -69,48 +70,48 @@ class _Context:
         Raises:
             Unavailable: it is not set.
         """
-        exchange = self._exchange
-        if exchange.endpoints.site is None:
-            raise exchange.unavailable("site", "set public_url")
-        return exchange.endpoints.site
+        state = self._state
+        if state.endpoints.site is None:
+            raise state.unavailable("site", "set public_url")
+        return state.endpoints.site
 
     @property
     def clientAddress(self) -> str:
-        """The client's address; behind configured proxies the one that they vouch for.
+        """The client's address; behind trusted proxies the one that they forward.
 
         Raises:
             Unavailable: the endpoint is static.
         """
-        exchange = self._exchange
-        if exchange.is_static:
-            raise exchange.unavailable("clientAddress", "it is static, and answers nobody in particular")
-        return exchange.head.client
+        state = self._state
+        if state.is_static:
+            raise state.unavailable("clientAddress", "it is static, and answers nobody in particular")
+        return state.head.client
 
     @property
     def routePattern(self) -> str:
         """The route as its file names it: ``/api/users/[id]``; of an unmatched path ``/404``."""
-        route = self._exchange.route
+        route = self._state.route
         return "/404" if route is None else route.pattern.text
 
     @property
     def isPrerendered(self) -> bool:
-        """Whether the endpoint is static."""
-        return self._exchange.is_static
+        """True if the endpoint is static."""
+        return self._state.is_static
 
     @property
     def preferredLocale(self) -> str | None:
-        """The one of the configured ``locales`` that ``Accept-Language`` likes best; ``None`` where it likes none.
+        """The one of the configured ``locales`` that ``Accept-Language`` prefers; ``None`` where it accepts none.
 
         Raises:
             Unavailable: no locales are configured, or the endpoint is static.
         """
-        exchange = self._exchange
-        locales = exchange.endpoints.locales
+        state = self._state
+        locales = state.endpoints.locales
         if not locales:
-            raise exchange.unavailable("preferredLocale", "set locales = ['en', ...]")
-        if exchange.is_static:
-            raise exchange.unavailable("preferredLocale", "it is static, and answers nobody in particular")
-        return preferred_locale(exchange.head.header("accept-language"), locales)
+            raise state.unavailable("preferredLocale", "set locales = ['en', ...]")
+        if state.is_static:
+            raise state.unavailable("preferredLocale", "it is static, and answers nobody in particular")
+        return preferred_locale(state.head.header("accept-language"), locales)
 
     def redirect(self, path: str | URL, status: int = 302) -> Response:
         """A response that leads elsewhere: to a path of the site, or to a whole ``https://`` URL.
@@ -121,10 +122,10 @@ class _Context:
         return Response.redirect(path, status)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._exchange.head.method} {self._exchange.path}>"
+        return f"<{type(self).__name__} {self._state.head.method} {self._state.path}>"
 
 
-class Context(_Context):
+class Context(_BaseContext):
     """The context of a ``def``."""
 
     __slots__ = ()
@@ -132,14 +133,14 @@ class Context(_Context):
     @property
     def request(self) -> Request:
         """The request: headers, and a body that is read once."""
-        return self._exchange.request(Request)
+        return self._state.request(Request)
 
     @property
     def session(self) -> Session:
-        """The visitor's session, kept in the project's data store; loaded when it is first used."""
+        """The visitor's session, kept in the project's data store; loaded lazily."""
         from .session import Session
 
-        return Session.of(self._exchange)
+        return Session.of(self._state)
 
     def rewrite(self, target: str | URL) -> Response:
         """The response of another path of the site, through routing and middleware again.
@@ -148,12 +149,11 @@ class Context(_Context):
             HTTPError: 508 where it is the fourth in a row.
             ValueError: the target is on another site.
         """
-        exchange = self._exchange.rewritten(target)
-        response: Response = exchange.endpoints.handler(exchange).answer(exchange)
-        return response
+        handler, state = self._state.rewritten(target)
+        return handler.answer(state)
 
 
-class AsyncContext(_Context):
+class AsyncContext(_BaseContext):
     """The context of an ``async def``: that of ``Context``, with ``rewrite`` and the readers of ``request`` and
     ``session`` awaited."""
 
@@ -162,53 +162,54 @@ class AsyncContext(_Context):
     @property
     def request(self) -> AsyncRequest:
         """The request: headers, and a body that is read once."""
-        return self._exchange.request(AsyncRequest)
+        return self._state.request(AsyncRequest)
 
     @property
     def session(self) -> AsyncSession:
-        """The visitor's session, kept in the project's data store; loaded when it is first used."""
+        """The visitor's session, kept in the project's data store; loaded lazily."""
         from .session import AsyncSession
 
-        return AsyncSession.of(self._exchange)
+        return AsyncSession.of(self._state)
 
     async def rewrite(self, target: str | URL) -> Response:
         """See ``Context.rewrite``."""
-        exchange = self._exchange.rewritten(target)
-        response: Response = await exchange.endpoints.handler(exchange).answer_async(exchange)
-        return response
+        handler, state = self._state.rewritten(target)
+        return await handler.answer_async(state)
 
 
 MEMBERS = tuple(name for name in dir(Context) if not name.startswith("_"))
 """The names that a handler may ask for."""
 
 
-_SHARED = frozenset({"cookies", "locals", "params", "props", "url"})  # that an exchange has by the same names
+_SHARED = frozenset(
+    {"cookies", "locals", "params", "props", "url"}
+)  # members that a RequestState has by the same names
 
 
 def preferred_locale(accepted: str | None, locales: tuple[str, ...]) -> str | None:
-    """The one of ``locales`` that an ``Accept-Language`` header (RFC 9110, 12.5.4) likes best, or ``None``."""
+    """The one of ``locales`` that an ``Accept-Language`` header (RFC 9110, 12.5.4) prefers, or ``None``."""
     from werkzeug.datastructures import LanguageAccept
     from werkzeug.http import parse_accept_header
 
     return parse_accept_header(accepted, LanguageAccept).best_match(locales) if accepted else None
 
 
-def bind(name: str, target: Callable[..., Any], kind: type[Context | AsyncContext]) -> Callable[[Exchange], Any]:
-    """``target`` as a callable of the exchange, whatever it takes: its context, or members of that by name.
+def bind(name: str, target: Callable[..., Any], kind: type[Context | AsyncContext]) -> Callable[[RequestState], Any]:
+    """``target`` as a callable of the request's state, whatever it takes: the context, or members of it by name.
 
     Raises:
-        ProjectError: it asks for what is no member, or for more than one thing without a name.
+        ProjectError: a parameter is no member, or there are several that cannot be passed by name.
     """
     try:
         parameters = parameters_of(target)
-    except (TypeError, ValueError):  # a callable written in C that does not say
-        return lambda exchange: target(kind(exchange))
+    except (TypeError, ValueError):  # a callable written in C without a signature
+        return lambda state: target(kind(state))
     if not parameters:
-        return lambda exchange: target()
+        return lambda state: target()
     first = parameters[0]
     is_named = first.name in MEMBERS and first.kind is not first.POSITIONAL_ONLY
     if not is_named and first.kind not in (first.KEYWORD_ONLY, first.VAR_KEYWORD) and _is_alone(parameters):
-        return lambda exchange: target(kind(exchange))
+        return lambda state: target(kind(state))
     unknown = [p.name for p in parameters if p.name not in MEMBERS or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     if unknown:
         file, line = place_of(target)
@@ -225,29 +226,29 @@ def _nearly(name: str) -> str:
 
 
 def _is_alone(parameters: list[inspect.Parameter]) -> bool:
-    """Whether the first parameter is all that a call has to give."""
+    """Return whether a call need pass the first parameter only."""
     return all(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters[1:])
 
 
 def _by_name(
     target: Callable[..., Any], parameters: list[inspect.Parameter], kind: type[Context | AsyncContext]
-) -> Callable[[Exchange], Any]:
+) -> Callable[[RequestState], Any]:
     positional = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
     keywords = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     if not keywords and _SHARED.issuperset(positional):
         shared = attrgetter(*positional)
         if len(positional) == 1:
-            return lambda exchange: target(shared(exchange))
-        return lambda exchange: target(*shared(exchange))
+            return lambda state: target(shared(state))
+        return lambda state: target(*shared(state))
 
     if not keywords:
         get = attrgetter(*positional)
         if len(positional) == 1:
-            return lambda exchange: target(get(kind(exchange)))
-        return lambda exchange: target(*get(kind(exchange)))
+            return lambda state: target(get(kind(state)))
+        return lambda state: target(*get(kind(state)))
 
-    def call(exchange: Exchange) -> Any:
-        context = kind(exchange)
+    def call(state: RequestState) -> Any:
+        context = kind(state)
         named = {name: getattr(context, name) for name in keywords}
         return target(*[getattr(context, name) for name in positional], **named)
 

@@ -14,19 +14,22 @@ from wixhttp.endpoints.static.static_paths import StaticPaths
 from wixhttp.endpoints.web.response import Response, web_response
 from wixhttp.endpoints.web.url import URL
 from wixhttp.errors import HTTPError, ProjectError
+from wixhttp.http.allowed_methods import cors_of, not_allowed
 from wixhttp.http.request_head import SAFE_METHODS, Head
 from wixhttp.http.url import ascii_target
 from wixhttp.project.config import Config
-from wixhttp.project.function_table import Methods
+from wixhttp.project.function_table import EVERY_METHOD, Methods
 
 from .context import Context
-from .handlers import Handler
+from .csrf import check_origin, public_origin
+from .handlers import EndpointHandler
 from .middleware import Middleware
-from .request_state import Exchange
+from .request_state import RouteMatch
 
 
 class Route:
-    """One file: its pattern, and its handlers by method. ``static_paths`` are those of a static one with parameters."""
+    """One file: its pattern, and its handlers by method. ``static_paths`` are those of a static one with parameters.
+    ``broken`` is the error for which it could not be loaded, in development."""
 
     __slots__ = ("broken", "file", "file_name", "is_static", "methods", "pattern", "static_paths")
 
@@ -35,17 +38,21 @@ class Route:
         self.file = file
         self.file_name = file_name
         self.is_static = is_static
-        self.methods: Methods[Handler] = Methods()
+        self.methods: Methods[EndpointHandler] = Methods()
         self.static_paths: StaticPaths | None = None
         self.broken: ProjectError | None = None
 
 
 def _refuse(context: Context) -> Response:
-    raise context._exchange.refusal
+    raise context._state.take_refusal()
 
 
 class Endpoints:
-    """What the dispatcher asks about requests that are not for HTTP functions."""
+    """The table of the endpoints of a site: finds the route of a path, and selects the handler of a request.
+
+    ``prefix``, a path string, stands in front of each route; ``site`` is the setting ``public_url``. ``static`` are the
+    files of the last build, ``None`` in development. ``warned`` are the pairs of file and member that were warned of.
+    """
 
     def __init__(self, config: Config, routes: list[Route], middleware: list[Middleware]) -> None:
         self.config = config
@@ -61,16 +68,17 @@ class Endpoints:
         self.warned: set[tuple[str, str]] = set()
         self._table: RouteTable[Route] = RouteTable([(route.pattern, route) for route in routes])
         self._rule = config.trailing_slash
-        self._refuser = Handler("the refusal", "of a request", _refuse, middleware)
-        self.built_handler = Handler("static", "file", self._send_built)
+        self._refuser = EndpointHandler("the refusal", "of a request", _refuse, middleware)
+        self._built_handler = EndpointHandler("static", "file", self._send_built)
 
     @property
     def patterns(self) -> list[str]:
-        """The routes as their files name them, in the order in which they are asked."""
+        """The routes as their files name them, in the order in which they are tried."""
         return [self.prefix + route.pattern.text for route in self.routes]
 
-    def doubts(self) -> Iterator[str]:
-        """What a server says at its start: routes that never answer; static ones not built, or changed since."""
+    def startup_warnings(self) -> Iterator[str]:
+        """Warnings for the log of a server that starts: routes that never answer; static ones that are not built, or
+        have changed since."""
         for first, second in self._table.shadowed():
             yield f"{second.file_name} never answers: {first.file_name} has the same route; remove one"
         files = [route for route in self.routes if route.is_static]
@@ -85,126 +93,124 @@ class Endpoints:
             if route.file.stat().st_mtime_ns > built:
                 yield f"{route.file_name} has changed since it was built; run 'wixhttp build'"
 
-    def receive(self, head: Head, origin: str) -> Exchange:
-        """A request, with the route of its path; ``moved`` and ``built`` say where that decides.
+    # --- the route of a path ---
+
+    def find(self, head: Head) -> RouteMatch:
+        """The match of a request's path. Its ``moved`` is set where the setting ``trailing_slash`` asks for a redirect.
 
         Raises:
             HTTPError: 400, the path cannot be decoded.
         """
         raw = head.path
         path = normalize(raw)
-        exchange = self._exchange(head, origin, path)
+        match = self._match(head, path)
         if self._rule != "ignore" and (moved := slash_redirect(path, raw, self._rule)) is not None:
-            exchange.moved = head.base + moved + ("?" + head.query if head.query else "")
-        else:
-            self._look_for_file(exchange)
-        return exchange
+            match.moved = head.base + moved + ("?" + head.query if head.query else "")
+        return match
 
-    def _look_for_file(self, exchange: Exchange) -> None:
-        """Note the file that was built for a path. Once there is a build, a static endpoint has no other paths."""
-        static = self.static
-        if static is None or exchange.head.method not in ("GET", "HEAD"):
-            return
-        exchange.built = static.find(exchange.path)
-        if exchange.built is not None:
-            exchange.is_static = False
-        elif exchange.is_static and len(static):
-            exchange.route, exchange.params, exchange.is_static = None, {}, False
-
-    def _exchange(self, head: Head, origin: str, path: str) -> Exchange:
-        inner = path
-        if prefix := self.prefix:
-            inner = path[len(prefix) :] if path == prefix or path.startswith(prefix + "/") else ""
-            if not inner and path != prefix:
-                return Exchange(self, head, origin, path, None, {})
-        found = self._table.find(inner)
-        if found is None:
-            return Exchange(self, head, origin, path, None, {})
-        return Exchange(self, head, origin, path, found[1], found[2])
-
-    def _send_built(self, context: Context) -> Response:
-        """The answer of a file that was built. It reads the file, so it has a thread."""
-        exchange = context._exchange
-        assert self.static is not None  # noqa: S101  # the file was found there
-        try:
-            return web_response(self.static.answer(exchange.built, exchange.head))
-        except HTTPError as error:  # 404: the file is gone
-            page = self.page(self.not_found_page, exchange.head.method)
-            if error.status != 404 or page is None:
-                raise
-            return page.answer(exchange, len(self.middleware))
-
-    def check_origin(self, exchange: Exchange, handler: Handler) -> None:
-        """See to it that a form comes from the site's own pages, unless setting or handler take others', too.
-
-        Raises:
-            HTTPError: 403, it does not.
-        """
-        is_refused = handler is self._refuser and exchange.methods is not None
-        for each in exchange.methods.values() if is_refused else (handler,):
-            checks = each.policy.check_origin
-            if checks or (checks is None and self.config.check_origin):
-                exchange.check_origin()
-                return
-
-    def rewritten(self, exchange: Exchange, url: URL) -> Exchange:
-        """The request for another URL of the same site, not yet connected with the first.
+    def rewritten(self, head: Head, own: URL, url: URL) -> RouteMatch:
+        """The match of ``url``, to which a request for ``own`` is rewritten.
 
         Raises:
             ValueError: it is on another site.
             HTTPError: 400, the path cannot be decoded.
         """
-        if url.origin != exchange.url.origin:
-            raise ValueError(f"rewrite() stays on {exchange.url.origin}, and cannot go to {url.href!r}; use redirect()")
-        base, raw = exchange.head.base, ascii_target(url.pathname.encode())
+        if url.origin != own.origin:
+            raise ValueError(f"rewrite() stays on {own.origin}, and cannot go to {url.href!r}; use redirect()")
+        base, raw = head.base, ascii_target(url.pathname.encode())
         if base and (raw == base or raw.startswith(base + "/")):
             raw = raw[len(base) :]
-        made = self._exchange(exchange.head, exchange.origin, normalize(raw))
-        made.query = url.search.removeprefix("?")
-        self._look_for_file(made)
-        return made
+        return self._match(head, normalize(raw))
 
-    def handler(self, exchange: Exchange) -> Handler:
-        """What answers a rewritten request, if only with a refusal.
+    def _match(self, head: Head, path: str) -> RouteMatch:
+        inner = path
+        found = None
+        if prefix := self.prefix:
+            inner = path[len(prefix) :] if path == prefix or path.startswith(prefix + "/") else ""
+            if inner or path == prefix:
+                found = self._table.find(inner)
+        else:
+            found = self._table.find(inner)
+        static = self.static
+        if static is not None and (head.method == "GET" or head.method == "HEAD"):
+            route, params = (None, {}) if found is None else found[1:]
+            if built := static.find(path):
+                return RouteMatch(path, route, params, built=built)
+            if route is not None and route.is_static and len(static):  # once there is a build, it has no other paths
+                found = None
+        if found is None:
+            return RouteMatch(path, None, {})
+        return RouteMatch(path, found[1], found[2], found[1].is_static)
+
+    # --- the handler of a request ---
+
+    def select(
+        self, match: RouteMatch, head: Head, public_url: str, *, is_rewrite: bool = False
+    ) -> tuple[EndpointHandler | None, HTTPError | None]:
+        """The handler of a request, or of a rewrite, and the error that it is to answer with, where it is the one for
+        refusals: 404, 405. The runtime itself answers with the error where the handler is ``None``: there is neither a
+        page for it nor middleware to see it. Of a rewrite there is always a handler.
 
         Raises:
-            HTTPError: 403, 413: what it was rewritten to does not take it. Its time is that of the first.
+            HTTPError: 403, a form that is sent from another site (CSRF).
         """
-        if exchange.built is not None:
-            return self.built_handler
-        methods, head = exchange.methods, exchange.head
-        handler: Handler | None = None if methods is None else methods.resolve(head.method)
-        if handler is not None:
-            if head.method not in SAFE_METHODS:
-                self.check_origin(exchange, handler)
-            most = handler.policy.max_body
-            if most is not None and head.length > most:
-                raise HTTPError(413, f"The body is larger than {most} bytes.")
-            return handler
-        if methods is None:
-            return self.refuser(exchange, HTTPError(404, "There is nothing at this path."))
-        allow = ", ".join(methods.allowed)
-        return self.refuser(
-            exchange, HTTPError(405, "This is not answered by this method.", headers={"Allow": allow}), always=True
-        )
+        if match.built is not None:
+            return self._built_handler, None
+        refusal = None
+        methods: Methods[EndpointHandler] | None = None if match.route is None else match.route.methods  # type: ignore[assignment]  # a route of this table
+        # As `resolve`, without a call for the common request.
+        handler = None if methods is None else methods.get(head.method) or methods.get(EVERY_METHOD)
+        if handler is None:
+            if methods is None:
+                refusal, handler = self._nothing_here(), self.not_found_handler(head.method)
+            else:
+                refusal = not_allowed(methods, cors_of(methods, None, self.config.cors))
+            if handler is not None:
+                refusal = None
+            elif self.middleware or is_rewrite:
+                handler = self._refuser
+            else:
+                return None, refusal
+        if head.method not in SAFE_METHODS:
+            is_checked = self._is_checked(handler)
+            if refusal is not None and methods is not None:
+                is_checked = any(map(self._is_checked, methods.values()))
+            if is_checked:
+                check_origin(head, public_origin(head, public_url))
+        return handler, refusal
 
-    def refuser(self, exchange: Exchange, error: HTTPError, *, always: bool = False) -> Handler:
-        """What answers with an error that is the runtime's own: ``404.py``, and middleware in front of it.
+    def _is_checked(self, handler: EndpointHandler) -> bool:
+        """Return whether a handler takes forms of the site's own pages only."""
+        checks = handler.policy.check_origin
+        return self.config.check_origin if checks is None else checks
 
-        Raises:
-            HTTPError: the error itself, where there is neither.
-        """
-        if error.status == 404 and (page := self.page(self.not_found_page, exchange.head.method)) is not None:
-            return page
-        if not self.middleware and not always and not exchange.depth:
-            try:
-                raise error
-            finally:
-                del error  # which holds its traceback, and that this frame
-        exchange.refusal = error
-        return self._refuser
+    def _nothing_here(self) -> HTTPError:
+        is_development = self.config.mode == "development"
+        known = f" Known endpoints: {', '.join(self.patterns) or 'none'}." if is_development else ""
+        return HTTPError(404, f"There is nothing at this path.{known}")
 
-    @staticmethod
-    def page(route: Route | None, method: str) -> Handler | None:
-        """The handler of ``404.py`` or ``500.py`` for a method: its own, or that of GET."""
-        return None if route is None else route.methods.resolve(method) or route.methods.resolve("GET")
+    def _send_built(self, context: Context) -> Response:
+        """The answer of a file that was built. It reads the file, so it has a thread."""
+        state = context._state
+        static, built = self.static, state.built
+        assert static is not None  # noqa: S101  # the file was found there
+        assert built is not None  # noqa: S101  # the handler of a match that has it
+        try:
+            return web_response(static.answer(built, state.head))
+        except HTTPError as error:  # 404: the file is gone
+            page = self.not_found_handler(state.head.method)
+            if error.status != 404 or page is None:
+                raise
+            return page.answer(state, len(self.middleware))
+
+    def not_found_handler(self, method: str) -> EndpointHandler | None:
+        """The handler of ``404.py`` for a method: its own, or that of GET."""
+        return _of_page(self.not_found_page, method)
+
+    def error_handler(self, method: str) -> EndpointHandler | None:
+        """The handler of ``500.py`` for a method: its own, or that of GET."""
+        return _of_page(self.error_page, method)
+
+
+def _of_page(page: Route | None, method: str) -> EndpointHandler | None:
+    return None if page is None else page.methods.resolve(method) or page.methods.resolve("GET")

@@ -1,4 +1,7 @@
-"""What answers a request for an endpoint: a handler behind the site's middleware, each run where its kind runs."""
+"""The handlers of endpoints: one method of one route, behind the site's middleware.
+
+Handler and middleware may be of both kinds: each ``def`` runs on a thread, each ``async def`` on the event loop.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,15 @@ from wixhttp.project.signatures import is_async_callable, place_of
 
 from .context import AsyncContext, Context, bind
 from .middleware import AsyncNext, Middleware, Next, wrong_answer
-from .request_state import Exchange
+from .request_state import RequestState
 
 
-class Handler:
+class EndpointHandler:
     """One method of one route, with the middleware in front of it.
 
-    ``exported_name`` is what the log calls it. ``is_async`` is the kind of what is called first. ``call`` gives a web
-    `Response`, or an awaitable of one.
+    ``exported_name`` is its name in the log. ``is_async`` is the kind of what is called first. ``is_threaded``: at
+    least a part of it takes a thread. ``call`` returns a web `Response`, or an awaitable of one. ``status`` takes the
+    place of 200, for the pages for errors; ``None`` elsewhere.
     """
 
     __slots__ = (
@@ -46,98 +50,93 @@ class Handler:
         self.file = file or place
         self.summary = (inspect.getdoc(target) or "").partition("\n")[0]
         self.runs_async = is_async_callable(target)
-        self.status = status  # that takes the place of 200: of the pages for errors
+        self.status = status
         self._name = f"{method} of {self.file}"
         self._bound = bind(self._name, target, AsyncContext if self.runs_async else Context)
         self._middleware = tuple(middleware)
         self.is_async = middleware[0].is_async if middleware else self.runs_async
-        self.is_threaded = not (self.runs_async and all(each.is_async for each in middleware))  # in part, at least
-        self.call: Callable[[Exchange], Any] = self._call_async if self.is_async else self._call
+        self.is_threaded = not (self.runs_async and all(each.is_async for each in middleware))
+        self.call: Callable[[RequestState], Any] = self._call_async if self.is_async else self._call
 
-    # --- the whole of it, once per request ---
+    # --- the whole call, once per request ---
 
-    def _call(self, exchange: Exchange) -> Response:
+    def _call(self, state: RequestState) -> Response:
         try:
-            response = self.answer(exchange)
+            response = self.answer(state)
         except HTTPError as error:
-            response = exchange.refused(error)
-        if exchange.session is not None:
-            exchange.session.save()
+            response = state.refused(error)
+        if state.session is not None:
+            state.session.save()
         return response
 
-    async def _call_async(self, exchange: Exchange) -> Response:
+    async def _call_async(self, state: RequestState) -> Response:
         try:
-            response = await self.answer_async(exchange)
+            response = await self.answer_async(state)
         except HTTPError as error:
-            response = exchange.refused(error)
-        if exchange.session is not None:
-            await exchange.in_thread(exchange.session.save)
+            response = state.refused(error)
+        if state.session is not None:
+            await state.in_thread(state.session.save)
         return response
 
     # --- one step and those behind it ---
 
-    def answer(self, exchange: Exchange, index: int = 0) -> Response:
-        """The response of the middleware at ``index`` and what is behind it, for a thread that may wait."""
+    def answer(self, state: RequestState, index: int = 0) -> Response:
+        """The response of the middleware at ``index`` and what is behind it, for a thread that may block."""
         middleware = self._middleware
         if index == len(middleware):
             if self.runs_async:
-                return exchange.wait(lambda: self.answer_async(exchange, index))
-            if exchange.is_static and not exchange.is_listed():
-                return self._unlisted(exchange)
-            value = self._bound(exchange)
+                return state.wait(lambda: self.answer_async(state, index))
+            if state.is_static and not state.is_listed():
+                return self._unlisted(state)
+            value = self._bound(state)
             if value.__class__ is Response and self.status is None:
                 made: Response = value
                 return made
-            return self._checked(_awaited(exchange, value))
+            return self._checked(_awaited(state, value))
         step = middleware[index]
         if step.is_async:
-            return exchange.wait(lambda: self.answer_async(exchange, index))
-        next_ = Next(lambda: self._behind(exchange, index + 1))
-        return step.checked(_awaited(exchange, step.target(Context(exchange), next_)), next_)
+            return state.wait(lambda: self.answer_async(state, index))
+        next_ = Next(lambda: self._behind(state, index + 1))
+        return step.checked(_awaited(state, step.target(Context(state), next_)), next_)
 
-    async def answer_async(self, exchange: Exchange, index: int = 0) -> Response:
+    async def answer_async(self, state: RequestState, index: int = 0) -> Response:
         """The response of the middleware at ``index`` and what is behind it, on an event loop."""
         middleware = self._middleware
         is_last = index == len(middleware)
         if not (self.runs_async if is_last else middleware[index].is_async):
-            return await exchange.in_thread(lambda: self.answer(exchange, index))
+            return await state.in_thread(lambda: self.answer(state, index))
         if is_last:
-            if exchange.is_static and not await exchange.in_thread(exchange.is_listed):
-                return await exchange.in_thread(lambda: self._unlisted(exchange))
-            return self._checked(await self._bound(exchange))
+            if state.is_static and not await state.in_thread(state.is_listed):
+                return await state.in_thread(lambda: self._unlisted(state))
+            return self._checked(await self._bound(state))
         step = middleware[index]
-        next_ = AsyncNext(lambda: self._behind_async(exchange, index + 1))
-        value = await step.target(AsyncContext(exchange), next_)
+        next_ = AsyncNext(lambda: self._behind_async(state, index + 1))
+        value = await step.target(AsyncContext(state), next_)
         if isinstance(value, Awaitable):  # return next()
             value = await value
         return step.checked(value, next_)
 
-    def _behind(self, exchange: Exchange, index: int) -> Response:
+    def _behind(self, state: RequestState, index: int) -> Response:
         try:
-            return self.answer(exchange, index)
-        except HTTPError as error:  # a middleware sees the response that it is
-            return exchange.refused(error)
+            return self.answer(state, index)
+        except HTTPError as error:  # middleware sees a response
+            return state.refused(error)
 
-    async def _behind_async(self, exchange: Exchange, index: int) -> Response:
+    async def _behind_async(self, state: RequestState, index: int) -> Response:
         try:
-            return await self.answer_async(exchange, index)
+            return await self.answer_async(state, index)
         except HTTPError as error:
-            return exchange.refused(error)
+            return state.refused(error)
 
-    def _unlisted(self, exchange: Exchange) -> Response:
+    def _unlisted(self, state: RequestState) -> Response:
         """The answer for a path that a static endpoint does not have."""
-        page = exchange.not_found_page
-        if page is None:
-            raise exchange.refusal
-        exchange.is_static = False
-        response: Response = page.answer(exchange, len(self._middleware))
-        return response
+        return state.unlisted().answer(state, len(self._middleware))
 
     def _checked(self, value: Any) -> Response:
-        """``value``, where it is a response.
+        """Return ``value``, with the handler's status.
 
         Raises:
-            WrongAnswer: it is anything else.
+            WrongAnswer: it is no response.
         """
         if not isinstance(value, Response):
             raise wrong_answer(self._name, value, "return Response(...) or Response.json(...)")
@@ -148,6 +147,6 @@ class Handler:
         return value
 
 
-def _awaited(exchange: Exchange, value: Any) -> Any:
-    """``value``, awaited where it is awaitable: of an ``async def`` inside a decorator that does not say so."""
-    return exchange.wait(lambda: value) if isinstance(value, Awaitable) else value
+def _awaited(state: RequestState, value: Any) -> Any:
+    """``value``, awaited where it is awaitable: of an ``async def`` inside a decorator that hides it."""
+    return state.wait(lambda: value) if isinstance(value, Awaitable) else value

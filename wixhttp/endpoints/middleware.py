@@ -1,4 +1,4 @@
-"""``src/middleware.py``: what runs in front of every handler, and may answer itself or change the response.
+"""Middleware, ``src/middleware.py``: runs in front of every handler, and may answer itself or change the response.
 
     def onRequest(context, next):
         context.locals.started = time.monotonic()
@@ -24,7 +24,7 @@ _RULE = "a middleware takes the context and next: def onRequest(context, next)"
 
 
 class Next:
-    """``next`` of a ``def``: the response of what is behind the middleware. It can be called once."""
+    """``next`` of a ``def``: calls the next middleware or the handler, once, and returns its response."""
 
     __slots__ = ("_run", "begun", "called", "response")
 
@@ -41,7 +41,7 @@ class Next:
 
 
 class AsyncNext:
-    """``next`` of an ``async def``: that of `Next`, awaited."""
+    """``next`` of an ``async def``: as `Next`, awaited."""
 
     __slots__ = ("_run", "_waiting", "begun", "called", "response")
 
@@ -62,7 +62,7 @@ class AsyncNext:
         return self.response
 
     def close(self) -> None:
-        """End what was called and never awaited, or Python warns of it."""
+        """Close a coroutine that was never awaited, or Python warns of it."""
         if self._waiting is not None and not self.begun:
             self._waiting.close()
 
@@ -74,7 +74,7 @@ def _call_once(next_: Next | AsyncNext) -> None:
 
 
 class Middleware:
-    """One middleware: ``target`` takes context and next; ``is_async`` says where it runs."""
+    """One middleware: ``target`` takes context and next. ``is_async``: it runs on the event loop, else on a thread."""
 
     __slots__ = ("is_async", "name", "target")
 
@@ -85,10 +85,10 @@ class Middleware:
         self.target = accepting(self.name, target, 2, _RULE)
 
     def checked(self, value: Any, next_: Next | AsyncNext) -> Response:
-        """The response for what the middleware returned; for nothing that of ``next()``.
+        """The response that the middleware returned; where it returned nothing, that of ``next()``.
 
         Raises:
-            WrongAnswer: it returned nothing and has no response of next, or what is no response.
+            WrongAnswer: it returned no response, or nothing without a response of ``next()``.
         """
         if isinstance(value, Response):
             return value
@@ -140,12 +140,12 @@ def parts_of(target: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
     return (target,) if found is None else found
 
 
-def wrong_answer(name: str, value: object, wayout: str) -> WrongAnswer:
-    """The error for what is no response; an awaitable that nobody awaits is closed."""
+def wrong_answer(name: str, value: object, remedy: str) -> WrongAnswer:
+    """The error for a value that is no response; an awaitable is closed, since nobody awaits it."""
     close = getattr(value, "close", None)
     if isinstance(value, Awaitable) and callable(close):
         close()  # or Python warns that it was never awaited
     kind = (
         "nothing" if value is None else f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
     )
-    return WrongAnswer(f"{name} returned {kind}, not a Response of wixhttp.endpoints; {wayout}")
+    return WrongAnswer(f"{name} returned {kind}, not a Response of wixhttp.endpoints; {remedy}")

@@ -1,30 +1,37 @@
-"""One request for an endpoint on its way: what its middleware, its handler and its rewrites share.
+"""The state of one request for an endpoint, shared by its middleware, its handler and its rewrites.
 
-Members that cost something are made when they are read. `context` shows them to users' code.
+Members that cost something are made when they are first read. Users' code sees them through `context`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from types import SimpleNamespace
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from wixhttp.concurrency.bridge import Bridge, WaitGroup
+from wixhttp.endpoints.routing.patterns import Pattern
+from wixhttp.endpoints.static.manifest import Built
+from wixhttp.endpoints.static.static_paths import StaticPaths
 from wixhttp.endpoints.web.cookies import Cookies
-from wixhttp.endpoints.web.request import AsyncRequest, Content, Request
+from wixhttp.endpoints.web.request import AsyncRequest, Request, SharedBody
 from wixhttp.endpoints.web.response import Response, web_response
-from wixhttp.endpoints.web.url import URL, URLSearchParams
+from wixhttp.endpoints.web.url import URL
 from wixhttp.errors import HTTPError, Unavailable
-from wixhttp.http.body import SpooledBody
-from wixhttp.http.request_head import Head, PlainHead
-from wixhttp.http.response import Response as CoreResponse
-from wixhttp.http.url import DEFAULT_PORTS
+from wixhttp.http.allowed_methods import MethodTable
+from wixhttp.http.body import SpooledBody, too_large
+from wixhttp.http.policy import Policy
+from wixhttp.http.problem import error_response
+from wixhttp.http.request_head import Head
+from wixhttp.logs.refusals import log_reason
 from wixhttp.project.config import Config
+
+from .csrf import public_origin
+from .locals import Locals
+from .prerendered_request import PrerenderedHead, PrerenderedURL
 
 MOST_REWRITES = 3
 _NO_COOKIES: list[str] = []
-_FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
 
 _Request = TypeVar("_Request", Request, AsyncRequest)
 _Value = TypeVar("_Value")
@@ -32,244 +39,216 @@ _Value = TypeVar("_Value")
 logger = logging.getLogger("wixhttp")
 
 
-class Route(Protocol):
-    """What a request knows of its route: that of `table`."""
+class RequestHandler(Protocol):
+    """A handler as a request and the dispatcher know it: `handlers.EndpointHandler`."""
 
-    pattern: Any
-    file_name: str
-    is_static: bool
-    methods: Any
-    static_paths: Any
+    exported_name: str
+    is_async: bool
+    is_threaded: bool
+    policy: Policy
+    call: Callable[[RequestState], Any]
+
+    def answer(self, state: RequestState, index: int = 0) -> Response:
+        """The response of the middleware at ``index`` and what is behind it, for a thread that may block."""
+
+    def answer_async(self, state: RequestState, index: int = 0) -> Awaitable[Response]:
+        """The response of the middleware at ``index`` and what is behind it, on an event loop."""
 
 
-class Routing(Protocol):
-    """What a request asks of the site's endpoints: those of `table`."""
+class MatchedRoute(Protocol):
+    """A route as a request knows it: `endpoint_table.Route`."""
+
+    @property
+    def pattern(self) -> Pattern:
+        """Its pattern."""
+
+    @property
+    def file_name(self) -> str:
+        """Its file, as messages name it."""
+
+    @property
+    def methods(self) -> MethodTable[RequestHandler]:
+        """Its handlers by method."""
+
+    @property
+    def static_paths(self) -> StaticPaths | None:
+        """The paths of a static route that has parameters."""
+
+
+class RouteMatch:
+    """The outcome of routing: the path string of a request, and what there is at it.
+
+    ``route`` is ``None`` where no route matches. ``built`` is the file that a build made for the path. ``is_static``: a
+    static route that is answered by its code. ``moved`` is the raw URL to redirect to (``trailing_slash``).
+    """
+
+    __slots__ = ("built", "is_static", "moved", "params", "path", "route")
+
+    def __init__(
+        self,
+        path: str,
+        route: MatchedRoute | None,
+        params: dict[str, str | None],
+        is_static: bool = False,
+        built: Built | None = None,
+    ) -> None:
+        self.path = path
+        self.route = route
+        self.params = params
+        self.is_static = is_static
+        self.built = built
+        self.moved: str | None = None
+
+
+class RequestRouter(Protocol):
+    """The endpoints of a site as a request knows them: `endpoint_table.Endpoints`."""
 
     bridge: Bridge
     config: Config
-    error_page: Any
     locales: tuple[str, ...]
-    not_found_page: Any
     prefix: str
     site: URL | None
     warned: set[tuple[str, str]]
 
-    def handler(self, exchange: Exchange) -> Any:
-        """What answers a request."""
+    @property
+    def error_page(self) -> MatchedRoute | None:
+        """The route of ``500.py``."""
 
-    def page(self, route: Any, method: str) -> Any:
-        """The handler of a page for errors, or ``None``."""
+    def error_handler(self, method: str) -> RequestHandler | None:
+        """The handler of ``500.py`` for a method."""
 
-    def rewritten(self, exchange: Exchange, url: URL) -> Exchange:
-        """The request for another URL."""
+    def not_found_handler(self, method: str) -> RequestHandler | None:
+        """The handler of ``404.py`` for a method."""
+
+    def rewritten(self, head: Head, own: URL, url: URL) -> RouteMatch:
+        """The match of another URL of the site."""
+
+    def select(
+        self, match: RouteMatch, head: Head, public_url: str, *, is_rewrite: bool = False
+    ) -> tuple[RequestHandler | None, HTTPError | None]:
+        """The handler of a match, and the error that it is to answer with."""
 
 
-class Saved(Protocol):
-    """A session: that of `session`."""
+class SavedSession(Protocol):
+    """A session as a request knows it: `session_store.SessionState`."""
 
     def save(self) -> None:
         """Write what has changed."""
 
 
-class Locals(SimpleNamespace):
-    """What middleware and handler tell each other, for one request: ``locals.user`` is ``locals["user"]``."""
+class RequestState:
+    """A request for a path. ``path`` is the path string that all see; ``route`` is ``None`` where none matches.
 
-    def __getitem__(self, name: str) -> Any:
-        try:
-            return self.__dict__[name]
-        except KeyError:
-            raise KeyError(f"locals has no {name!r}; a middleware sets it: context.locals[{name!r}] = ...") from None
+    ``public_url`` is the setting, or empty. ``timeout`` is in seconds, 0 for none. ``refusal`` is the error to answer
+    with where there is no handler. ``bridge`` leads to the event loop that serves. ``depth`` counts the rewrites that
+    led here. ``is_static``: nothing of the request itself is known, as when the site is built. ``working`` counts the
+    threads that work for the request, ``None`` before the first.
 
-    def __setitem__(self, name: str, value: Any) -> None:
-        self.__dict__[name] = value
-
-    def __delitem__(self, name: str) -> None:
-        del self.__dict__[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.__dict__
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """The value under a name, else ``default``."""
-        return self.__dict__.get(name, default)
-
-
-class _HeadOfNone(PlainHead):
-    """The head that a static endpoint sees: nothing of who asks is known when it is built."""
-
-    __slots__ = ("_exchange",)
-
-    def __init__(self, exchange: Exchange) -> None:
-        head = exchange.head
-        super().__init__("GET", head.path, scheme=head.scheme, host=head.host, client="")
-        self.request_id = head.request_id
-        self._exchange = exchange
-
-    def fields(self) -> Iterable[tuple[str, str]]:
-        self._exchange.warn("request.headers")
-        return ()
-
-
-class _URLOfNone(URL):
-    """The URL that a static endpoint sees: without a query."""
-
-    __slots__ = ("_exchange",)
-
-    _exchange: Exchange
-
-    @classmethod
-    def seen_by(cls, exchange: Exchange, origin: str, pathname: str) -> _URLOfNone:
-        """The URL of a request."""
-        url: _URLOfNone = cls.of(origin, pathname, "")  # type: ignore[assignment]  # of the class it is asked of
-        url._exchange, url._href = exchange, URL.of(origin, pathname, "").href
-        return url
-
-    @property
-    def search(self) -> str:
-        self._exchange.warn("url.search")
-        return ""
-
-    @property
-    def searchParams(self) -> URLSearchParams:
-        self._exchange.warn("url.searchParams")
-        return super().searchParams
-
-
-class Exchange:
-    """A request for a path. ``path`` is the one string that all see; ``route`` is ``None`` where none matches.
-
-    ``bridge`` leads to the loop that serves. ``refuse`` makes the response that an HTTP error is. ``depth`` counts the
-    rewrites that led here. ``is_static``: nothing of the request itself is known, as when the site is built.
+    With ``shared`` it has the cookies, ``locals`` and body of that request.
     """
 
     __slots__ = (
         "_content", "_cookies", "_first", "_locals", "_refusal", "_requests", "_session", "_url", "body", "bridge",
-        "built", "cookie_fields", "depth", "endpoints", "head", "is_static", "moved", "origin", "params", "path",
-        "props", "query", "refuse", "route", "timeout", "working",
+        "built", "cookie_fields", "depth", "endpoints", "head", "is_static", "params", "path", "props", "public_url",
+        "query", "route", "timeout", "working",
     )  # fmt: skip
-
-    refuse: Callable[[Head, HTTPError], CoreResponse]
 
     def __init__(
         self,
-        endpoints: Routing,
+        endpoints: RequestRouter,
         head: Head,
-        origin: str,
-        path: str,
-        route: Route | None,
-        params: dict[str, str | None],
+        public_url: str,
+        match: RouteMatch,
+        timeout: float,
+        refusal: HTTPError | None = None,
+        props: Mapping[str, Any] | None = None,
+        shared: RequestState | None = None,
     ) -> None:
         self.endpoints = endpoints
         self.head = head
-        self.origin = origin
-        self.path = path
+        self.public_url = public_url
+        self.path = match.path
+        self.route = match.route
+        self.params = match.params
+        self.is_static = match.is_static
+        self.built = match.built
         self.query = head.query
-        self.route = route
-        self.params = params
-        self.props: Mapping[str, Any] = {}
+        self.props: Mapping[str, Any] = {} if props is None else props
+        self.timeout = timeout
         self.depth = 0
-        self.is_static = route is not None and route.is_static
-        self.bridge: Bridge = endpoints.bridge
         self.body: bytes | SpooledBody = b""
-        self.moved: str | None = None
-        self.built: Any = None
-        self._first: Exchange | None = None
-        self._session: Saved | None = None
-        self.timeout = 0.0
         self.working: WaitGroup | None = None
         self.cookie_fields: list[str] = _NO_COOKIES
-        self._content: Content | None = None
-        self._cookies: Cookies | None = None
-        self._locals: Locals | None = None
+        self._first: RequestState | None = None
+        self._session: SavedSession | None = None
         self._url: URL | None = None
-        self._refusal: HTTPError | None = None
-        self._requests: dict[type, Request | AsyncRequest] = {}
+        self._refusal = refusal
+        self._requests: dict[type, Request | AsyncRequest] | None = None
+        self._content: SharedBody | None
+        self._cookies: Cookies | None
+        self._locals: Locals | None
+        if shared is None:
+            self.bridge = endpoints.bridge
+            self._content = self._cookies = self._locals = None
+        else:
+            self.bridge = shared.bridge
+            self._content, self._cookies, self._locals = shared._content, shared._cookies, shared._locals
 
     # --- for the dispatcher ---
 
-    @property
-    def methods(self) -> Any:
-        """The handlers of its route by method; ``None`` where there is no route."""
-        return None if self.route is None else self.route.methods
-
-    def check_origin(self) -> None:
-        """See to it that a form was sent from a page of the site itself: others' pages can send forms, too.
-
-        Raises:
-            HTTPError: 403, it was not.
-        """
-        head = self.head
-        kind = head.header("content-type")
-        if kind and kind.partition(";")[0].strip().lower() not in _FORM_TYPES:
-            return
-        given = head.header("origin")
-        own = self.public_origin
-        if given is None or given.lower() != own:
-            raise HTTPError(
-                403,
-                "Forms and requests without a Content-Type are taken from the site's own pages only.",
-                reason=f"the header Origin is {given!r}, not {own!r} (settings check_origin, public_url)",
-            )
-
-    def take_body(self, body: bytes | SpooledBody) -> None:
-        """Give the request its body."""
+    def start(self, body: bytes | SpooledBody, bridge: Bridge | None = None) -> None:
+        """Give the request its body, and the bridge to the event loop that serves; ``None``: that of the endpoints."""
         self.body = body
-        if not isinstance(body, bytes):  # whoever reads it reads from one file
-            self._content = Content(body.file, self.head.header("content-type"))
+        if not isinstance(body, bytes):  # all readers share one file
+            self._content = SharedBody(body.file, self.head.header("content-type"))
+        if bridge is not None:
+            self.bridge = bridge
 
-    def finish(self, response: Any) -> CoreResponse:
-        """The response to send, which may be one for many requests; ``cookie_fields`` go with it."""
+    def finish(self, response: Any) -> Response:
+        """The response to send. ``cookie_fields`` go with it, and not into it: it may be one for many requests."""
         if self._cookies is not None:
             self.cookie_fields = self._cookies.headers()
         return response  # type: ignore[no-any-return]  # a handler's `call` gives nothing else
 
-    def error_page(self, error: BaseException) -> Any:
+    def error_page(self, error: BaseException) -> tuple[RequestHandler, RequestState] | None:
         """The handler of ``500.py`` and the request that it answers; ``None`` without it, or where it failed itself."""
-        page = self.endpoints.error_page
-        handler = self.endpoints.page(page, self.head.method)
+        endpoints = self.endpoints
+        page = endpoints.error_page
+        handler = endpoints.error_handler(self.head.method)
         if handler is None or self.route is page:
             return None
-        shown = Exchange(self.endpoints, self.head, self.origin, self.path, page, {})
-        shown.props = {"error": error}
-        shown.bridge, shown.refuse = self.bridge, self.refuse
-        shown._cookies, shown._locals, shown._content = self._cookies, self._locals, self._content
-        shown.body, shown.timeout = self.body, self.timeout
+        match = RouteMatch(self.path, page, {})
+        shown = RequestState(
+            endpoints, self.head, self.public_url, match, self.timeout, props={"error": error}, shared=self
+        )
+        shown.body = self.body
         return handler, shown
 
     # --- for contexts ---
 
     @property
-    def public_origin(self) -> str:
-        """Scheme and host of the site as it was called, or as ``public_url`` fixes them."""
-        if self.origin:
-            return self.origin
-        head = self.head
-        host = (head.host or "localhost").lower().rstrip(":")
-        return f"{head.scheme}://{host.removesuffix(':' + DEFAULT_PORTS.get(head.scheme, ''))}"
-
-    @property
     def visible_head(self) -> Head:
-        """What the handler may see of the request: nothing where it is static."""
-        return _HeadOfNone(self) if self.is_static else self.head
+        """The head that the handler sees: of a static endpoint nothing that a client sent."""
+        return PrerenderedHead(self.head, self.warn) if self.is_static else self.head
 
     @property
     def url(self) -> URL:
-        """The URL, with the one path string."""
+        """The URL, with the path string as its ``pathname``."""
         url = self._url
         if url is None:
-            origin, pathname = self.public_origin, self.head.base + self.path
+            origin, pathname = public_origin(self.head, self.public_url), self.head.base + self.path
             known = not self.is_static
-            url = URL.of(origin, pathname, self.query) if known else _URLOfNone.seen_by(self, origin, pathname)
+            url = URL.of(origin, pathname, self.query) if known else PrerenderedURL.seen_by(self.warn, origin, pathname)
             self._url = url
         return url
 
     @property
-    def content(self) -> Content:
-        """The body, which all faces of this request share."""
+    def content(self) -> SharedBody:
+        """The body, which all Request objects of this request share."""
         content = self._content
         if content is None:
             body = self.body if isinstance(self.body, bytes) else b""
-            content = self._content = Content(body, self.head.header("content-type"))
+            content = self._content = SharedBody(body, self.head.header("content-type"))
         return content
 
     @property
@@ -284,48 +263,47 @@ class Exchange:
 
     @property
     def locals(self) -> Locals:
-        """What middleware and handler tell each other."""
+        """Values that middleware and handler share."""
         if self._locals is None:
             self._locals = Locals()
         return self._locals
 
     @property
-    def not_found_page(self) -> Any:
-        """The handler of ``404.py``, or ``None``."""
-        return self.endpoints.page(self.endpoints.not_found_page, self.head.method)
-
-    @property
-    def session(self) -> Saved | None:
+    def session(self) -> SavedSession | None:
         """The session, where it was used: one for the request and all that it was rewritten to."""
         return (self._first or self)._session
 
     @session.setter
-    def session(self, session: Saved) -> None:
+    def session(self, session: SavedSession) -> None:
         (self._first or self)._session = session
 
-    @property
-    def refusal(self) -> HTTPError:
-        """Why there is no handler for it; to be raised, once: it would hold its traceback, and that this request."""
-        refusal, self._refusal = self._refusal, None
-        return refusal or HTTPError(404, "There is nothing at this path.")
-
-    @refusal.setter
-    def refusal(self, error: HTTPError) -> None:
-        self._refusal = error
-
     def request(self, kind: type[_Request]) -> _Request:
-        """The request, for one kind of handler."""
-        made = self._requests.get(kind)
+        """The Request object for one kind of handler."""
+        requests = self._requests
+        if requests is None:
+            requests = self._requests = {}
+        made = requests.get(kind)
         if made is None:
-            made = self._requests[kind] = kind.of(self.visible_head, self.url, self.content)
+            made = requests[kind] = kind.of(self.visible_head, self.url, self.content)
         return made  # type: ignore[return-value]  # kept under its kind
 
     def refused(self, error: HTTPError) -> Response:
-        """An HTTP error as the web response that it is."""
-        return web_response(self.refuse(self.head, error))
+        """The web response that an HTTP error is; its reason goes to the log.
+
+        Raises:
+            ValueError: a header of the error cannot be sent.
+        """
+        log_reason(self.head, error)
+        return web_response(error_response(error, self.head.request_id))
+
+    def take_refusal(self) -> HTTPError:
+        """The error for a request without a handler, to be raised. It is forgotten here, which breaks the reference
+        cycle error -> traceback -> frame -> request."""
+        refusal, self._refusal = self._refusal, None
+        return refusal or HTTPError(404, "There is nothing at this path.")
 
     def wait(self, start: Callable[[], Awaitable[_Value]]) -> _Value:
-        """What awaiting ``start()`` on the loop that serves gives, for a thread that may wait.
+        """Await ``start()`` on the event loop that serves, and return its value; for a thread that may block.
 
         Raises:
             HTTPError: 504, the time of the call is over.
@@ -334,36 +312,47 @@ class Exchange:
         return value
 
     async def in_thread(self, work: Callable[[], _Value]) -> _Value:
-        """What ``work()`` gives on a thread, which holds the slot of the request until it has ended."""
+        """Run ``work()`` on a thread, and return its value. The slot of the request is held until it has ended."""
         working = self.working
         if working is None:
             working = self.working = WaitGroup()
         working.begin()
         return await self.bridge.in_thread(work, working.end)
 
-    def rewritten(self, target: str | URL) -> Exchange:
-        """The request for another path of the site, which shares everything but path and query with this one.
+    def rewritten(self, target: str | URL) -> tuple[RequestHandler, RequestState]:
+        """The request for another path of the site, which shares everything but path and query with this one, and the
+        handler that answers it, if only with a refusal. Its time is that of the first request.
 
         Raises:
-            HTTPError: 508 past three rewrites.
+            HTTPError: 508 past three rewrites; 400, the path cannot be decoded; 403 and 413: the target does not take
+                the request.
             ValueError: the target is on another site.
         """
         if self.depth >= MOST_REWRITES:
             raise HTTPError(508, "The request goes round in circles.", reason=f"more than {MOST_REWRITES} rewrites")
-        shared = self.cookies, self.locals, self.content
-        made = self.endpoints.rewritten(self, URL(str(target), self.url))
+        _ = self.cookies, self.locals, self.content  # made now, so that both requests share them
+        endpoints, head = self.endpoints, self.head
+        url = URL(str(target), self.url)
+        match = endpoints.rewritten(head, self.url, url)
+        handler, refusal = endpoints.select(match, head, self.public_url, is_rewrite=True)
+        assert handler is not None  # noqa: S101  # of a rewrite there is always one
+        most = handler.policy.max_body
+        if most is not None and head.length > most:
+            raise too_large(most)
+        made = RequestState(endpoints, head, self.public_url, match, self.timeout, refusal, shared=self)
+        made.query = url.search.removeprefix("?")
         made.depth = self.depth + 1
-        made._cookies, made._locals, made._content = shared
-        made.refuse, made.bridge, made.timeout = self.refuse, self.bridge, self.timeout
+        made.is_static = made.is_static or self.is_static
+        made._first = self._first or self
         if self.working is None:
             self.working = WaitGroup()
         made.working = self.working
-        made._first = self._first or self
-        made.is_static = made.is_static or self.is_static
-        return made
+        return handler, made
+
+    # --- for static endpoints ---
 
     def is_listed(self) -> bool:
-        """Whether ``getStaticPaths`` gives the path of a static endpoint, whose ``props`` are known then. May wait."""
+        """Return whether ``getStaticPaths`` lists the path of a static endpoint, and note its ``props``. May block."""
         paths = None if self.route is None else self.route.static_paths
         if paths is None:
             return True
@@ -373,13 +362,25 @@ class Exchange:
         self.props = props
         return True
 
+    def unlisted(self) -> RequestHandler:
+        """The handler of ``404.py``, for a path that a static endpoint does not list; it sees the whole request.
+
+        Raises:
+            HTTPError: 404, there is no such page.
+        """
+        page = self.endpoints.not_found_handler(self.head.method)
+        if page is None:
+            raise self.take_refusal()
+        self.is_static = False
+        return page
+
     def unavailable(self, member: str, reason: str) -> Unavailable:
         """The error for a member that is not there."""
         where = self.route.file_name if self.route is not None else "this path"
         return Unavailable(f"context.{member} is not available in {where}: {reason}")
 
     def warn(self, member: str) -> None:
-        """Say, once, that a static endpoint reads what is not known when it is built."""
+        """Log, once, that a static endpoint reads a member that is empty when it is built."""
         where = self.route.file_name if self.route is not None else "this path"
         if (where, member) not in self.endpoints.warned:
             self.endpoints.warned.add((where, member))

@@ -1,16 +1,16 @@
 """A visitor's session: values by key, kept in the project's data store under an id that only the visitor's cookie has.
 
     def POST(session, cookies):
-        session.regenerate()            # after a login: who knew the old id has nothing
+        session.regenerate()            # after a login: the old id is worthless (session fixation)
         session.set("user", "ada")
 
 It begins with the first value that is set, and ends with ``destroy()``, or ``session_lifetime`` seconds after its last
-change; one that is read lives on, too: past a tenth of the lifetime reading counts as a change. The cookie has no
-Max-Age, so that a browser that is closed on a shared computer forgets the id. In the store stands a hash of the id:
-who reads the database has nobody's session.
+change. Reading renews it, too, once a tenth of the lifetime has gone by. The cookie has no
+Max-Age, so that a browser that is closed on a shared computer forgets the id. The store has a hash of the id only,
+so that reading the database gives nobody a session.
 
-Requests at once change the same session key by key, and the last one wins. What one of them changed while another
-ended the session, or gave it a new id, is dropped: it would bring back what was ended.
+Concurrent requests change the same session key by key, and the last one wins. The changes of a request are dropped
+where another one has ended the session meanwhile, or given it a new id: they would bring back an ended session.
 
 https://docs.astro.build/en/reference/api-reference/#session
 """
@@ -20,15 +20,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from .request_state import Exchange
+from .request_state import RequestState
 from .session_store import SessionState
 
 _Value = TypeVar("_Value")
 
 
 class Session:
-    """The visitor's session, for ``def``. It is loaded when it is first used, and written when the handler returned:
-    not where it raised anything but an `HTTPError`.
+    """The visitor's session, for ``def``. It is loaded lazily, and written when the handler has returned or has raised
+    an `HTTPError`; not where it raised anything else.
 
     A value is ``None``, a bool, a number, a str, a datetime, or a list or dict of such, as in an item of a collection.
     Each call raises StoreUnavailable (503) where the database cannot be reached.
@@ -40,16 +40,16 @@ class Session:
         self._state = state
 
     @classmethod
-    def of(cls, exchange: Exchange) -> Session:
+    def of(cls, request: RequestState) -> Session:
         """The session of a request. Raises as `SessionState.of`."""
-        return cls(SessionState.of(exchange))
+        return cls(SessionState.of(request))
 
     def get(self, key: str) -> Any:
-        """The value, ``None`` where there is none. It is a copy: ``set`` keeps what is changed in it."""
+        """The value, ``None`` where there is none. It is a copy: call ``set`` to keep a change in it."""
         return self._state.get(key)
 
     def has(self, key: str) -> bool:
-        """Whether there is a value, if only ``None``."""
+        """Return whether there is a value, ``None`` included."""
         return self._state.has(key)
 
     def keys(self) -> list[str]:
@@ -71,7 +71,7 @@ class Session:
         self._state.delete(key)
 
     def destroy(self) -> None:
-        """End the session: values and cookie are gone, its id is refused. What is set after that begins another one.
+        """End the session: values and cookie are gone, its id is refused. A value that is set later begins another one.
 
         Raises:
             RuntimeError: the handler has returned.
@@ -88,14 +88,14 @@ class Session:
 
 
 class Threads(Protocol):
-    """What has threads for what waits: the request, or a `Bridge`."""
+    """Runs blocking work on threads: the state of a request, or a `Bridge`."""
 
     async def in_thread(self, work: Callable[[], _Value]) -> _Value:
-        """What ``work()`` gives on a thread."""
+        """Run ``work()`` on a thread, and return its value."""
 
 
 class AsyncSession:
-    """The visitor's session, for ``async def``: that of `Session`, awaited. It is loaded on a thread."""
+    """The visitor's session, for ``async def``: the methods of `Session`, awaited. It is loaded on a thread."""
 
     __slots__ = ("_state", "_threads")
 
@@ -104,9 +104,9 @@ class AsyncSession:
         self._threads = threads
 
     @classmethod
-    def of(cls, exchange: Exchange) -> AsyncSession:
+    def of(cls, request: RequestState) -> AsyncSession:
         """The session of a request. Raises as `SessionState.of`."""
-        return cls(SessionState.of(exchange), exchange)
+        return cls(SessionState.of(request), request)
 
     async def _loaded(self) -> SessionState:
         if not self._state.is_loaded:

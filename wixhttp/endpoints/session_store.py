@@ -1,4 +1,7 @@
-"""The session of one request: its values, loaded from the project's data store, changed, and written back."""
+"""The session of one request in the project's data store: loaded lazily, changed in memory, written back.
+
+Session ids are random, and stand in the store as SHA-256 only.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +22,18 @@ from wixhttp.data.stores.contract import Index, Row, Store, Transaction
 from wixhttp.endpoints.web.cookies import Cookies
 from wixhttp.errors import WixDataError
 
-from .request_state import Exchange
+from .request_state import RequestState
 
 NAME = "wixhttp-session"
 """The name of the cookie."""
 COLLECTION = "wixhttp:sessions"
-"""Where sessions are kept. Calls on collections refuse the name (WDE0025), for its colon."""
+"""The collection of the sessions. Calls on collections refuse the name (WDE0025), for its colon."""
 MAX_SIZE = 65_536
 """Bytes of a session's values as JSON."""
 
 _ID = re.compile("[A-Za-z0-9_-]{43}")  # what token_urlsafe(32) gives
-_REFRESH = 10  # reading counts as a change after this part of the lifetime
-_MOST_EXPIRED = 100  # that are removed at once
+_REFRESH = 10  # one part in so many of the lifetime, after which reading renews the session, too
+_MOST_EXPIRED = 100  # sessions that are removed at once
 _BY_CHANGE = Order(("_updatedDate",))
 _INDEX = Index((_BY_CHANGE,))
 _DELETED: Any = object()
@@ -43,8 +46,8 @@ def _now() -> datetime:
 
 
 class SessionState:
-    """One request's session, which its middleware, its handler and its rewrites share: loaded when it is first used,
-    changed in memory, written by `save`.
+    """The session of one request, which its middleware, its handler and its rewrites share: loaded lazily, changed in
+    memory, written by `save`.
 
     ``lifetime`` is in seconds; ``path`` and ``is_secure`` are the cookie's.
     """
@@ -79,34 +82,34 @@ class SessionState:
         self._is_saved = False
 
     @classmethod
-    def of(cls, exchange: Exchange) -> SessionState:
+    def of(cls, request: RequestState) -> SessionState:
         """The session of a request, made when it is first asked for.
 
         Raises:
             Unavailable: the endpoint is static.
         """
-        if exchange.is_static:
-            raise exchange.unavailable("session", "it is static, and answers nobody in particular")
-        state = exchange.session
-        if not isinstance(state, cls):
-            config = exchange.endpoints.config
-            state = exchange.session = cls(
-                exchange.cookies,
+        if request.is_static:
+            raise request.unavailable("session", "it is static, and answers nobody in particular")
+        session = request.session
+        if not isinstance(session, cls):
+            config = request.endpoints.config
+            session = request.session = cls(
+                request.cookies,
                 config.session_lifetime,
-                path=exchange.head.base + config.base_path or "/",
+                path=request.head.base + config.base_path or "/",
                 is_secure=config.mode == "production",
             )
-        return state
+        return session
 
     # --- reading ---
 
     @property
     def is_loaded(self) -> bool:
-        """Whether the store was asked."""
+        """True once the values were read from the store."""
         return self._values is not None
 
     def load(self) -> dict[str, Any]:
-        """The values, read from the store where they were not yet. They are not to be changed.
+        """The values, read from the store at the first call. They must not be changed.
 
         Raises:
             StoreUnavailable: the database cannot be reached.
@@ -137,7 +140,7 @@ class SessionState:
 
     def get(self, key: str) -> Any:
         """See `session.Session.get`."""
-        return copy.deepcopy(self.load().get(_name(key)))  # what is changed in it is not set
+        return copy.deepcopy(self.load().get(_name(key)))  # a change in it would be lost
 
     def has(self, key: str) -> bool:
         """See `session.Session.has`."""
@@ -187,11 +190,11 @@ class SessionState:
     # --- writing ---
 
     def save(self) -> None:
-        """Write what was changed, and set or delete the cookie. Nothing where nothing was.
+        """Write the changes, and set or delete the cookie. Does nothing where nothing has changed.
 
         Raises:
             StoreUnavailable: the database cannot be reached.
-            ValueError: with what others have set meanwhile the session is larger than `MAX_SIZE`.
+            ValueError: with the values that concurrent requests have set the session is larger than `MAX_SIZE`.
         """
         if self._values is None or self._is_saved:
             return
@@ -212,7 +215,7 @@ class SessionState:
         return self._renews
 
     def _write(self, made: str | None) -> bool:
-        """Whether the session that was loaded is still there, or is not needed, and everything is written."""
+        """Write everything. False where the session that was loaded is gone, and nothing was written."""
         now = self._clock()
         date, store = format_date(now), current().store
 
@@ -226,7 +229,7 @@ class SessionState:
                 raise
             _prepare(store)
             is_there = store.write(work, single=self._key is None)
-        if made is not None and _digest(made).startswith("0"):  # by chance at every sixteenth
+        if made is not None and _digest(made).startswith("0"):  # one in sixteen
             remove_expired(store, now - self._lifetime)
         return is_there
 
@@ -252,7 +255,7 @@ class SessionState:
 def _name(key: object) -> str:
     if not isinstance(key, str):
         raise TypeError(f"the key of a value in a session is a str, not {key!r} ({type(key).__name__})")
-    return str.__str__(key)  # what a member of an Enum holds, whose str() is its name
+    return str.__str__(key)  # the value of a member of an Enum, whose str() is its name
 
 
 def _digest(session_id: str) -> str:
@@ -282,7 +285,7 @@ def _prepare(store: Store) -> None:
 
 
 def remove_expired(store: Store, last: datetime) -> int:
-    """Remove sessions that were last changed at ``last`` or before, the oldest 100 of them; how many they were.
+    """Remove sessions that were last changed at ``last`` or before, the oldest 100 of them, and return their number.
 
     Raises:
         StoreUnavailable: the database cannot be reached.

@@ -1,4 +1,5 @@
-"""Bodies of requests as they arrive: in memory, and, where they are long and may be, in a file without a name."""
+"""The body of a request while it arrives: in memory, or, where it is long and may be, in a file without a name.
+And the error for one that is too large (413)."""
 
 from __future__ import annotations
 
@@ -18,8 +19,13 @@ LINGER = 2.0
 _MOST_PARTS = 512  # that are kept apart: each takes some 40 bytes beside its own, and a client may send single bytes
 
 
+def too_large(max_body: int) -> HTTPError:
+    """The error for a body of more than ``max_body`` bytes: 413."""
+    return HTTPError(413, f"The body is larger than {max_body} bytes.")
+
+
 class SpooledBody:
-    """A long body: ``file``, at its beginning, of ``size`` bytes. Who takes it closes the file."""
+    """A long body in a file: ``file``, at its beginning, of ``size`` bytes. The caller closes the file."""
 
     __slots__ = ("file", "size")
 
@@ -31,8 +37,8 @@ class SpooledBody:
         return self.size
 
 
-class Arriving:
-    """The parts of a body: ``size`` bytes have arrived. ``spools`` says whether it may be put into a file.
+class BodyBuffer:
+    """The parts of a body as they arrive: ``size`` bytes so far. With ``spools`` it may be put into a file.
 
     ``close`` may be called while another thread is in ``spool``; all else is called by one at a time.
     """
@@ -50,7 +56,7 @@ class Arriving:
         self._closed = False
 
     def add(self, part: bytes) -> bool:
-        """Take a part; whether enough is kept for `spool`."""
+        """Add a part. Return whether so much is in memory that it is time for `spool`."""
         self._parts.append(part)
         self.size += len(part)
         self._kept += len(part)
@@ -60,10 +66,10 @@ class Arriving:
         return self.spools and self._kept >= SPOOL_SIZE
 
     def spool(self) -> None:
-        """Put what is kept into the file. Waits for the disk. Does nothing once it is closed.
+        """Write what is in memory to the file. Blocks on the disk. Does nothing once the buffer is closed.
 
         Raises:
-            HTTPError: 507 where there is no room for it.
+            HTTPError: 507 where the disk is full or cannot be written.
         """
         data = self._take()
         try:
@@ -83,11 +89,11 @@ class Arriving:
         if self._closed:
             return
         if self._file is None:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115  # whoever takes it closes it
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `close`, or by the caller of `end`
         self._file.write(data)
 
     def end(self) -> bytes | SpooledBody:
-        """The whole body."""
+        """Return the whole body; the caller owns the file of a spooled one."""
         if self._file is None:
             return self._take()
         self.spool()
@@ -96,7 +102,7 @@ class Arriving:
         return SpooledBody(file, self.size)
 
     def _take(self) -> bytes:
-        """What is kept."""
+        """Return what is in memory, and forget it."""
         parts, joined = self._parts, self._joined
         self._parts, self._joined, self._kept = [], bytearray(), 0
         if joined:
@@ -104,14 +110,14 @@ class Arriving:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def close(self) -> None:
-        """Give the file back, where nobody took it. A `spool` that is under way is not waited for: it does so then."""
+        """Close the file, unless `end` has handed it on. Never blocks: a `spool` under way closes it when it ends."""
         self._closed = True
         if not self._writing.acquire(blocking=False):
             return
         try:
             file, self._file = self._file, None
             if file is not None:
-                with suppress(OSError):  # what a full disk did not take is tried once more
+                with suppress(OSError):  # closing flushes, which a full disk refuses once more
                     file.close()
         finally:
             self._writing.release()

@@ -11,7 +11,7 @@ from encodings.aliases import aliases
 from typing import Any
 
 from .json_codec import decode_json
-from .request_head import Head, Headers
+from .request_head import Head, RequestHeaders
 from .url import PathSegments, QueryParams, query_pairs, segments
 
 # Python codecs that call themselves text encodings and are none that a client could mean.
@@ -77,7 +77,7 @@ class AsyncBody:
         return self._body.json()
 
 
-class _Request:
+class _VeloRequest:
     """The members that both kinds of request share: all but the body."""
 
     __slots__ = ("_body", "_head", "_headers", "_mount", "_name", "_origin", "_path", "_query", "_query_all", "_rest")
@@ -93,7 +93,7 @@ class _Request:
         self._path: PathSegments | None = None
         self._query: QueryParams | None = None
         self._query_all: dict[str, list[str]] | None = None
-        self._headers: Headers | None = None
+        self._headers: RequestHeaders | None = None
 
     @property
     def method(self) -> str:
@@ -152,11 +152,11 @@ class _Request:
         return values
 
     @property
-    def headers(self) -> Headers:
+    def headers(self) -> RequestHeaders:
         """The headers: lower-case keys, any spelling looks up, a missing one reads ``None``."""
         headers = self._headers
         if headers is None:
-            headers = self._headers = Headers.of(self._head.fields())
+            headers = self._headers = RequestHeaders.of(self._head.fields())
         return headers
 
     @property
@@ -168,7 +168,7 @@ class _Request:
         return f"<{type(self).__name__} {self.method} {self._name!r} path={self._rest!r}>"
 
 
-class Request(_Request):
+class Request(_VeloRequest):
     """The request of a ``def`` handler: its body's readers return the value."""
 
     __slots__ = ()
@@ -179,7 +179,7 @@ class Request(_Request):
         return self._body
 
 
-class AsyncRequest(_Request):
+class AsyncRequest(_VeloRequest):
     """The request of an ``async def`` handler: its body's readers are awaited."""
 
     __slots__ = ()
@@ -190,7 +190,7 @@ class AsyncRequest(_Request):
         return AsyncBody(self._body)
 
 
-def set_body(request: _Request, data: bytes) -> None:
+def set_body(request: _VeloRequest, data: bytes) -> None:
     """Give a request its body, once, before its handler runs. For the dispatcher."""
     request._body = Body(data, request._head.header("content-type") if data else None)
 

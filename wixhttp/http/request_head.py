@@ -1,4 +1,4 @@
-"""What an edge knows of a request before its body: method, raw target, headers, who asks."""
+"""The head of a request, all before its body: method, raw target, header fields, the client's address."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from typing import Any
 
 from .url import DICT_CHANGES, read_only
 
-UNKNOWN, MALFORMED = -1, -2  # lengths of a body
+UNKNOWN, MALFORMED = -1, -2  # lengths of a body: not announced (chunked), and announced in a way that is refused
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # that change nothing, so that pages of other sites may send them
 
 
 @read_only(*DICT_CHANGES)
-class Headers(dict[str, str]):
-    """Request headers: keys are lower case, any spelling looks up, and a missing one reads ``None``.
+class RequestHeaders(dict[str, str]):
+    """The headers of a request to an HTTP function; those of endpoints are `wixhttp.endpoints.web.headers.Headers`.
 
-    >>> headers = Headers.of([("Accept", "a"), ("ACCEPT", "b")])
+    Keys are lower case, any spelling looks up, and a missing one reads ``None``.
+
+    >>> headers = RequestHeaders.of([("Accept", "a"), ("ACCEPT", "b")])
     >>> headers["aCCept"], headers["x-none"], "Accept" in headers, list(headers)
     ('a, b', None, True, ['accept'])
     """
@@ -23,7 +25,7 @@ class Headers(dict[str, str]):
     __slots__ = ()
 
     @classmethod
-    def of(cls, fields: Iterable[tuple[str, str]]) -> Headers:
+    def of(cls, fields: Iterable[tuple[str, str]]) -> RequestHeaders:
         """Headers from pairs in any case. Repeated ones are joined by ``", "``, cookies by ``"; "`` (RFC 9110, 5.3)."""
         headers = cls()
         for name, value in fields:
@@ -48,12 +50,12 @@ class Headers(dict[str, str]):
 
 
 class Head:
-    """What an edge knows of a request before its body. Each edge has its own kind, with its own look-up of headers.
+    """The head of a request. Each server interface has its own kind, with its own look-up of header fields.
 
     ``path`` and ``query`` are raw; ``base`` is the raw path of the mount point, without trailing slash.
     ``length`` is the announced size of the body in bytes, 0 for none, or UNKNOWN (chunked) or MALFORMED; of a body that
     was read it becomes the true size. ``request_id`` and ``function`` (as exported, "" for none) are the dispatcher's.
-    ``token_info`` is what `wixhttp.auth` knows of the caller; not set until it is asked.
+    ``token_info`` is set by `wixhttp.auth`, when a function first asks for its caller.
     """
 
     __slots__ = (
@@ -84,7 +86,7 @@ class Head:
 
 
 class PlainHead(Head):
-    """A head made from plain values: what the test kit and ``wixhttp call`` use."""
+    """A head made from plain values, for the test kit and ``wixhttp call``."""
 
     __slots__ = ("_fields",)
 
@@ -110,9 +112,9 @@ class PlainHead(Head):
         value: str | None = self.headers().get(name)
         return value
 
-    def headers(self) -> Headers:
+    def headers(self) -> RequestHeaders:
         """The headers, joined where they repeat."""
-        return Headers.of(self._fields)
+        return RequestHeaders.of(self._fields)
 
     def fields(self) -> Iterable[tuple[str, str]]:
         return self._fields

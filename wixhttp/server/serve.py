@@ -21,8 +21,8 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
 from wixhttp.dispatch.app import App
-from wixhttp.dispatch.blocking import StreamBroken
 from wixhttp.dispatch.site import load_site
+from wixhttp.dispatch.stream_chunks import StreamBroken
 from wixhttp.errors import ProjectError
 from wixhttp.logs.access_log import AccessLog
 from wixhttp.logs.captured_prints import capture_prints
@@ -143,7 +143,7 @@ class Server(base.Application):  # type: ignore[misc]  # gunicorn has no types f
         ready = Readiness(_ping, lambda: is_used or config.embedded_database.exists())
         app = App(site, access, ready)
         logger.info("%s of %s are served", site.summary, config.root)
-        for warning in site.endpoints.doubts() if site.endpoints is not None else ():
+        for warning in site.endpoints.startup_warnings() if site.endpoints is not None else ():
             logger.warning("%s", warning)
         if self.cfg.worker_class_str in WSGI_WORKERS:
             from wixhttp.wsgi import WSGIApplication

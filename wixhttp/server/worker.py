@@ -1,7 +1,7 @@
 """gunicorn's ASGI worker, with connections that answer as the rest of wixhttp does.
 
-The worker names its connection class in its module alone, and offers no setting for what is changed here, so this room
-leans on names of gunicorn 27 that are not public; ``pyproject.toml`` holds gunicorn below 28 for that.
+The worker names its connection class in its module alone, and offers no setting for what is changed here, so this
+module uses names of gunicorn 27 that are not public; ``pyproject.toml`` holds gunicorn below 28 for that.
 """
 
 from __future__ import annotations
@@ -15,26 +15,27 @@ import sys
 from http import HTTPStatus
 from typing import Any
 
-import orjson
 from gunicorn.asgi import protocol
 from gunicorn.asgi.parser import InvalidChunkSize, InvalidHeader, PythonProtocol
 from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers import gasgi
 
 from wixhttp.http.body import LINGER
+from wixhttp.http.json_codec import encode_json
+from wixhttp.http.problem import PROBLEM_TYPE, problem
 
 HEAD_TIMEOUT = 30.0  # seconds for a connection's first request line and headers
 IDLE_GRACE = 1.0  # seconds that an idle connection is kept after SIGTERM, for a request that is on its way
-CHUNK_LINE = 4096  # bytes of the line before a chunk: its size, and extensions, which nobody reads
+CHUNK_LINE = 4096  # bytes of the line before a chunk: its size, and extensions, which are ignored
 
-# What no chunk's size is: one of more than 16 digits, or of 2**48 bytes and more.
+# A size of a chunk that is refused: of more than 16 digits, or of 2**48 bytes and more.
 _NO_SIZE = re.compile(rb"[0-9A-Fa-f]{17}|0*[1-9A-Fa-f][0-9A-Fa-f]{12}")
 _TITLES = {
     400: "Bad Request",
     408: "Request Timeout",
     414: "URI Too Long",
     426: "Upgrade Required",
-    431: "Request Header Fields Too Large",
+    431: "Request Header HeaderFields Too Large",
     500: "Internal Server Error",
     501: "Not Implemented",
 }
@@ -52,7 +53,7 @@ class ChunkedBody(PythonProtocol):  # type: ignore[misc]  # gunicorn has no type
     is_chunked: bool
     _state: str
 
-    def __init__(self, connection: Connection, of_heads: Any) -> None:
+    def __init__(self, connection: HTTPConnection, of_heads: Any) -> None:
         cfg = connection.cfg
         super().__init__(
             on_body=connection._on_body,
@@ -76,12 +77,12 @@ class ChunkedBody(PythonProtocol):  # type: ignore[misc]  # gunicorn has no type
         return end
 
     def reset(self) -> None:
-        """The next head is for the parser of heads."""
+        """Hand the connection back to the parser of heads."""
         self.of_heads.reset()
         self.connection._callback_parser = self.of_heads
 
 
-class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types for it
+class HTTPConnection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types for it
     """A connection that ends when its first head does not come, and whose errors are problem documents."""
 
     _head_timer: Any = None
@@ -92,7 +93,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types f
     _callback_parser: Any
     _h2c_upgrade_settings: Any
     _body_is_next = False  # the head of a chunked request has been read, by the parser of heads
-    _early = b""  # what came of the next request before gunicorn is ready for it
+    _early = b""  # data of the next request (pipelining) that came before gunicorn is ready for it
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -126,8 +127,8 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types f
             self._request_ready.set()
         of_heads = self._callback_parser
         self._callback_parser = body = ChunkedBody(self, of_heads)
-        if come := of_heads.remaining():
-            body.feed(come)
+        if rest := of_heads.remaining():
+            body.feed(rest)
 
     def eof_received(self) -> bool:
         """A client that has sent its request and ended its side (``nc -N``) still gets its answer; one that ended in
@@ -144,7 +145,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types f
         return True
 
     def data_received(self, data: bytes) -> None:
-        """Take what arrived. The next request, which may come as soon as the answer is out, is held until its turn:
+        """Take data. The next request (pipelining), which may come as soon as the answer is out, waits for its turn:
         gunicorn's parser keeps little of it, and the connection would be closed instead of answered."""
         parser = self._callback_parser
         if not self._early and (parser is None or not parser.is_complete or self._websocket is not None):
@@ -183,37 +184,36 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types f
         if self._head_timer is not None:
             self._head_timer.cancel()
         super().connection_lost(exc)
-        # The C parser is not seen by the garbage collector: with it, each connection would be kept for ever.
+        # Breaks the reference cycle of connection and parser: the garbage collector does not see the C parser.
         self._callback_parser = None
         if self._flow_control is not None:
-            self._flow_control.resume_writing()  # who waits for this client to read waits no longer
+            self._flow_control.resume_writing()  # a task that waits for this client to read waits no longer
         if self._awaiting_request:
             self._request_ready.set()  # an idle connection's task ends now, not after the grace for running ones
 
     def _cancel_task_if_pending(self) -> None:
-        """A handler whose client hung up runs to its end: what was delivered is dealt with."""
+        """Let a handler whose client hung up run to its end: its request was delivered."""
         if self._current_request is None:
             super()._cancel_task_if_pending()
 
     def _send_error_response(self, status: int, message: str, extra_headers: Any = ()) -> None:
-        """What the parser refuses, as a problem document (RFC 9457). What was wrong is not echoed."""
+        """Answer a request that the parser refuses with a problem document (RFC 9457). Its text is not echoed."""
         self._refused = True
         self.log.info("refused a request with %s: %s", status, message)
         if self._response_begun and self._body_receiver is not None:
             return  # in the middle of an answer there is no place for another
         title = _TITLES.get(status, "Error")
-        body = orjson.dumps(
-            {"type": "about:blank", "title": title, "status": status, "detail": "The request is not well-formed HTTP."}
-        )
+        body = encode_json(problem(status, "The request is not well-formed HTTP.", title=title))
         extra = "".join(f"{name}: {value}\r\n" for name, value in extra_headers)
         self._safe_write(
-            f"HTTP/1.1 {status} {title}\r\nContent-Type: application/problem+json\r\n"
+            f"HTTP/1.1 {status} {title}\r\nContent-Type: {PROBLEM_TYPE}\r\n"
             f"Content-Length: {len(body)}\r\n{extra}Connection: close\r\n\r\n".encode("latin-1")
             + body
         )
 
     def _close_transport(self) -> None:
-        """Close; after a refusal only this side at once: what the client still sends would reset the answer."""
+        """Close. After a refusal close this side first (lingering close): data that the client still sends would reset
+        the connection, and the answer with it."""
         transport = self.transport
         if not self._refused or self._closed or not transport.can_write_eof():
             super()._close_transport()
@@ -231,24 +231,24 @@ class Worker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no types f
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.connections: set[Connection] = set()
+        self.connections: set[HTTPConnection] = set()
         self._serving: asyncio.Task[None] | None = None
 
     def init_process(self) -> None:
-        gasgi.ASGIProtocol = Connection
+        gasgi.ASGIProtocol = HTTPConnection
         for status in HTTPStatus:
             protocol._REASON_PHRASES.setdefault(status.value, status.phrase)
         # It looks for the C parser through the class of the connection, and for what it found in its own: asked of a
         # subclass first, it would settle for the parser in Python.
         if ASGIProtocol._check_h1c_protocol_available():
-            # It keeps all of what follows a head, which is less than two reads: see Connection.data_received.
+            # It keeps all of what follows a head, which is less than two reads: see HTTPConnection.data_received.
             whole = functools.partial(ASGIProtocol._h1c_protocol_class, limit_remaining=0)
             ASGIProtocol._h1c_protocol_class = whole
         super().init_process()
 
     def run(self) -> None:
-        """Serve. What a callback of the loop raises to end the process ends this worker, and has it replaced: gunicorn
-        takes some exit codes of a worker for the end of all, and KeyboardInterrupt for its own."""
+        """Serve. A SystemExit or KeyboardInterrupt of a callback of the loop ends this worker, and has it replaced:
+        gunicorn takes some exit codes of a worker for the end of all, and KeyboardInterrupt for its own."""
         try:
             super().run()
         except (SystemExit, KeyboardInterrupt) as error:
@@ -258,7 +258,7 @@ class Worker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no types f
             sys.exit(1)
 
     def init_signals(self) -> None:
-        """Until the loop runs, which would lose them, the signals to end do so at once: there is nothing to finish."""
+        """Let the signals that end the worker do so at once until the loop runs, which would lose them."""
         super().init_signals()
         for number in _ENDINGS:
             signal.signal(number, signal.SIG_DFL)
@@ -270,13 +270,13 @@ class Worker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no types f
         await super()._serve()
 
     def handle_exit_signal(self) -> None:
-        """SIGTERM: stop now, where gunicorn's loop would look once a second."""
+        """Stop now on SIGTERM: gunicorn's loop would look once a second."""
         if self.alive and self._serving is not None and len(self.servers) == len(self.sockets):
             self._serving.cancel()  # its loop ends by that
         super().handle_exit_signal()
 
     async def _shutdown(self) -> None:
-        """Wait for the connections, then for what handlers still do; gunicorn would give that 30 seconds of its own."""
+        """Wait for the connections, then for tasks of handlers; gunicorn would give those 30 seconds more."""
         end = self.loop.time() + self.cfg.graceful_timeout
         lifespan: Any = self.lifespan
         self.lifespan: Any = None

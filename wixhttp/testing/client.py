@@ -15,12 +15,15 @@ from urllib.parse import urlencode
 
 from wixhttp.auth.caller import VISITOR, TokenInfo, caller_is, settings_are
 from wixhttp.context import current_collections, using_by_default
-from wixhttp.dispatch.app import App, Call
-from wixhttp.dispatch.blocking import StreamBroken, answer
+from wixhttp.dispatch.app import App
+from wixhttp.dispatch.blocking import answer
+from wixhttp.dispatch.call import Call
 from wixhttp.dispatch.site import load_site
+from wixhttp.dispatch.stream_chunks import StreamBroken
 from wixhttp.errors import HTTPError
+from wixhttp.http.body import too_large
 from wixhttp.http.encoding import Encoded
-from wixhttp.http.request_head import UNKNOWN, Head, Headers
+from wixhttp.http.request_head import UNKNOWN, Head, RequestHeaders
 from wixhttp.project.auth_settings import SUBJECT_TYPES
 from wixhttp.project.config import Config
 from wixhttp.secrets import SecretStore, fallback
@@ -56,7 +59,7 @@ class Answer:
 
     def __init__(self, encoded: Encoded, url: str) -> None:
         self.status_code = encoded.status
-        self.headers = Headers.of(encoded.fields)
+        self.headers = RequestHeaders.of(encoded.fields)
         self.fields = encoded.fields
         self.url = url
         self.content = encoded.data if encoded.stream is None else _collect(encoded.stream)
@@ -170,7 +173,7 @@ class TestClient:
 
         def read(call: Call) -> bytes:
             if len(body) > call.max_body:
-                raise self.app.too_large(call)
+                raise too_large(call.max_body)
             if head.length != UNKNOWN and len(body) != head.length:
                 raise HTTPError(400, "The body is not as long as its Content-Length.")
             return body

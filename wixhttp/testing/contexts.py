@@ -1,30 +1,24 @@
-"""Contexts made from plain values, for tests of single endpoints, and the endpoints' files themselves."""
+"""Contexts made from plain values, for tests of single endpoints; and the modules of endpoints' files."""
 
 from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from wixhttp.auth.caller import settings_are
 from wixhttp.context import current_collections, current_request, using_by_default
-from wixhttp.dispatch.app import App
-from wixhttp.dispatch.site import Site
 from wixhttp.endpoints.context import AsyncContext, Context
 from wixhttp.endpoints.endpoint_table import Endpoints, Route
-from wixhttp.endpoints.handlers import Handler
-from wixhttp.endpoints.loading import METHODS, route_files, shown
-from wixhttp.endpoints.request_state import Exchange
+from wixhttp.endpoints.handlers import EndpointHandler
+from wixhttp.endpoints.loader import METHODS, route_files, shown
+from wixhttp.endpoints.request_state import RequestState
 from wixhttp.endpoints.session_store import SessionState
 from wixhttp.endpoints.web.response import Response
-from wixhttp.errors import HTTPError, ProjectError
-from wixhttp.http.request_head import Head
-from wixhttp.http.response import Response as CoreResponse
+from wixhttp.errors import ProjectError
 from wixhttp.project.config import Config
-from wixhttp.project.function_table import FunctionTable
 from wixhttp.project.loader import load_file
 from wixhttp.secrets import SecretStore, fallback
 
@@ -63,7 +57,7 @@ def fake_context(
     >>> fake_context("/api/users/1?full=yes", params={"id": "1"}).url.searchParams.get("full")
     'yes'
     """
-    return Context(_exchange(project_config(project), url, method, params, locals, props, parts))
+    return Context(_state(project_config(project), url, method, params, locals, props, parts))
 
 
 def fake_async_context(
@@ -77,7 +71,7 @@ def fake_async_context(
     **parts: Unpack[RequestParts],
 ) -> AsyncContext:
     """A context that the dispatcher could have given to an ``async def`` handler. See `fake_context`."""
-    return AsyncContext(_exchange(project_config(project), url, method, params, locals, props, parts))
+    return AsyncContext(_state(project_config(project), url, method, params, locals, props, parts))
 
 
 def call_endpoint(
@@ -106,21 +100,21 @@ def call_endpoint(
     name = getattr(handler, "__name__", "")
     method = method or (name if name in METHODS else "GET")
     config = project_config(project)
-    made = Handler(method, name, handler)
-    exchange = _exchange(config, url, method, params, locals, props, parts)
+    made = EndpointHandler(method, name, handler)
+    state = _state(config, url, method, params, locals, props, parts)
     own = fallback(SecretStore.from_config(config))
     with settings_are(config), own, using_by_default(current_collections, memory_collections(config)):
-        return contextvars.copy_context().run(_answer, made, exchange)
+        return contextvars.copy_context().run(_answer, made, state)
 
 
-def _answer(handler: Handler, exchange: Exchange) -> Response:
-    current_request.set(exchange.head)
-    given: Response = exchange.wait(lambda: handler.call(exchange)) if handler.is_async else handler.call(exchange)
-    exchange.finish(given)
-    if not exchange.cookie_fields:
+def _answer(handler: EndpointHandler, state: RequestState) -> Response:
+    current_request.set(state.head)
+    given: Response = state.wait(lambda: handler.call(state)) if handler.is_async else handler.call(state)
+    state.finish(given)
+    if not state.cookie_fields:
         return given
     response = Response(given.body, given.status, given.statusText, given.headers)  # that given may answer others, too
-    for field in exchange.cookie_fields:
+    for field in state.cookie_fields:
         response.headers.append("Set-Cookie", field)
     return response
 
@@ -140,8 +134,8 @@ def load_endpoint(file: str | Path, project: str | Path = ".") -> ModuleType:
     return load_file(config.root, path, config.import_timeout)
 
 
-class _Session(SessionState):
-    """A session that never asks the project's database: where a test has no collections, it is a new one."""
+class _TestSession(SessionState):
+    """A session that never reaches the project's database: where a test has no collections, it is a new one."""
 
     __slots__ = ()
 
@@ -149,7 +143,7 @@ class _Session(SessionState):
         return {} if current_collections.get() is None else super()._loaded()
 
 
-def _exchange(
+def _state(
     config: Config,
     url: str,
     method: str,
@@ -157,22 +151,18 @@ def _exchange(
     locals: _Values | None,
     props: _Values | None,
     parts: RequestParts,
-) -> Exchange:
+) -> RequestState:
     if not url.startswith("/") and "://" not in url:
         raise ValueError(f"the URL of an endpoint is a path that begins with a slash, or a full one, not {url!r}")
     head, body = fake_head(url, method, **parts)
     routes = [Route(pattern, file, shown(file, config), is_static=False) for pattern, file in route_files(config)]
-    exchange = Endpoints(config, routes, []).receive(head, config.public_url or "")
-    exchange.take_body(body)
-    exchange.refuse = partial(_refuse, config)
-    exchange.props = dict(props or {})
+    endpoints = Endpoints(config, routes, [])
+    match = endpoints.find(head)
     if params is not None:
-        exchange.params = dict(params)
+        match.params = dict(params)
+    state = RequestState(endpoints, head, config.public_url or "", match, timeout=0.0, props=dict(props or {}))
+    state.start(body)
     for name, value in (locals or {}).items():
-        exchange.locals[name] = value
-    _Session.of(exchange)  # which the exchange keeps
-    return exchange
-
-
-def _refuse(config: Config, head: Head, error: HTTPError) -> CoreResponse:
-    return App(Site(config, FunctionTable(), FunctionTable())).refuse(head, error)
+        state.locals[name] = value
+    _TestSession.of(state)  # which the state keeps
+    return state

@@ -1,4 +1,5 @@
-"""From the raw path of a request target to the one string that middleware, router, ``url`` and params see, and back.
+"""Path strings: the raw path of a request target, decoded to the one form that middleware, router, ``url`` and params
+see, and back.
 
 Astro's rules, which follow the URL standard: https://url.spec.whatwg.org/#path-state
 """
@@ -14,10 +15,10 @@ RESERVED = ";/?:@&=+$,#"
 """The characters whose escapes stay: decoded, they could be taken for the syntax of a URL (ECMA-262, ``decodeURI``)."""
 
 MOST_ROUNDS = 10
-"""How often a path is decoded before it is refused: each round takes away one layer of ``%25``."""
+"""The number of times that a path is decoded before it is refused: each round takes away one layer of ``%25``."""
 
 _ESCAPE = re.compile(f"(%(?:{'|'.join(f'{ord(character):02X}' for character in RESERVED)}))", re.IGNORECASE)
-_UNTIDY = re.compile(r"//|/\.|/%2[eE]|\\")  # what has none of it has no dot segments, runs of slashes, backslashes
+_UNTIDY = re.compile(r"//|/\.|/%2[eE]|\\")  # a path without these has no dot segments, runs of slashes, backslashes
 _DIGITS = "0123456789abcdefABCDEF"
 
 
@@ -65,7 +66,7 @@ def encode(path: str) -> str:
 
 
 def route_prefix(setting: str) -> str:
-    """What stands in front of every route: the path string of ``base_path`` and ``pages_prefix``, ``""`` for none.
+    """The prefix of every route: the path string of ``base_path`` and ``pages_prefix``, ``""`` for none.
 
     >>> route_prefix("/site/v%31/"), route_prefix("")
     ('/site/v1', '')

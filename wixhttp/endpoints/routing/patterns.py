@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 from wixhttp.errors import HTTPError, ProjectError
 
-from .matching import Matcher, Part, is_rest, steps_of, steps_of_segment
+from .matcher import Matcher, Part, is_rest, steps_of, steps_of_segment
 from .paths import comparable, encode, normalize
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ class Pattern:
     """The pattern of one route.
 
     ``text`` is as its files are named (``/api/users/[id]``, ``/`` for the root), ``names`` are those of its parameters,
-    in order, ``segments`` its parts, ``matcher`` what matches. Patterns sort by ``key``: segment by segment static
+    in order, ``segments`` its parts, ``matcher`` matches paths. Patterns sort by ``key``: segment by segment static
     text, partly static, ``[name]``, the end of the route, partly static with a rest, a rest; then by their text.
     """
 
@@ -43,12 +43,13 @@ class Pattern:
 
     @property
     def is_static(self) -> bool:
-        """Whether it has no parameter."""
+        """True if it has no parameter."""
         return not self.names
 
     @property
     def shape(self) -> str:
-        """What it matches: patterns of one shape differ in the names of their parameters, or in how text is spelled."""
+        """The text without the names of parameters, in the form in which it is compared: patterns of one shape match
+        the same paths."""
         return "/" + "/".join(map(_shape, self.segments))
 
     def match(self, path: str) -> dict[str, str | None] | None:
@@ -177,7 +178,8 @@ def _kind(segment: Sequence[Part]) -> int:
 
 
 class _Node:
-    """Where routes share their segments up to here. Routes are known by their rank: their place in the order."""
+    """A node of the prefix tree of routes: those below it share their segments up to here. A route is known by its
+    rank, its place in the order."""
 
     __slots__ = ("endings", "least", "lengths", "only_rest", "parameter", "partly", "rank", "rests", "static")
 
@@ -219,19 +221,19 @@ class _Node:
 
 
 def _beginning(segment: Sequence[Part]) -> str:
-    """A text that whatever matches begins with. A literal % may stand before digits that make it an escape in a path:
+    """A text with which every match begins. A literal % may stand before digits that make it an escape in a path:
     what is behind it is left to the matcher."""
     return comparable(segment[0].text).partition("%")[0]
 
 
 def _ending(segment: Sequence[Part]) -> str:
-    """A text that whatever matches ends with."""
+    """A text with which every match ends."""
     text = comparable(segment[-1].text)
     return "" if "%" in text else text
 
 
 class RouteTable(Generic[T]):
-    """The routes of a site: patterns, each with whatever answers for it. In which order they come does not matter."""
+    """The routes of a site: patterns, each with a value of any type. The order in which they come does not matter."""
 
     __slots__ = ("_indices", "_root", "_routes", "_static")
 
@@ -247,7 +249,7 @@ class RouteTable(Generic[T]):
                 self._add(rank, pattern)
 
     def find(self, path: str) -> tuple[Pattern, T, dict[str, str | None]] | None:
-        """The first route that matches a path string, what answers for it, and its parameters; ``None`` for none."""
+        """The first route that matches a path string, as pattern, value and parameters; ``None`` for none."""
         if path[-1:] == "/":
             path = path[:-1]
         text = comparable(path) if "%" in path else path

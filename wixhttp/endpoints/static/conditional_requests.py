@@ -11,7 +11,7 @@ from .manifest import Built
 
 
 def _seconds(value: str | None) -> float | None:
-    """A date of HTTP in seconds since 1970; ``None`` for what is none."""
+    """A date of HTTP in seconds since 1970; ``None`` for a malformed one."""
     from werkzeug.http import parse_date
 
     try:
@@ -27,7 +27,11 @@ def _validators(built: Built) -> tuple[str, float | None]:
 
 
 def is_not_modified(built: Built, head: Head) -> bool:
-    """Whether the client has it already, asked in the order of RFC 9110, 13.2.2."""
+    """Return whether the client's copy is current (304), by the order of RFC 9110, 13.2.2.
+
+    Raises:
+        HTTPError: 412, ``If-Match`` or ``If-Unmodified-Since`` does not hold.
+    """
     from werkzeug.http import parse_etags, unquote_etag
 
     etag, modified = _validators(built)
@@ -52,7 +56,7 @@ def _refuse(name: str) -> NoReturn:
 
 
 def part_of(built: Built, head: Head) -> tuple[int, int] | None:
-    """The one range that is asked for, as offsets from and up to; ``None`` for the whole.
+    """The one range that the request asks for, as start and stop in bytes; ``None`` for the whole.
 
     Raises:
         HTTPError: 416, it begins behind the end.
@@ -75,11 +79,11 @@ def part_of(built: Built, head: Head) -> tuple[int, int] | None:
 
 
 def _if_range(built: Built, value: str | None) -> bool:
-    """Whether what the client has a part of is still what is here (RFC 9110, 13.1.5)."""
+    """Return whether the file of which the client has a part is still the same (``If-Range``; RFC 9110, 13.1.5)."""
     if value is None:
         return True
     etag, modified = _validators(built)
-    if '"' in value:  # by hand: werkzeug's parse_if_range_header forgets whether a tag was weak, and those never hold
+    if '"' in value:  # werkzeug's parse_if_range_header drops the mark of weak tags, which never match
         return value == etag and not etag.startswith("W/")
     asked = _seconds(value)
     return asked is not None and asked == modified

@@ -1,7 +1,7 @@
-"""What was built, as answers: the files of a build folder, by the paths of its manifest.
+"""Static files: the files of a build folder as answers, by the paths of its manifest.
 
-A request's path is only ever a key of the table that the manifest gives, never a path of the file system. That a file
-is still the one that was built is seen each time it is opened.
+The path of a request is only ever a key of the table that the manifest gives, never a path of the file system. Each
+time that a file is opened it is checked to be the one that was built: a check before opening would be a race (TOCTOU).
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from wixhttp.endpoints.routing.paths import comparable
 from wixhttp.errors import HTTPError, ProjectError
 from wixhttp.http.encoding import READ_SIZE
 from wixhttp.http.request_head import Head
-from wixhttp.http.response import Response
+from wixhttp.http.response import Response as CoreResponse
 
 from .conditional_requests import is_not_modified, part_of
 from .manifest import Built, Manifest, Stamp, merged, open_file
 
-# Said by the one who serves a file, whatever its handler said.
+# Header fields that the server of a file writes itself, in place of those of the handler.
 _OWN = frozenset(("accept-ranges", "content-range", "content-length"))
-# What a 304 repeats of its 200 (RFC 9110, 15.4.5).
+# Header fields that a 304 repeats of its 200 (RFC 9110, 15.4.5).
 _KEPT = frozenset(("cache-control", "content-location", "etag", "expires", "last-modified", "vary"))
 _GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP))
 
-# What systems and versions of Python disagree about, or do not know.
+# Types that operating systems and versions of Python disagree about, or do not know.
 _TYPES = {
     ".atom": "application/atom+xml", ".avif": "image/avif", ".br": "application/x-brotli", ".css": "text/css",
     ".csv": "text/csv", ".geojson": "application/geo+json", ".gif": "image/gif", ".gz": "application/gzip",
@@ -50,7 +50,7 @@ _TYPES = {
 logger = logging.getLogger("wixhttp.endpoints")
 
 
-class FileResponse(Response):
+class FileResponse(CoreResponse):
     """An answer from a built file. ``length`` is the size in bytes of a body that is a stream, else ``None``."""
 
     __slots__ = ("length",)
@@ -109,7 +109,9 @@ class StaticFiles:
         self.folder = folder
         self.prefix = prefix.removesuffix("/")
         self._renewing = threading.Lock()
-        self._refused: dict[str, object] = {}  # path -> what was found when reading the manifest again did not help
+        self._refused: dict[
+            str, object
+        ] = {}  # path -> the state of the disk for which reading the manifest again did not help
         self._table = self._load()
 
     def __len__(self) -> int:
@@ -119,10 +121,10 @@ class StaticFiles:
         """The file that was built for a request's path, with or without a slash at its end; ``None`` for none."""
         return self._table.get(comparable(path.removesuffix("/")))
 
-    def answer(self, built: Built, head: Head) -> Response:
+    def answer(self, built: Built, head: Head) -> CoreResponse:
         """The answer to a GET or HEAD that `find` found a file for: 200, 206, 304, or the status that was built.
 
-        One range is sent as 206; of several, or of what is no range, or of an empty file, the whole is sent.
+        One range is sent as 206; for several ranges, a malformed one, or an empty file, the whole is sent.
 
         Raises:
             HTTPError: 404, the file is gone; 412, ``If-Match`` or ``If-Unmodified-Since`` does not hold; 416, the
@@ -187,7 +189,7 @@ class StaticFiles:
         return None, stamp
 
     def _renewed(self, built: Built, stamp: Stamp | None) -> Built:
-        """What the manifest says now of an entry whose file has ``stamp``."""
+        """The entry that now stands in the manifest, which is read again, for one whose file has ``stamp``."""
         key = self._key(built.path)
         with self._renewing:
             if self._table.get(key) is built:
@@ -203,7 +205,7 @@ class StaticFiles:
         return now
 
     def _reload(self) -> None:
-        """Take the manifest that is there now; without one, or with a wrong one, what was known stays."""
+        """Read the manifest again; where there is none, or a wrong one, the old table stays."""
         try:
             table = self._load()
         except ProjectError as error:
@@ -244,7 +246,7 @@ def _known_types() -> dict[str, str]:
 
 
 def _content_type(path: str) -> str:
-    """The type that the extension of a path says.
+    """The media type by the extension of a path.
 
     >>> _content_type("/notes.TXT"), _content_type("/a.json"), _content_type("/api/users")
     ('text/plain; charset=utf-8', 'application/json', 'application/octet-stream')

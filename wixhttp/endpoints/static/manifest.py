@@ -1,7 +1,7 @@
-"""The manifest of a build folder: what was built for each path, and whether its file is still the same.
+"""The manifest of a build folder: the file of each path, with headers, ETag, and the stamp that is its identity.
 
-What the file of an entry is was checked when the manifest was read: within the folder, no link, with the content that
-was built.
+Reading the manifest checks each file: it lies within the folder, is no symbolic link, and has the content that was
+built.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ import orjson
 
 from wixhttp.errors import ProjectError
 from wixhttp.http.encoding import READ_SIZE
-from wixhttp.http.response import Response
+from wixhttp.http.response import Response as CoreResponse
 
 _ETAG = re.compile(r'"[0-9a-f]{64}"')
-_LAST = 253_402_300_800 * 10**9  # the year 10000: no date of HTTP can say it
+_LAST = 253_402_300_800 * 10**9  # the year 10000, past the last date of HTTP
 _FIELDS = {"file": str, "status": int, "headers": list, "etag": str, "size": int, "mtime_ns": int}
 
 
 class Stamp(NamedTuple):
-    """By what an opened file is known again: its inode, size in bytes, and times of change in nanoseconds. A build may
-    set the time of its content, and inodes are given anew, so neither is enough."""
+    """The identity of a file, compared each time that it is opened: inode, size in bytes, times of change in
+    nanoseconds. Modification times can be set, and inodes are reused, so neither is enough by itself."""
 
     inode: int
     size: int
@@ -37,7 +37,7 @@ class Stamp(NamedTuple):
 
     @classmethod
     def of(cls, found: os.stat_result) -> Stamp:
-        """The stamp of a file that was looked at."""
+        """The stamp from the result of ``os.stat``."""
         return cls(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
@@ -75,7 +75,7 @@ class Built(NamedTuple):
 
     @property
     def modified(self) -> int:
-        """When it was built, in whole seconds of UTC."""
+        """The time of the build, in whole seconds since 1970, UTC."""
         return self.mtime_ns // 10**9
 
     def header(self, name: str) -> str | None:
@@ -156,7 +156,7 @@ class Manifest:
 
     @classmethod
     def stamp(cls, folder: Path) -> Stamp | None:
-        """By what a manifest is known again; ``None`` where there is none."""
+        """The stamp of the manifest itself, which tells whether the folder was swapped; ``None`` without a manifest."""
         try:
             return Stamp.of(os.stat(folder / cls.NAME))
         except OSError:
@@ -195,7 +195,7 @@ def _entry(path: str, record: object) -> Built:
 
 
 def _check(built: Built) -> None:
-    """Raises ValueError for what no manifest may hold."""
+    """Raise ValueError for an entry that no manifest may have."""
     path, file = built.path, built.file
     if not path.startswith("/"):
         raise ValueError(f"a path begins with '/', unlike {path!r}")
@@ -208,7 +208,7 @@ def _check(built: Built) -> None:
     if built.size < 0 or not 0 <= built.mtime_ns < _LAST:
         raise ValueError(f"'size' and 'mtime_ns' of {path!r} are not negative, unlike {(built.size, built.mtime_ns)!r}")
     try:
-        Response(built.status, None, merged(built.headers))
+        CoreResponse(built.status, None, merged(built.headers))
     except ValueError as error:
         raise ValueError(f"the entry of {path!r} cannot be sent: {error}") from None
 

@@ -1,4 +1,4 @@
-"""The paths of a static endpoint whose route has parameters: what its ``getStaticPaths`` lists; and lists in pages.
+"""Static paths: those that ``getStaticPaths`` lists for a static endpoint with parameters; and pagination of lists.
 
 https://docs.astro.build/en/reference/routing-reference/#getstaticpaths
 """
@@ -17,14 +17,14 @@ from wixhttp.errors import BuildError, ProjectError
 from wixhttp.project.signatures import parameters_of
 
 Wait = Callable[[Callable[[], Any]], Any]
-"""What waits for the awaitable that its argument makes, and gives its value."""
+"""A function that awaits what its argument returns, and returns the value."""
 
 _PAGE = "page"
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 _MOST_SHOWN = 200  # characters of an entry in a message
 
 
-class Entry(NamedTuple):
+class StaticPath(NamedTuple):
     """One path of a static endpoint. ``path`` is the path string, without the site's prefix."""
 
     params: dict[str, str | None]
@@ -97,8 +97,8 @@ def paginate(
 
 
 class StaticPaths:
-    """What ``getStaticPaths`` of one file lists. ``prefix``, a path string without a slash at its end, stands in
-    front of the paths that a `Page` names.
+    """The paths that ``getStaticPaths`` of one file lists. ``prefix``, a path string without a slash at its end, stands
+    in front of the paths that a `Page` names.
 
     The function is called each time, so that processes which serve side by side give the same answer; where ``keeps``
     is set, as for a build, once, unless its list is wrong. Safe to share between threads.
@@ -117,9 +117,9 @@ class StaticPaths:
         self._call = _bound(function, file_name)
         self._rests = {part.name for segment in pattern.segments for part in segment if part.rest}
         self._lock = threading.Lock()
-        self._kept: dict[tuple[str | None, ...], Entry] | None = None
+        self._kept: dict[tuple[str | None, ...], StaticPath] | None = None
 
-    def entries(self, wait: Wait) -> list[Entry]:
+    def entries(self, wait: Wait) -> list[StaticPath]:
         """The entries in the order of the list.
 
         Raises:
@@ -136,7 +136,7 @@ class StaticPaths:
         entry = self._listed(wait).get(tuple(params[name] for name in self.pattern.names))
         return None if entry is None else dict(entry.props)
 
-    def _listed(self, wait: Wait) -> dict[tuple[str | None, ...], Entry]:
+    def _listed(self, wait: Wait) -> dict[tuple[str | None, ...], StaticPath]:
         if not self.keeps:
             return self._made(wait)
         kept = self._kept
@@ -147,7 +147,7 @@ class StaticPaths:
                     kept = self._kept = self._made(wait)
         return kept
 
-    def _made(self, wait: Wait) -> dict[tuple[str | None, ...], Entry]:
+    def _made(self, wait: Wait) -> dict[tuple[str | None, ...], StaticPath]:
         try:
             value = self._call()
             if isinstance(value, Awaitable):
@@ -160,7 +160,7 @@ class StaticPaths:
                 f"{self.file_name}: getStaticPaths() returns a list of {{'params': {{...}}}}, not {_shown(value)} "
                 f"({type(value).__name__}); return [...]"
             )
-        made: dict[tuple[str | None, ...], Entry] = {}
+        made: dict[tuple[str | None, ...], StaticPath] = {}
         places: dict[str, str] = {}
         for where, given in _flat(value):
             try:
@@ -176,7 +176,7 @@ class StaticPaths:
             made[tuple(entry.params[name] for name in self.pattern.names)] = entry
         return made
 
-    def _entry(self, given: Any) -> Entry:
+    def _entry(self, given: Any) -> StaticPath:
         """One entry of the list, checked.
 
         Raises:
@@ -196,7 +196,7 @@ class StaticPaths:
         if isinstance(page, Page):
             params = {**params, _PAGE: self._number(page.currentPage)}
             props = {**props, _PAGE: replace(page, url=self._urls(page, params))}
-        return Entry(params, props, self._path(params))
+        return StaticPath(params, props, self._path(params))
 
     def _params(self, given: Any, page: Any) -> dict[str, str | None]:
         """The parameters of an entry in the order of the route, an empty rest as ``None``."""
@@ -257,10 +257,10 @@ class StaticPaths:
 
 
 def _bound(function: Callable[..., Any], file_name: str) -> Callable[[], Any]:
-    """``function`` with what it asks for: nothing, or ``paginate``."""
+    """``function`` as a callable without arguments: it takes nothing, or ``paginate``."""
     try:
         parameters = parameters_of(function)
-    except (TypeError, ValueError):  # a callable written in C that does not say
+    except (TypeError, ValueError):  # a callable written in C without a signature
         return function
     asked = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     if not asked:

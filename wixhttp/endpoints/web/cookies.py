@@ -105,7 +105,7 @@ class Cookies:
         return None if value is None else Cookie(_decoded(value))
 
     def has(self, name: str) -> bool:
-        """Whether there is a cookie of that name."""
+        """Return whether there is a cookie of that name."""
         return self.get(name) is not None
 
     def __contains__(self, name: object) -> bool:
@@ -114,7 +114,7 @@ class Cookies:
     def set(self, name: str, value: Any, options: Mapping[str, Any] | None = None, /, **more: Any) -> None:
         """Set a cookie: a str as it is (percent-encoded on its way), any other value as JSON.
 
-        ``path``, ``domain``, ``maxAge`` (seconds), ``expires`` (datetime, a naive one counts as UTC), ``httpOnly``,
+        ``path``, ``domain``, ``maxAge`` (seconds), ``expires`` (datetime, a naive one is UTC), ``httpOnly``,
         ``secure``, ``sameSite`` (``"strict"``, ``"lax"``, ``"none"``; ``True`` is strict), as keywords or, as in
         Astro, in one mapping. Without them the cookie has no attribute. Of the same name, path and domain the last one
         set is sent.
@@ -164,7 +164,7 @@ class Cookies:
 
 
 def check_name(name: object) -> None:
-    """Raises ValueError for what is no name of a cookie: a token (RFC 6265, 4.1.1)."""
+    """Raise ValueError for a name that is no token (RFC 6265, 4.1.1)."""
     try:
         check_field_name(name)
     except ValueError:
@@ -255,7 +255,7 @@ def _same_site(value: Any) -> str:
 
 
 def _check_rules(name: str, given: Mapping[str, Any], same_site: str) -> None:
-    """Raises ValueError for what browsers refuse (RFC 6265bis, 4.1.2.7 and 4.1.3)."""
+    """Raise ValueError for a cookie that browsers refuse (RFC 6265bis, 4.1.2.7 and 4.1.3)."""
     secure = given.get("secure", False)
     if same_site == "None" and not secure:
         raise ValueError(

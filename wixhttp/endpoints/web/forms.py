@@ -1,7 +1,7 @@
 """The body of a request as a form: fields and files, in the order in which they were sent.
 
 Urlencoded forms are read by the rules of the URL standard, multipart ones (RFC 7578) by werkzeug's decoder, piece by
-piece: what their files hold goes to disk where it is long.
+piece: long files go to disk.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.parse import unquote_to_bytes
 from wixhttp.errors import HTTPError, InvalidForm
 from wixhttp.http.request import decode_text
 
-from .shared_file import SharedFile, Window
+from .shared_file import Bytes, SharedFile, Window
 
 if TYPE_CHECKING:
     from werkzeug.sansio.multipart import Event, Field, File
@@ -35,11 +35,9 @@ _HEADERS_SIZE = 65_536  # bytes of one part's headers, beside the piece that is 
 _BOUNDARY = re.compile("[ -~]{0,199}[!-~]")  # wider than RFC 2046: what clients send
 _CONTROLS = dict.fromkeys((*range(32), *range(127, 160)))
 
-Data = bytes  # its name within the classes, where bytes() is a reader
 
-
-class _File:
-    """What both kinds of file share: everything but the readers."""
+class _BaseFormFile:
+    """The members that both kinds of file have: all but the readers."""
 
     __slots__ = ("_file", "_start", "name", "size", "type")
 
@@ -60,13 +58,13 @@ class _File:
         return f"<{type(self).__name__} {self.name!r} {self.type} {self.size} bytes>"
 
 
-class FormFile(_File):
-    """A file of a form: ``name`` without folders (``""`` for none; it is what the client says, so no safe path),
+class FormFile(_BaseFormFile):
+    """A file of a form: ``name`` without folders (``""`` for none; the client chose it, so it is no safe path),
     ``type`` as sent or ``application/octet-stream``, ``size`` in bytes. It can be read any number of times."""
 
     __slots__ = ()
 
-    def bytes(self) -> Data:
+    def bytes(self) -> Bytes:
         """The whole file."""
         return self._window().read()
 
@@ -76,19 +74,19 @@ class FormFile(_File):
         """The whole file, decoded by the ``charset`` of its type, else as UTF-8."""
         return self._text()
 
-    def stream(self) -> Iterator[Data]:
+    def stream(self) -> Iterator[Bytes]:
         """The file in pieces of 64 KB."""
         window = self._window()
         while piece := window.read(PIECE):
             yield piece
 
 
-class AsyncFormFile(_File):
+class AsyncFormFile(_BaseFormFile):
     """A file of a form in an ``async def``: that of `FormFile`, its readers awaited."""
 
     __slots__ = ()
 
-    async def bytes(self) -> Data:
+    async def bytes(self) -> Bytes:
         """See ``FormFile.bytes``."""
         import asyncio
 
@@ -102,7 +100,7 @@ class AsyncFormFile(_File):
 
         return await asyncio.to_thread(self._text)
 
-    async def stream(self) -> AsyncIterator[Data]:
+    async def stream(self) -> AsyncIterator[Bytes]:
         """See ``FormFile.stream``: ``async for piece in file.stream()``."""
         import asyncio
 
@@ -133,7 +131,7 @@ class FormData:
         return [value for key, value in self._pairs if key == name]
 
     def has(self, name: str) -> bool:
-        """Whether there is a ``name``."""
+        """Return whether there is a ``name``."""
         return any(key == name for key, _ in self._pairs)
 
     def keys(self) -> Iterator[str]:
@@ -171,7 +169,7 @@ def parse_form(
     Raises:
         InvalidForm: 400, it is of another type, or not whole; 413, it has more than `MOST_PARTS` fields and files, or
             more than `MOST_TEXT` bytes of text.
-        HTTPError: 507, there is no room on disk for its files.
+        HTTPError: 507, the disk is full, or cannot be written.
     """
     from werkzeug.http import parse_options_header
 
@@ -181,7 +179,7 @@ def parse_form(
     if kind == "application/x-www-form-urlencoded":
         return FormData(_urlencoded(stream.read(MOST_TEXT + 1), content_type))
     if kind == "multipart/form-data":
-        return _Parts(_boundary(options.get("boundary")), file_kind).read(stream)
+        return _MultipartReader(_boundary(options.get("boundary")), file_kind).read(stream)
     raise InvalidForm(
         "A form is sent as application/x-www-form-urlencoded or multipart/form-data.",
         reason=f"the content type {content_type!r} is that of no form; send another, or read text() or json()",
@@ -208,8 +206,8 @@ def _boundary(given: str | None) -> bytes:
     return given.encode("ascii")
 
 
-class _Parts:
-    """The parts of one multipart body, as they are read."""
+class _MultipartReader:
+    """Reads the parts of one multipart body."""
 
     def __init__(self, boundary: bytes, file_kind: type[FormFile | AsyncFormFile]) -> None:
         self.boundary = boundary
@@ -261,7 +259,7 @@ class _Parts:
             except (ValueError, LookupError) as error:
                 raise InvalidForm("A part of the form has malformed headers.", reason=str(error)) from error
             if isinstance(event, NeedData):
-                return  # what is behind the last boundary is no part of the form
+                return  # the text behind the last boundary is no part of the form
             yield event
 
     def _begin(self, event: Field | File) -> None:

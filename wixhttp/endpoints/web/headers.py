@@ -1,6 +1,7 @@
-"""Header fields as the Fetch standard has them (https://fetch.spec.whatwg.org/#headers-class).
+"""The Headers of endpoints, as the Fetch standard has them (https://fetch.spec.whatwg.org/#headers-class).
 
-They are besides what Python has for such: a mapping, that is iterated, and asked with ``in``.
+Besides they are a mapping, as Python has it: with ``[...]``, ``in`` and iteration. The headers that HTTP functions read
+are `wixhttp.http.request_head.RequestHeaders`.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class Headers:
         return [] if known is None else known[1].copy()
 
     def has(self, name: str) -> bool:
-        """Whether there is a header of that name."""
+        """Return whether there is a header of that name."""
         return name.lower() in self._fields
 
     def set(self, name: str, value: Any) -> None:

@@ -1,4 +1,7 @@
-"""The request of an endpoint, as the Fetch standard has it (https://fetch.spec.whatwg.org/#request-class)."""
+"""The Request of endpoints, as the Fetch standard has it (https://fetch.spec.whatwg.org/#request-class).
+
+That of HTTP functions is `wixhttp.http.request.Request`.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,15 @@ from wixhttp.http.response import check_field_name
 from .forms import AsyncFormFile, FormData, FormFile, parse_form
 from .headers import Headers
 from .response import TEXT_TYPE, HeadersInit
-from .shared_file import SharedFile, Window
+from .shared_file import Bytes, SharedFile, Window
 from .url import URL
 
-Data = bytes  # its name within the classes, where bytes() is a reader
-_Own = TypeVar("_Own", bound="_Request")
+_Own = TypeVar("_Own", bound="_WebRequest")
 _Value = TypeVar("_Value")
 
 
-class Content:
-    """What the body of one HTTP request is read from, once. All Request objects of that request share it.
+class SharedBody:
+    """The body of one HTTP request, which is read once. All Request objects of that request share it.
 
     ``source`` is the body, or a file that holds it from its beginning to its end; the file is closed when nothing can
     read it any more. ``content_type`` is the request's, or ``None``.
@@ -46,13 +48,13 @@ class Content:
         self.used = True
         return source if isinstance(source, bytes) else Window(source)
 
-    def clone(self) -> Content:
+    def clone(self) -> SharedBody:
         """Another one of the same body, that is taken by itself.
 
         Raises:
             BodyAlreadyUsed: it was taken before.
         """
-        clone = Content(b"", self.content_type)
+        clone = SharedBody(b"", self.content_type)
         clone._source = self._unused()
         return clone
 
@@ -62,13 +64,13 @@ class Content:
         return self._source
 
 
-class _Request:
-    """What both kinds of request share: everything but the readers of the body."""
+class _WebRequest:
+    """The members that both kinds of request have: all but the readers of the body."""
 
     __slots__ = ("_content", "_head", "_headers", "_method", "_url")
 
     def __init__(
-        self, url: str | URL, method: str = "GET", headers: HeadersInit | None = None, body: str | Data | None = None
+        self, url: str | URL, method: str = "GET", headers: HeadersInit | None = None, body: str | Bytes | None = None
     ) -> None:
         check_field_name(method)  # a method is a token, too
         self._method = method.upper()
@@ -82,16 +84,16 @@ class _Request:
             data = body.encode("utf-8", "replace")
             if not given.has("content-type"):
                 given.set("Content-Type", TEXT_TYPE)
-        elif isinstance(body, Data | bytearray | memoryview):
-            data = Data(body)
+        elif isinstance(body, Bytes | bytearray | memoryview):
+            data = Bytes(body)
         else:
             raise TypeError(f"the body of a request is str, bytes or None, not {type(body).__name__}")
         self._head: Head | None = None
         self._headers: Headers | None = Headers.of(given.items())
-        self._content = Content(data, given.get("content-type"))
+        self._content = SharedBody(data, given.get("content-type"))
 
     @classmethod
-    def of(cls: type[_Own], head: Head, url: URL, content: Content) -> _Own:
+    def of(cls: type[_Own], head: Head, url: URL, content: SharedBody) -> _Own:
         """The request that ``head`` describes. Its headers are read when they are asked for."""
         request = cls.__new__(cls)
         request._head, request._headers, request._method = head, None, head.method
@@ -118,7 +120,7 @@ class _Request:
 
     @property
     def bodyUsed(self) -> bool:
-        """Whether the body was read: it is read once."""
+        """True once the body was read: it can be read once."""
         return self._content.used
 
     def clone(self: _Own) -> _Own:
@@ -132,15 +134,15 @@ class _Request:
         request._url, request._content = self._url, self._content.clone()
         return request
 
-    def _as_text(self, data: Data) -> str:
+    def _as_text(self, data: Bytes) -> str:
         return decode_text(data, self._content.content_type)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._method} {self.url}>"
 
 
-class Request(_Request):
-    """The request of a ``def`` handler: its readers return what they read. The body is read once, by one of them.
+class Request(_WebRequest):
+    """The request of a ``def`` handler: its readers return the value. The body is read once, by one of them.
 
     ``Request(url, method="GET", headers=None, body=None)`` makes one, to be handed to a function or a rewrite.
 
@@ -151,7 +153,7 @@ class Request(_Request):
 
     __slots__ = ()
 
-    def bytes(self) -> Data:
+    def bytes(self) -> Bytes:
         """The exact bytes that were sent: what signatures are computed over.
 
         Raises:
@@ -177,17 +179,17 @@ class Request(_Request):
         """The fields and files of a form, urlencoded or multipart.
 
         Raises:
-            InvalidForm: the body is none; not caught by the handler, it is answered 400, or 413 where it is too much.
+            InvalidForm: the body is no form; uncaught it is answered 400, or 413 where it is too large.
         """
         return parse_form(self._content.take(), self._content.content_type, FormFile)
 
 
-class AsyncRequest(_Request):
+class AsyncRequest(_WebRequest):
     """The request of an ``async def`` handler: that of `Request`, its readers awaited."""
 
     __slots__ = ()
 
-    async def bytes(self) -> Data:
+    async def bytes(self) -> Bytes:
         """See ``Request.bytes``."""
         return await self._read(lambda data: data)
 
@@ -207,9 +209,9 @@ class AsyncRequest(_Request):
 
         return await asyncio.to_thread(parse_form, self._content.take(), self._content.content_type, AsyncFormFile)
 
-    async def _read(self, decode: Callable[[Data], _Value]) -> _Value:
+    async def _read(self, decode: Callable[[Bytes], _Value]) -> _Value:
         source = self._content.take()
-        if isinstance(source, Data):
+        if isinstance(source, Bytes):
             return decode(source)
         import asyncio
 

@@ -1,4 +1,7 @@
-"""The response of an endpoint, as the Fetch standard has it (https://fetch.spec.whatwg.org/#response-class)."""
+"""The Response of endpoints, as the Fetch standard has it (https://fetch.spec.whatwg.org/#response-class).
+
+That of HTTP functions, which it extends, is `wixhttp.http.response.Response`.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,9 @@ from wixhttp.http.response import Response as CoreResponse
 from wixhttp.http.response import field_value
 
 from .headers import Headers
+from .shared_file import Bytes
 from .url import URL
 
-Data = bytes  # its name within the class, where bytes() is a reader
 HeadersInit = Headers | Mapping[str, Any] | Iterable[tuple[str, Any]]
 
 TEXT_TYPE = "text/plain;charset=UTF-8"
@@ -103,7 +106,7 @@ class Response(CoreResponse):
 
     @property
     def statusText(self) -> str:
-        """What was given as the text of the status. Not sent: servers write the standard phrase."""
+        """The text of the status, as it was given. Not sent: servers write the standard phrase."""
         return self._status_text
 
     @statusText.setter
@@ -114,10 +117,10 @@ class Response(CoreResponse):
 
     @property
     def ok(self) -> bool:
-        """Whether the status is one of success, 200 to 299."""
+        """True for a status of success, 200 to 299."""
         return self._status < 300
 
-    @property  # type: ignore[override]  # the web's, not a dict
+    @property  # type: ignore[override]  # Headers, not a dict
     def headers(self) -> Headers:
         """The headers. May be assigned what Headers are made of."""
         headers = self._headers
@@ -213,20 +216,20 @@ class Response(CoreResponse):
         """
         return self._read(self._decode_json)
 
-    def _decode_json(self, data: Data) -> Any:
+    def _decode_json(self, data: Bytes) -> Any:
         try:
             return decode_json(data)
-        except InvalidJSON as error:  # not the client's fault: no answer 400
+        except InvalidJSON as error:  # an InvalidJSON would be answered 400, and this is not the client's fault
             raise ValueError(f"the body of {self!r} is not JSON: {error}") from None
 
-    def _read(self, decode: Callable[[Data], Any]) -> Any:
+    def _read(self, decode: Callable[[Bytes], Any]) -> Any:
         if _on_loop():
             return self._read_on_loop(decode)
         if is_async_stream(self._body):
             raise TypeError("the body is streamed by an asynchronous iterator; read it in an async def")
         return decode(self._draw())
 
-    async def _read_on_loop(self, decode: Callable[[Data], Any]) -> Any:
+    async def _read_on_loop(self, decode: Callable[[Bytes], Any]) -> Any:
         if is_async_stream(self._body):
             await self._draw_async()
         elif as_stream(self._body) is not None:
@@ -235,7 +238,7 @@ class Response(CoreResponse):
             await asyncio.to_thread(self._draw)
         return decode(self._draw())
 
-    def _draw(self) -> Data:
+    def _draw(self) -> Bytes:
         """The body in bytes; a stream is replaced by them."""
         body = self._body
         stream = as_stream(body)
@@ -265,7 +268,7 @@ class Response(CoreResponse):
 
 
 def web_response(response: CoreResponse) -> Response:
-    """Any response as one of the web: what would be sent of it, in the same status, headers and body.
+    """Any response as one of endpoints, with the status, headers and body that would be sent.
 
     Raises:
         EncodeError: its body has no form on the wire.
@@ -286,7 +289,7 @@ def web_response(response: CoreResponse) -> Response:
 
 
 def _on_loop() -> bool:
-    """Whether an event loop runs in this thread."""
+    """Return whether an event loop runs in this thread."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is None:
         return False

@@ -6,6 +6,9 @@ import threading
 import weakref
 from typing import BinaryIO
 
+Bytes = bytes
+"""``bytes`` under another name, for classes that have a reader ``bytes()``."""
+
 
 class SharedFile:
     """A file that several readers read, each from its own place; closed when the last of them goes."""

@@ -15,8 +15,8 @@ _PORTS = {**DEFAULT_PORTS, "ws": "80", "wss": "443", "ftp": "21"}  # WHATWG URL:
 _REFUSED_IN_HOST = frozenset(" #%/<>?@\\^|`{}\"'")
 _KEPT_IN_PATH = "%/!$&'()*+,;=:@-._~|[]^\\"
 _KEPT_IN_QUERY = "%/?!$&()*+,;=:@-._~|[]^\\{}`"
-_ENDS = "".join(map(chr, range(33)))  # what a URL loses at both ends
-_INNER = str.maketrans("", "", "\t\n\r")  # what a URL loses everywhere
+_ENDS = "".join(map(chr, range(33)))  # stripped from both ends of a URL
+_INNER = str.maketrans("", "", "\t\n\r")  # removed everywhere in a URL
 
 
 class URLSearchParams:
@@ -50,7 +50,7 @@ class URLSearchParams:
         return [value for key, value in self._pairs if key == name]
 
     def has(self, name: str, value: str | None = None) -> bool:
-        """Whether there is a ``name``; with ``value`` whether there is that pair."""
+        """Return whether there is a ``name``; with ``value`` whether there is that pair."""
         return any(key == name and (value is None or each == value) for key, each in self._pairs)
 
     def keys(self) -> Iterator[str]:
@@ -239,7 +239,7 @@ def _site(parts: SplitResult) -> str:
     """Scheme, host and port as they are compared.
 
     Raises:
-        ValueError: a part is missing or is none.
+        ValueError: a part is missing or malformed.
     """
     scheme, host = parts.scheme, parts.hostname or ""
     if not scheme:

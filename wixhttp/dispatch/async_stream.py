@@ -1,4 +1,4 @@
-"""Answers on their way out over ASGI: whole, or streamed as fast as the client reads."""
+"""Answers sent over ASGI: whole, or streamed with backpressure. The counterpart in a thread is `blocking_stream`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from wixhttp.concurrency.executor import Executor
 from wixhttp.concurrency.thread_pool import WorkItem
 from wixhttp.http.encoding import Encoded, chunk_bytes, close_stream, is_async_stream
 
-from .app import Call
-from .blocking import END, StreamBroken, draw, report_broken
+from .call import Call
+from .stream_chunks import END, broken_off, draw, report_broken
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -43,8 +43,9 @@ def wire_fields(scope: Scope, encoded: Encoded) -> list[tuple[bytes, bytes]]:
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in encoded.fields]
 
 
-class Streaming:
-    """A streamed answer on its way: drawn as fast as the client reads, until it ends or the client leaves."""
+class AsyncStream:
+    """A streamed answer: drawn as fast as the client reads (backpressure), until it ends or the client leaves. The
+    counterpart in a thread is `blocking_stream.BlockingStream`."""
 
     def __init__(self, runner: Executor, call: Call, encoded: Encoded, receive: Receive, send: Send) -> None:
         self.runner = runner
@@ -58,7 +59,7 @@ class Streaming:
         self.drawing: asyncio.Future[ValueOrError] | None = None
 
     async def run(self) -> BaseException | None:
-        """Send it all, and return ``None``; or return what kept it from its first chunk: then nothing is sent yet.
+        """Send it all, and return ``None``; or return the error that came before its first chunk: then nothing is sent.
 
         Raises:
             TimeoutError: that chunk did not come in the time that the function has.
@@ -79,8 +80,7 @@ class Streaming:
                 watch.cancel()
         if self.failed is None or not self.began:
             return self.failed
-        report_broken(self.call, self.failed)
-        raise StreamBroken(f"the stream of {self.call.head.function} broke off") from self.failed
+        raise broken_off(self.call, self.failed) from self.failed
 
     async def _until_disconnect(self) -> None:
         while (await self.receive())["type"] != "http.disconnect":

@@ -1,4 +1,4 @@
-"""The files of the endpoints, found and imported."""
+"""The loader of endpoints: finds the files below ``src/pages``, imports them, and fills the table of routes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from wixhttp.project.function_table import EVERY_METHOD, exported_names
 from wixhttp.project.loader import load_file
 
 from .endpoint_table import Endpoints, Route
-from .handlers import Handler
+from .handlers import EndpointHandler
 from .middleware import NAME, Middleware, parts_of
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
@@ -26,7 +26,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", 
 ALL = "ALL"
 """The handler of every method that has none of its own."""
 PRERENDER, STATIC_PATHS = "prerender", "getStaticPaths"
-"""What makes an endpoint static, and the function of a static one that gives the values of its parameters."""
+"""The variable that makes an endpoint static, and the function of a static one that lists its parameters' values."""
 NOT_FOUND, FAILED = "404.py", "500.py"
 _PAGES = {NOT_FOUND: 404, FAILED: 500}
 
@@ -39,7 +39,8 @@ def load_endpoints(config: Config) -> Endpoints | None:
     In development a file that cannot be imported fails by itself, and two files of one route are a warning.
 
     Raises:
-        ProjectError: a file is no route, cannot be imported, or holds what is no handler; two files are one route.
+        ProjectError: the name of a file is no route, a file cannot be imported or has a wrong handler, or two files
+            are one route.
     """
     file = config.pages.parent / "middleware.py"
     if not config.pages.is_dir() and not file.is_file():
@@ -76,7 +77,7 @@ def shown(file: Path, config: Config) -> str:
 
 
 def route_files(config: Config) -> Iterator[tuple[Pattern, Path]]:
-    """Every file that is a route, with its pattern, in the order of the file system.
+    """The files that are routes, with their patterns, in the order of the file system.
 
     Raises:
         ProjectError: the name of one is no route.
@@ -105,7 +106,7 @@ def _routes(config: Config) -> Iterator[Route]:
 
 
 def doubles(files: Iterable[tuple[Pattern, Path]], config: Config) -> Iterator[tuple[Path, ProjectError]]:
-    """Each file whose route is that of another, which comes before it by its name, and the error that says so."""
+    """The files whose route is that of another file, which comes first by its name, each with the error for it."""
     by_text: dict[str, Path] = {}
     for pattern, file in sorted(files, key=lambda each: shown(each[1], config)):
         first = by_text.setdefault(pattern.text, file)
@@ -130,7 +131,7 @@ def _without_doubles(routes: list[Route], config: Config) -> list[Route]:
 
 
 def _is_static(file: Path, name: str) -> bool:
-    """What the literal ``prerender`` at the top of a file says, without importing it.
+    """The value of the literal ``prerender`` at the top of a file, read without importing it; False without one.
 
     Raises:
         ProjectError: it is no literal, or the file is not Python.
@@ -194,8 +195,8 @@ def _fill(
 
 def _handler(
     method: str, target: Callable[..., Any], route: Route, middleware: list[Middleware], status: int | None
-) -> Handler:
-    return Handler(method, route.pattern.text, target, middleware, file=route.file_name, status=status)
+) -> EndpointHandler:
+    return EndpointHandler(method, route.pattern.text, target, middleware, file=route.file_name, status=status)
 
 
 def _failing(error: ProjectError) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""One route's text against one path, in time that no path can make long: leftmost pieces of text, no backtracking."""
+"""The matcher of one route against one path: quadratic time at worst, since it never backtracks (no ReDoS)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Part(NamedTuple):
 
 
 def is_rest(segment: Sequence[Part]) -> bool:
-    """Whether a segment is a rest and nothing else."""
+    """Return whether a segment is a rest and nothing else."""
     return len(segment) == 1 and segment[0].rest
 
 
@@ -39,21 +39,21 @@ class _Step:
         self.spellings = _spellings(text) if kind == _TEXT else None
 
     def after(self, path: str, start: int) -> int:
-        """Where the text ends that begins at ``start``, or -1."""
+        """The end of the text that begins at ``start``, or -1."""
         if self.spellings is None:
             return start + len(self.text) if path.startswith(self.text, start) else -1
         found = self.spellings.match(path, start)
         return found.end() if found else -1
 
     def first(self, path: str, start: int, stop: int) -> int:
-        """Where the text first begins, or -1."""
+        """The place where the text first begins, or -1."""
         if self.spellings is None:
             return path.find(self.text, start, stop)
         found = self.spellings.search(path, start, stop)
         return found.start() if found else -1
 
     def before(self, path: str, start: int, stop: int) -> int:
-        """Where the text begins that ends at ``stop``, or -1."""
+        """The beginning of the text that ends at ``stop``, or -1."""
         if self.spellings is None:
             begin = stop - len(self.text)
             return begin if begin >= start and path.startswith(self.text, begin) else -1
@@ -98,7 +98,7 @@ _Failed = dict[tuple[int, int], int]  # a parameter and how far it reaches -> th
 class Matcher:
     """Matches steps as a regular expression with groups that are not greedy would, in quadratic time at worst.
 
-    What makes it so: a parameter that fails at one place, with all that follows, fails at every later place
+    The reason: a parameter that fails at one place, with all that follows, fails at every later place
     (``[name]``: of its segment), because from the earlier place it could have taken in what lies between. For the same
     reason ``[name]`` need only try the first place at which the text behind it stands.
     """
@@ -117,7 +117,7 @@ class Matcher:
         return values if path.endswith(self.ending) and self._follow(0, 0, path, values, {}) else None
 
     def _follow(self, index: int, start: int, path: str, values: dict[str, str | None], failed: _Failed) -> bool:
-        """Whether the steps from ``index`` on match ``path`` from ``start`` to its end. ``values`` is filled."""
+        """Match the steps from ``index`` on with ``path`` from ``start`` to its end, and fill ``values``."""
         for step in self._steps[index:]:
             index += 1
             if step.kind == _TEXT:

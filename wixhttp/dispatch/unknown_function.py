@@ -1,0 +1,19 @@
+"""The detail of the 404 for a function that there is not; in development with suggestions, and the known names."""
+
+from __future__ import annotations
+
+import difflib
+
+from wixhttp.project.function_table import FunctionTable
+
+
+def unknown_function(functions: FunctionTable, name: str | None, mount: str, *, is_development: bool) -> str:
+    """The detail of a 404. ``name`` was asked for, ``None`` for a path without one; ``mount`` is the raw path of the
+    functions. In production no name is told."""
+    if not is_development:
+        return "There is no such function."
+    names = functions.names
+    near = difflib.get_close_matches(name, names, 3) if name else []
+    hint = f" Did you mean {', '.join(near)}?" if near else ""
+    asked = f"There is no function {name!r}." if name else f"Functions are at {mount}/<name>."
+    return f"{asked}{hint} Known functions: {', '.join(names) or 'none'}."
