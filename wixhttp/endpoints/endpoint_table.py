@@ -145,7 +145,7 @@ class Endpoints:
     # --- the handler of a request ---
 
     def select(
-        self, match: RouteMatch, head: Head, public_url: str, *, is_rewrite: bool = False
+        self, match: RouteMatch, head: Head, public_url: str, is_rewrite: bool = False
     ) -> tuple[EndpointHandler | None, HTTPError | None]:
         """The handler of a request, or of a rewrite, and the error that it is to answer with, where it is the one for
         refusals: 404, 405. The runtime itself answers with the error where the handler is ``None``: there is neither a

@@ -124,7 +124,7 @@ class RequestRouter(Protocol):
         """The match of another URL of the site."""
 
     def select(
-        self, match: RouteMatch, head: Head, public_url: str, *, is_rewrite: bool = False
+        self, match: RouteMatch, head: Head, public_url: str, is_rewrite: bool = False
     ) -> tuple[RequestHandler | None, HTTPError | None]:
         """The handler of a match, and the error that it is to answer with."""
 
