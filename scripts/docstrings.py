@@ -1,7 +1,7 @@
 """An extension of griffe for the API reference: what static analysis does not see, and reStructuredText as Markdown.
 
-A public function that is bound by an assignment, such as ``ok = _helper("ok", 200)``, is shown as the function that it is.
-In docstrings, ``::`` at the end of a paragraph becomes a colon, and lines that begin with ``>>>`` become a code block.
+A public function that an assignment binds, such as ``ok = _helper("ok", 200)``, is shown as the function that it is. In
+docstrings, ``::`` at the end of a paragraph becomes a colon, and lines that begin with ``>>>`` become a code block.
 """
 
 from __future__ import annotations
