@@ -434,6 +434,16 @@ def _anchors(text: str) -> list[str]:
     return ["#" + re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in titles]
 
 
+def test_the_map_names_every_folder_and_module_of_the_top() -> None:
+    section = PAGES["docs/architecture.md"].partition("## Map of the packages")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| ((?:`[\w./]+`(?:, )?)+) \|", section, re.MULTILINE)
+    named = [name.rstrip("/") for cell in cells for name in re.findall(r"`([\w./]+)`", cell)]
+    package = ROOT / "wixhttp"
+    folders = {str(path.parent.relative_to(package)) for path in package.glob("**/__init__.py")} - {"."}
+    modules = {path.name for path in package.glob("*.py")}
+    assert sorted(named) == sorted(folders | modules)
+
+
 # --- what is public --------------------------------------------------------------------------------------------------
 
 
