@@ -92,7 +92,7 @@ def delete_books(request: Request) -> Response:
 
 
 def get_authors(request: Request) -> Response:
-    """How many books each author has, and of when the first is."""
+    """Answer with the number of books of each author, and the year of the first."""
     grouped = wix_data.aggregate("books").group("author").count("books").min("year", "first").ascending("author").run()
     items = [{"author": each["author"], "books": each["books"], "first": each["first"]} for each in grouped.items]
     return ok({"body": {"items": items}})

@@ -1,4 +1,4 @@
-"""The orders of the sample, and who wants to hear of new ones.
+"""The orders of the sample, and the subscribers to new ones.
 
 Both collections are private, whoever calls: the functions here look at the key first, then pass ``suppressAuth``.
 """
@@ -39,7 +39,7 @@ async def unsubscribe(hook_id: str | None) -> None:
 
 
 async def notify(order: Order) -> None:
-    """Where every subscriber would be sent the order, by POST as JSON. The sample only says so in the log."""
+    """Send the order to every subscriber, by POST as JSON. The sample only says so in the log."""
     page = await wix_data.query("orderHooks").limit(1000).find(OURS)
     for hook in page.items:
         print(f"hook {hook['_id']}: order {order['id']} would be sent to {hook['url']}")

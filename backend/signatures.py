@@ -1,4 +1,4 @@
-"""Whether a webhook comes from who it says: an HMAC over the exact bytes that were sent.
+"""Webhook signatures: an HMAC over the exact bytes that were sent shows who sent them.
 
 `hmac.compare_digest` takes as long for a near miss as for a far one; a plain == tells an attacker how much was right.
 Whatever a stranger sends is either right or refused; nothing here raises.
@@ -36,7 +36,7 @@ def is_from_slack(secret: str, body: bytes, header: str | None, sent: str | None
 
 
 def is_key(expected: str, given: str | None) -> bool:
-    """Whether a key that a client sends is the right one."""
+    """Return whether a key that a client sends is the right one, in constant time."""
     return _same(expected, given)
 
 

@@ -178,7 +178,7 @@ def time_calls(application: WSGIApplication, case: Case, calls: int) -> float:
 
 
 def _environ(case: Case) -> WSGIEnvironment:
-    """What gunicorn hands to an application for a request of `wrk`, without `wsgi.input`."""
+    """The WSGI environ that gunicorn makes for a request of `wrk`, without `wsgi.input`."""
     target = f"{case.path}?{case.query}" if case.query else case.path
     content = {"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(case.body))} if case.body else {}
     return content | {
@@ -238,7 +238,7 @@ def _output_kept_apart() -> Iterator[TextIO]:
 
 @contextmanager
 def _written() -> Iterator[Callable[[], int]]:
-    """How many bytes went to standard output so far, inside the block."""
+    """A function that counts the bytes written to standard output so far, inside the block."""
     before = os.dup(1)
     with TemporaryFile() as file:
         os.dup2(file.fileno(), 1)

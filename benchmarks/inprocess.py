@@ -126,7 +126,7 @@ def _first_line(command: list[str]) -> dict[str, Any]:
 
 
 def _perf_works() -> bool:
-    """Whether `perf` is here and may read the processor's counters, which many virtual machines do not hand on."""
+    """True if `perf` is here and may read the processor's counters; many virtual machines do not hand them on."""
     if not shutil.which("perf"):
         return False
     try:

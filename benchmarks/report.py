@@ -1,4 +1,4 @@
-"""What both programs share: the order of a round, ratios, markdown tables, and the versions a result belongs to."""
+"""Helpers that the programs share: the order of a round, ratios, markdown tables, and versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long things take to start: servers until their first 200, commands and imports in fresh processes."""
+"""Start-up times: servers until their first 200, commands and imports in fresh processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every candidate is asked, and what it must answer."""
+"""The requests that every candidate is sent, and the answers that it must give."""
 
 from __future__ import annotations
 

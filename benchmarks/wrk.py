@@ -15,7 +15,7 @@ class LoadError(Exception):
 
 
 class Load(NamedTuple):
-    """How much: threads of `wrk`, connections kept open, seconds."""
+    """The load: threads of `wrk`, connections kept open, seconds."""
 
     threads: int
     connections: int

@@ -1,4 +1,4 @@
-"""What runs in front of every handler below ``src/pages``."""
+"""Middleware in front of every handler below ``src/pages``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def timing(context: Context, next: Callable[[], Response]) -> Response:
 
 
 def refusals(context: Context, next: Callable[[], Response]) -> Response:
-    """What a collection refuses is an answer with Wix's status, so that no handler has to catch it."""
+    """Turn what a collection refuses into an answer with Wix's status, so that no handler has to catch it."""
     try:
         return next()
     except WixDataError as error:

@@ -1,4 +1,4 @@
-"""What the tests share: a project made from text or a folder, served through each of the three interfaces."""
+"""Fixtures that the tests share: a project made from text or a folder, served through each of the three interfaces."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from wixhttp.data.stores.contract import Outcome, Row, Store, Transaction
+from wixhttp.data.stores.contract import Row, Store, Transaction, WriteOutcome
 from wixhttp.data.stores.factory import open_store
 
 THREADS = 4
@@ -22,7 +22,7 @@ def row(name: str, text: str = "{}") -> Row:
     return Row(name, text, NOW, NOW, None)
 
 
-def add(store: Store, each: Row) -> list[Outcome]:
+def add(store: Store, each: Row) -> list[WriteOutcome]:
     """Write one row durably; what became of it."""
     return store.write(lambda changes: changes.insert("c", [each]), single=True)
 
@@ -43,7 +43,7 @@ def insert(store: Store, worker: str, count: str) -> dict[str, float]:
     return {"longest": max(waits)}
 
 
-def same(store: Store, worker: str, count: str) -> dict[str, list[Outcome]]:
+def same(store: Store, worker: str, count: str) -> dict[str, list[WriteOutcome]]:
     """Insert items that the other processes insert, too; what became of each."""
     return {"outcomes": [each for number in range(int(count)) for each in add(store, row(f"{number}"))]}
 

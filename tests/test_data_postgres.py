@@ -86,7 +86,7 @@ def test_texts_are_folded_as_in_python(url: str, stored: list[str], needles: lis
         for needle in needles:
             dialect = PostgresDialect("items")
             kinds = ("contains", "startsWith", "endsWith")
-            columns = ", ".join(dialect.has_text(sql.Key("", ("", "t")), kind, needle) for kind in kinds)
+            columns = ", ".join(dialect.has_text(sql.FieldKey("", ("", "t")), kind, needle) for kind in kinds)
             place = dialect.bind("x").replace("text", "text[]")
             found = connection.execute(f"SELECT {columns} FROM unnest({place}) AS t", [*dialect.bound[:-1], stored])  # noqa: S608
             inner = fold(needle)

@@ -1,4 +1,4 @@
-"""What is loaded when: fresh processes, and the public names."""
+"""Lazy loading, seen in fresh processes, and the public names."""
 
 from __future__ import annotations
 

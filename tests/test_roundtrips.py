@@ -1,4 +1,4 @@
-"""What is sent is what a handler reads, and what it answers comes back: random values through the three interfaces."""
+"""Round trips of random values through the three interfaces: a handler reads what was sent, its answer comes back."""
 
 from __future__ import annotations
 

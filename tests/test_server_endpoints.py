@@ -302,7 +302,7 @@ def open_files(pid: int, folder: Path) -> list[str]:
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    """Whether a condition that nothing tells of comes true in time."""
+    """Return whether a condition that no event announces comes true in time."""
     end = time.monotonic() + 5
     while not condition():
         if time.monotonic() > end:
@@ -552,7 +552,7 @@ def test_slots_are_given_back(tmp_path: Path) -> None:
 
 
 def told_of(server: Server, request_id: str) -> list[dict[str, Any]]:
-    """What the log says of a request, once it has its access line."""
+    """The log lines of a request, once its access line is there."""
     server.wait_for(lambda line: line.get("request_id") == request_id and line["logger"] == "wixhttp.access")
     return [line for line in list(server.lines) if isinstance(line, dict) and line.get("request_id") == request_id]
 

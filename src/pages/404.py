@@ -1,4 +1,4 @@
-"""What answers where no file of ``src/pages`` does. Its status is 404 without being told."""
+"""The answer where no file of ``src/pages`` has one. Its status is 404 by itself."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from wixhttp.endpoints import FormFile, Request, Response
 
 @limits(max_body="10MB")
 def POST(request: Request) -> Response:
-    """What was sent: the text of ``title``, and name, type, size and digest of ``file``."""
+    """Describe what was sent: the text of ``title``, and name, type, size and digest of ``file``."""
     form = request.formData()
     file = form.get("file")
     if not isinstance(file, FormFile):

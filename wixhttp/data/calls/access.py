@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal, TypeVar
 
-from wixhttp.data.queries.tree import EVERYTHING, NOTHING, Compare, Not, Path, Tree
+from wixhttp.data.queries.tree import EVERYTHING, NOTHING, Compare, FieldPath, Not, Tree
 from wixhttp.data.schema.declarations import COLLECTION_NAME, CollectionSchema, Permissions
 from wixhttp.data.schema.links import Relation, link_targets, relations_of
 from wixhttp.data.schema.permissions import Identity, scope
@@ -185,7 +185,7 @@ class Actor:
                 )
 
 
-def _compared_paths(trees: Iterable[Tree]) -> Iterator[Path]:
+def _compared_paths(trees: Iterable[Tree]) -> Iterator[FieldPath]:
     left = list(trees)  # not by recursion: how deep the trees are is not known yet
     while left:
         part = left.pop()

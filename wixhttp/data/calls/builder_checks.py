@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from wixhttp.data.queries.builders import MAX_LIMIT, Page
+from wixhttp.data.queries.builders import MAX_LIMIT, PagedBuilder
 
 from .errors import BuildError
 
 
-def check_built(asked: Page, what: str) -> None:
+def check_built(asked: PagedBuilder, what: str) -> None:
     """Raises BuildError where a builder was called wrongly."""
     errors = list(asked.errors)
     collection = getattr(asked, "collection", "")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wixhttp.data.queries.evaluator import equal, whole
-from wixhttp.data.queries.tree import Path
+from wixhttp.data.queries.tree import FieldPath
 from wixhttp.errors import WixDataError
 
 from .errors import brief, shown
@@ -29,7 +29,7 @@ class Modification:
     """One change of one field; ``action`` is one of `ACTIONS`."""
 
     action: str
-    path: Path
+    path: FieldPath
     value: Any = None
 
 
@@ -49,7 +49,7 @@ def modify(item: dict[str, Any], modifications: Sequence[Modification]) -> None:
 class _Place:
     """A member of an object, or an element of an array."""
 
-    def __init__(self, holder: Any, path: Path) -> None:
+    def __init__(self, holder: Any, path: FieldPath) -> None:
         self._holder = holder
         self._key: Any = path[-1]
         if isinstance(holder, list):
@@ -78,7 +78,7 @@ class _Place:
             del self._holder[self._key]
 
 
-def _holder(item: dict[str, Any], path: Path, *, create: bool) -> _Place | None:
+def _holder(item: dict[str, Any], path: FieldPath, *, create: bool) -> _Place | None:
     holder: Any = item
     for depth in range(1, len(path)):
         place = _Place(holder, path[:depth])
@@ -144,7 +144,7 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _cannot(path: Path, value: Any, rule: str) -> WixDataError:
+def _cannot(path: FieldPath, value: Any, rule: str) -> WixDataError:
     return WixDataError(
         "WDE0075", f"{shown('.'.join(path))} cannot be changed: {brief(value)} ({type(value).__name__}): {rule}."
     )

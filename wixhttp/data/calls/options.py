@@ -13,7 +13,7 @@ from typing import Any
 
 from wixhttp.data.queries.builders import MAX_LIMIT, Filter, Include
 from wixhttp.data.queries.filters import parse_filter
-from wixhttp.data.queries.tree import EVERYTHING, Path, Tree, parse_path
+from wixhttp.data.queries.tree import EVERYTHING, FieldPath, Tree, parse_path
 from wixhttp.errors import WixDataError
 
 from .errors import brief
@@ -64,7 +64,7 @@ class Options:
         return _tree(self.values.get("filter"))
 
     @property
-    def fields(self) -> tuple[Path, ...]:
+    def fields(self) -> tuple[FieldPath, ...]:
         """The paths that a read is limited to; empty: all."""
         return tuple(parse_path(name) for name in self.values.get("fields") or ())
 

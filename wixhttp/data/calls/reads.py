@@ -8,7 +8,7 @@ from typing import Any
 
 from wixhttp.data.queries import evaluator
 from wixhttp.data.queries.builders import DEFAULT_LIMIT, Query
-from wixhttp.data.queries.tree import Compare, Path, both
+from wixhttp.data.queries.tree import Compare, FieldPath, both
 from wixhttp.data.stores.contract import Row, to_item
 
 from .access import Actor
@@ -110,7 +110,7 @@ def _dress(operation: Operation, query: Query, result: QueryResult) -> None:
     """Projection, inclusions and hooks of the items of a result."""
     items = result.items
     if query.projection:
-        paths: list[Path] = [*query.projection, *((each.field,) for each in query.includes)]
+        paths: list[FieldPath] = [*query.projection, *((each.field,) for each in query.includes)]
         items[:] = [evaluator.project(item, paths) for item in items]
     if query.includes:
         cut = include(operation.actor, operation.collection, query.includes, items, operation.options)
@@ -173,7 +173,7 @@ def distinct(actor: Actor, query: Query, field: str, options: Options) -> QueryR
     return operation.run(lambda: _distinct(operation, query, path, start))
 
 
-def _distinct(operation: Operation, query: Query, path: Path, skip: int) -> QueryResult:
+def _distinct(operation: Operation, query: Query, path: FieldPath, skip: int) -> QueryResult:
     actor, collection, options = operation.actor, operation.collection, operation.options
     allowed = actor.readable(collection, options)
     hooked = _hooked(operation, "beforeQuery", query)

@@ -102,7 +102,7 @@ def entries(
         yield from _json_lines(file, name)
         return
     try:
-        table = _Table(file, name, fields or {}, types or {}, lists)
+        table = _CSVTable(file, name, fields or {}, types or {}, lists)
     except BadItem as error:
         yield error.line, error
         return
@@ -156,7 +156,7 @@ def _checked(value: Any) -> Item:
 # --- CSV: reading ----------------------------------------------------------------------------------------------------
 
 
-class _Table:
+class _CSVTable:
     """A CSV file: it is read once for the kinds of its columns, and again for the items."""
 
     def __init__(

@@ -18,7 +18,7 @@ import orjson
 
 from wixhttp.data.queries.tree import Order, parse_path
 from wixhttp.data.queries.values import MAX_ITEM
-from wixhttp.data.stores.contract import Index, Link, Outcome, Row, Store, Transaction, to_row
+from wixhttp.data.stores.contract import Index, Link, Row, Store, Transaction, WriteOutcome, to_row
 from wixhttp.errors import WixHTTPError
 
 from .exports import CONTENTS, LINKS, Advance, Schema, ignore
@@ -38,7 +38,7 @@ class TransferError(WixHTTPError):
 
 @dataclass
 class Counts:
-    """What an import has written."""
+    """Counters of an import: items by outcome."""
 
     inserted: int = 0
     updated: int = 0
@@ -102,7 +102,7 @@ class _Batch:
     def is_full(self) -> bool:
         return len(self.rows) >= BATCH or self.size >= _BATCH_BYTES
 
-    def refuse(self, outcomes: Sequence[Outcome], rows: Sequence[int]) -> None:
+    def refuse(self, outcomes: Sequence[WriteOutcome], rows: Sequence[int]) -> None:
         """Raise BadItem for the first outcome that ends an import; ``rows`` are their positions."""
         for outcome, row in zip(outcomes, rows, strict=True):
             identity = f"{self.rows[row].id!r} of {self.collection}"

@@ -18,10 +18,10 @@ from .tree import (
     NOTHING,
     SAMENESS,
     Compare,
+    FieldPath,
+    GroupOperation,
     Not,
-    Operation,
     Order,
-    Path,
     Tree,
     all_of,
     both,
@@ -52,7 +52,7 @@ class Filter:
         return self._compare("eq", "eq", field, value)
 
     def ne(self: _Self, field: str, value: Any) -> _Self:
-        """What ``eq`` does not select, items without the field included."""
+        """Select what ``eq`` does not, items without the field included."""
         made = Filter().eq(field, value)
         return self._added(Not(made.tree), _renamed(made.errors, "eq", "ne"))
 
@@ -124,15 +124,15 @@ class Filter:
         return self._compare("exists", "exists", field, exists)
 
     def and_(self: _Self, *others: Filter) -> _Self:
-        """What this and the others select."""
+        """Select what this and the others select."""
         return self._joined("and", others, both)
 
     def or_(self: _Self, *others: Filter) -> _Self:
-        """What everything before, or one of the others selects."""
+        """Select what everything before, or one of the others selects."""
         return self._joined("or", others, either)
 
     def not_(self: _Self, *others: Filter) -> _Self:
-        """What this selects and none of the others does."""
+        """Select what this selects and none of the others does."""
         return self._joined("not", others, lambda left, right: both(left, Not(right)))
 
     def _compare(
@@ -154,7 +154,7 @@ class Filter:
         name: object,
         values: tuple[Any, ...],
         types: tuple[int, ...] | None,
-        make: Callable[[Path, list[Any]], Tree],
+        make: Callable[[FieldPath, list[Any]], Tree],
     ) -> _Self:
         if len(values) == 1 and isinstance(values[0], list | tuple | set | frozenset):
             values = tuple(values[0])
@@ -258,8 +258,8 @@ class Sort:
 
 
 @dataclass(frozen=True)
-class Page(Sort):
-    """What queries and aggregates share: an order and a window."""
+class PagedBuilder(Sort):
+    """The part that queries and aggregates share: an order and a window."""
 
     offset: int = 0
     size: int | None = None
@@ -275,7 +275,7 @@ class Page(Sort):
         return replace(self, errors=(*self.errors, error)) if error else replace(self, size=int(number))
 
 
-_Paged = TypeVar("_Paged", bound=Page)
+_Paged = TypeVar("_Paged", bound=PagedBuilder)
 
 
 def _number_error(method: str, number: object, *, least: int) -> str:
@@ -300,14 +300,14 @@ class Include:
 
 
 @dataclass(frozen=True)
-class Query(Filter, Page):
+class Query(Filter, PagedBuilder):
     """A query of one collection, as ``wix_data.query`` makes it. Nothing runs before `find`, `count` or `distinct`.
 
     ``runner`` is what runs it; ``after`` are the sort keys and the id of the item that the page follows.
     """
 
     collection: str = ""
-    projection: tuple[Path, ...] = ()
+    projection: tuple[FieldPath, ...] = ()
     includes: tuple[Include, ...] = ()
     runner: Any = field(default=None, repr=False, compare=False)
     after: tuple[Any, ...] | None = None
@@ -354,7 +354,7 @@ class Query(Filter, Page):
         return self.runner.find(self, options, **keywords)
 
     def count(self, options: Mapping[str, Any] | None = None, **keywords: Any) -> Any:
-        """How many items the query selects; order, ``skip`` and ``limit`` do not matter. Raises as `find`."""
+        """Count the items that the query selects; order, ``skip`` and ``limit`` do not matter. Raises as `find`."""
         return self.runner.count(self, options, **keywords)
 
     def distinct(self, field: str, options: Mapping[str, Any] | None = None, **keywords: Any) -> Any:
@@ -363,14 +363,14 @@ class Query(Filter, Page):
 
 
 @dataclass(frozen=True)
-class Aggregate(Page):
+class Aggregate(PagedBuilder):
     """An aggregation of one collection, as ``wix_data.aggregate`` makes it. Nothing runs before `run`."""
 
     collection: str = ""
     first: Tree | None = None
     last: Tree | None = None
     grouping: tuple[str, ...] | None = None
-    operations: tuple[Operation, ...] = ()
+    operations: tuple[GroupOperation, ...] = ()
     runner: Any = field(default=None, repr=False, compare=False)
 
     def filter(self, condition: Filter | Mapping[str, Any]) -> Aggregate:
@@ -408,7 +408,7 @@ class Aggregate(Page):
 
     def count(self, name: str = "count") -> Aggregate:
         """The number of items; ``count`` unless it is named."""
-        return replace(self, operations=(*self.operations, Operation("count", (), str(name))))
+        return replace(self, operations=(*self.operations, GroupOperation("count", (), str(name))))
 
     def run(self, options: Mapping[str, Any] | None = None, **keywords: Any) -> Any:
         """The first page of the results.
@@ -437,7 +437,7 @@ class Aggregate(Page):
         if made.errors != self.errors:
             return made
         alias = str(name) + kind.capitalize() if alias is None else str(alias)
-        return replace(made, operations=(*made.operations, Operation(kind, parse_path(name), alias)))
+        return replace(made, operations=(*made.operations, GroupOperation(kind, parse_path(name), alias)))
 
     def _checked(self, name: object) -> Aggregate:
         try:

@@ -1,4 +1,4 @@
-"""What a query selects, in plain Python: the reference, which the SQL of the databases must agree with.
+"""The evaluator of queries in plain Python: the reference, which the SQL of the databases must agree with.
 
 An item is a dict of normalised values. A path leads to several values where it meets arrays: through an array it goes
 on in each of its objects, and, where the next name is a whole number, in the element at that place.
@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from .tree import And, Compare, Not, Operation, Or, Order, Path, Tree, check_extent
+from .tree import And, Compare, FieldPath, GroupOperation, Not, Or, Order, Tree, check_extent
 from .values import BOOLEAN, DATE, NONE, NULL, NUMBER, STRING, encode, fold, format_date, type_rank
 
 Item = dict[str, Any]
 
 
-def values_at(value: Any, path: Path) -> Iterator[Any]:
+def values_at(value: Any, path: FieldPath) -> Iterator[Any]:
     """The values that a path leads to, in order; none where it is absent."""
     if not path:
         yield value
@@ -41,8 +41,8 @@ def whole(name: str) -> int | None:
     return int(name) if name.isascii() and name.isdigit() and len(name) <= 9 else None
 
 
-def meets_array(value: Any, path: Path) -> bool:
-    """Whether there is an array on the way of a path, or at its end."""
+def meets_array(value: Any, path: FieldPath) -> bool:
+    """Return whether there is an array on the way of a path, or at its end."""
     for name in path:
         if not isinstance(value, dict):
             break
@@ -50,8 +50,8 @@ def meets_array(value: Any, path: Path) -> bool:
     return isinstance(value, list)
 
 
-def candidates(item: Any, path: Path) -> Iterator[Any]:
-    """What a comparison looks at: the values at the path, and of arrays also each element."""
+def candidates(item: Any, path: FieldPath) -> Iterator[Any]:
+    """The values that a comparison looks at: those at the path, and of arrays also each element."""
     for value in values_at(item, path):
         yield value
         if isinstance(value, list):
@@ -59,7 +59,7 @@ def candidates(item: Any, path: Path) -> Iterator[Any]:
 
 
 def matches(tree: Tree, item: Any) -> bool:
-    """Whether a tree selects an item."""
+    """Return whether a tree selects an item."""
     if isinstance(tree, Compare):
         return _in(item, tree) if tree.operator == "in" else _COMPARE[tree.operator](item, tree.path, tree.value)
     if isinstance(tree, And):
@@ -69,7 +69,7 @@ def matches(tree: Tree, item: Any) -> bool:
     return not matches(tree.part, item)
 
 
-def _eq(item: Any, path: Path, operand: Any) -> bool:
+def _eq(item: Any, path: FieldPath, operand: Any) -> bool:
     found = list(candidates(item, path))
     if operand is None:
         return not found or None in found
@@ -77,7 +77,7 @@ def _eq(item: Any, path: Path, operand: Any) -> bool:
 
 
 def equal(left: Any, right: Any) -> bool:
-    """Whether two values are the same: 1 and 1.0 are, 1 and True are not."""
+    """Return whether two values are the same: 1 and 1.0 are, 1 and True are not."""
     if type_rank(left) != type_rank(right):
         return False
     return encode(left) == encode(right) if isinstance(left, dict | list) else bool(left == right)
@@ -92,27 +92,27 @@ def _in(item: Any, compare: Compare) -> bool:
     return not found and (NULL, "null") in compare.keys
 
 
-def _exists(item: Any, path: Path, operand: bool) -> bool:
+def _exists(item: Any, path: FieldPath, operand: bool) -> bool:
     return any(True for _ in values_at(item, path)) is operand
 
 
-def _ordered(test: Callable[[Any, Any], bool]) -> Callable[[Any, Path, Any], bool]:
-    def compare(item: Any, path: Path, operand: Any) -> bool:
+def _ordered(test: Callable[[Any, Any], bool]) -> Callable[[Any, FieldPath, Any], bool]:
+    def compare(item: Any, path: FieldPath, operand: Any) -> bool:
         rank = type_rank(operand)
         return any(type_rank(each) == rank and test(each, operand) for each in candidates(item, path))
 
     return compare
 
 
-def _text(test: Callable[[str, str], bool]) -> Callable[[Any, Path, Any], bool]:
-    def compare(item: Any, path: Path, operand: Any) -> bool:
+def _text(test: Callable[[str, str], bool]) -> Callable[[Any, FieldPath, Any], bool]:
+    def compare(item: Any, path: FieldPath, operand: Any) -> bool:
         needle = fold(operand)
         return any(isinstance(each, str) and test(fold(each), needle) for each in candidates(item, path))
 
     return compare
 
 
-_COMPARE: Mapping[str, Callable[[Any, Path, Any], bool]] = {
+_COMPARE: Mapping[str, Callable[[Any, FieldPath, Any], bool]] = {
     "eq": _eq,
     "exists": _exists,
     "gt": _ordered(lambda value, operand: value > operand),
@@ -127,11 +127,11 @@ _COMPARE: Mapping[str, Callable[[Any, Path, Any], bool]] = {
 
 # --- order -----------------------------------------------------------------------------------------------------------
 
-Key = tuple[int, Any]
+SortKey = tuple[int, Any]
 
 
-def key_of(value: Any) -> Key:
-    """What a value is sorted by: the rank of its type, and what orders it among its type.
+def key_of(value: Any) -> SortKey:
+    """The sort key of a value: the rank of its type, and what orders it among its type.
 
     That is 0 where nothing does: null, objects and arrays in arrays are ordered among themselves by ``_id``.
     """
@@ -141,9 +141,9 @@ def key_of(value: Any) -> Key:
     return rank, value if rank in (NUMBER, STRING) else int(value) if rank == BOOLEAN else 0
 
 
-def sort_key(item: Any, order: Order) -> Key:
+def sort_key(item: Any, order: Order) -> SortKey:
     """The key of an item: of several values the least, for a descending order the greatest. Absent counts as null."""
-    keys: list[Key] = []
+    keys: list[SortKey] = []
     for value in values_at(item, order.path):
         if isinstance(value, list):
             keys.extend(map(key_of, value) if value else [(NONE, 0)])
@@ -153,7 +153,7 @@ def sort_key(item: Any, order: Order) -> Key:
 
 
 def position(item: Any, order: Sequence[Order]) -> tuple[Any, ...]:
-    """Where an item stands in an order: its keys, and at the end its ``_id``."""
+    """The position of an item in an order, for keyset pagination: its keys, and at the end its ``_id``."""
     return (*(sort_key(item, each) for each in order), item["_id"])
 
 
@@ -184,7 +184,7 @@ def select(
 # --- projection, distinct, aggregation -------------------------------------------------------------------------------
 
 
-def project(item: Item, paths: Sequence[Path]) -> Item:
+def project(item: Item, paths: Sequence[FieldPath]) -> Item:
     """An item with only the fields at these paths and ``_id``; names that it does not have are passed over."""
     made: Item = {"_id": item["_id"]}
     for path in paths:
@@ -192,7 +192,7 @@ def project(item: Item, paths: Sequence[Path]) -> Item:
     return made
 
 
-def _copy(source: Any, target: Any, path: Path) -> None:
+def _copy(source: Any, target: Any, path: FieldPath) -> None:
     name, rest = path[0], path[1:]
     if not isinstance(source, dict) or name not in source:
         return
@@ -216,7 +216,7 @@ def _copy(source: Any, target: Any, path: Path) -> None:
                     _copy(part, made, rest)
 
 
-def distinct(items: Iterable[Item], path: Path, *, descending: bool = False) -> list[Any]:
+def distinct(items: Iterable[Item], path: FieldPath, *, descending: bool = False) -> list[Any]:
     """The different values at a path, elements of arrays instead of arrays, no null, in the order of sorts."""
     found: dict[tuple[int, str], Any] = {}
     for item in items:
@@ -232,9 +232,9 @@ def _total_key(value: Any) -> tuple[int, Any, str]:
 
 
 class Group:
-    """What is gathered of the items of one group."""
+    """The accumulators of one group of an aggregation."""
 
-    def __init__(self, operations: Sequence[Operation]) -> None:
+    def __init__(self, operations: Sequence[GroupOperation]) -> None:
         self._operations = operations
         self._count = 0
         self._numbers: list[list[Any]] = [[] for _ in operations]
@@ -294,7 +294,7 @@ def _mean(numbers: list[Any]) -> Any:
 def aggregate(
     items: Iterable[Item],
     grouping: Sequence[str] | None,
-    operations: Sequence[Operation],
+    operations: Sequence[GroupOperation],
     having: Tree | None = None,
     order: Sequence[Order] = (),
 ) -> list[Item]:
@@ -319,13 +319,13 @@ def aggregate(
     return results
 
 
-def _named_places(grouping: Sequence[str], operations: Sequence[Operation]) -> Mapping[str, Path]:
-    """Where what has a name stands in a result: ``"price.netSum"`` is one key, and so is a dotted one in ``_id``."""
-    places: dict[str, Path] = {f"_id.{name}": ("_id", name) for name in grouping} if len(grouping) > 1 else {}
+def _named_places(grouping: Sequence[str], operations: Sequence[GroupOperation]) -> Mapping[str, FieldPath]:
+    """The keys to a named value in a result: ``"price.netSum"`` is one key, and so is a dotted one in ``_id``."""
+    places: dict[str, FieldPath] = {f"_id.{name}": ("_id", name) for name in grouping} if len(grouping) > 1 else {}
     return places | {name: (name,) for name in (*grouping, *(each.alias for each in operations))}
 
 
-def _named_tree(tree: Tree, names: Mapping[str, Path]) -> Tree:
+def _named_tree(tree: Tree, names: Mapping[str, FieldPath]) -> Tree:
     if isinstance(tree, Compare):
         return replace(tree, path=_named_path(tree.path, names))
     if isinstance(tree, Not):
@@ -333,7 +333,7 @@ def _named_tree(tree: Tree, names: Mapping[str, Path]) -> Tree:
     return replace(tree, parts=tuple(_named_tree(part, names) for part in tree.parts))
 
 
-def _named_path(path: Path, names: Mapping[str, Path]) -> Path:
+def _named_path(path: FieldPath, names: Mapping[str, FieldPath]) -> FieldPath:
     for end in range(len(path), 0, -1):
         place = names.get(".".join(path[:end]))
         if place is not None:

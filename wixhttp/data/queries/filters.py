@@ -14,10 +14,10 @@ from .tree import (
     NOTHING,
     And,
     Compare,
+    FieldPath,
     Not,
     Or,
     Order,
-    Path,
     Tree,
     all_of,
     parse_path,
@@ -71,7 +71,7 @@ def _join(kind: type[And] | type[Or], trees: list[Tree]) -> Tree:
     return trees[0] if len(trees) == 1 else kind(tuple(trees))
 
 
-def _parse_field(path: Path, operand: Any, depth: int) -> Tree:
+def _parse_field(path: FieldPath, operand: Any, depth: int) -> Tree:
     is_operators = isinstance(operand, Mapping) and any(isinstance(key, str) and key.startswith("$") for key in operand)
     if not is_operators or (len(operand) == 1 and "$date" in operand):
         return NOTHING if is_unwritable(operand) else Compare("eq", path, _value(operand, path))
@@ -80,7 +80,7 @@ def _parse_field(path: Path, operand: Any, depth: int) -> Tree:
     return _join(And, [_parse_operator(path, name, each, depth) for name, each in operand.items()])
 
 
-def _parse_operator(path: Path, name: str, operand: Any, depth: int) -> Tree:
+def _parse_operator(path: FieldPath, name: str, operand: Any, depth: int) -> Tree:
     if name == "$not":
         return Not(_parse_field(path, operand, depth + 1))
     if name in ("$isEmpty", "$exists"):
@@ -112,7 +112,7 @@ def _parse_operator(path: Path, name: str, operand: Any, depth: int) -> Tree:
     )
 
 
-def _parse_list(path: Path, name: str, operand: Any) -> Tree:
+def _parse_list(path: FieldPath, name: str, operand: Any) -> Tree:
     if not isinstance(operand, list | tuple):
         raise _bad_operand(name, path, operand, "a list")
     if len(operand) > MAX_OPERANDS:
@@ -130,11 +130,11 @@ def _parse_list(path: Path, name: str, operand: Any) -> Tree:
     return Not(some) if name == "$nin" else some
 
 
-def _value(operand: Any, path: Path) -> Any:
+def _value(operand: Any, path: FieldPath) -> Any:
     return normalised_operand(operand, f"the operand of {'.'.join(path)!r}")
 
 
-def _bad_operand(name: str, path: Path, operand: Any, wanted: str, code: str = "WDE0093") -> WixDataError:
+def _bad_operand(name: str, path: FieldPath, operand: Any, wanted: str, code: str = "WDE0093") -> WixDataError:
     shown = repr(operand)
     shown = shown if len(shown) <= 80 else shown[:77] + "..."
     return WixDataError(code, f"The operand of {name!r} of {'.'.join(path)!r} is {wanted}, not {shown}.")

@@ -1,4 +1,4 @@
-"""What a query selects, as a tree of comparisons: immutable, its operands normalised values."""
+"""The tree of comparisons that a query is: immutable, its operands normalised values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_SEGMENTS = 20  # of a field's path
 
 _BAD_NAME = re.compile("[\x00\ud800-\udfff]")
 
-Path = tuple[str, ...]
+FieldPath = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Compare:
     """
 
     operator: str
-    path: Path
+    path: FieldPath
     value: Any
     keys: frozenset[tuple[int, str]] = field(init=False, repr=False, compare=False)
 
@@ -56,7 +56,7 @@ class Or:
 
 @dataclass(frozen=True)
 class Not:
-    """What ``part`` does not select."""
+    """The negation of ``part``."""
 
     part: Tree
 
@@ -70,7 +70,7 @@ NOTHING = Or(())
 
 
 def both(left: Tree, right: Tree) -> Tree:
-    """What both select."""
+    """The conjunction of two trees."""
     if left == EVERYTHING:
         return right
     if right == EVERYTHING:
@@ -79,13 +79,13 @@ def both(left: Tree, right: Tree) -> Tree:
 
 
 def either(left: Tree, right: Tree) -> Tree:
-    """What one of them selects, or both do."""
+    """The disjunction of two trees."""
     if EVERYTHING in (left, right):
         return EVERYTHING
     return Or((*(left.parts if isinstance(left, Or) and left.parts else (left,)), right))
 
 
-def parse_path(name: object) -> Path:
+def parse_path(name: object) -> FieldPath:
     """The segments of a field's dotted name.
 
     Raises:
@@ -111,26 +111,26 @@ def parse_path(name: object) -> Path:
 class Order:
     """A key of a sort."""
 
-    path: Path
+    path: FieldPath
     descending: bool = False
 
 
 @dataclass(frozen=True)
-class Operation:
+class GroupOperation:
     """One result of an aggregation: ``kind`` is sum, avg, min, max or count."""
 
     kind: str
-    path: Path
+    path: FieldPath
     alias: str
 
 
-def all_of(path: Path, values: list[Any]) -> Tree:
-    """What has all of the values; of none, nothing."""
+def all_of(path: FieldPath, values: list[Any]) -> Tree:
+    """The tree of ``$hasAll``: a field has all of the values. No values select nothing."""
     return And(tuple(Compare("eq", path, each) for each in values)) if values else NOTHING
 
 
 def type_name(value: Any) -> str:
-    """What JavaScript calls the type of a value."""
+    """The name that JavaScript has for the type of a value."""
     if value is None:
         return "Null"
     if isinstance(value, bool):

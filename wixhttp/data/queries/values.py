@@ -1,4 +1,4 @@
-"""What a collection can hold, and how it is written down: canonical JSON, type order, folding of case.
+"""The values that a collection can hold: their normal form, canonical JSON, order of types, folding of case.
 
 A value is ``None``, a bool, an int within 64 bits, a finite float, a str, a datetime, a list of values, or a dict of
 them with str keys. Written down, keys are sorted, a whole float is an int, and a date is ``{"$date": "..."}``: so two
@@ -158,7 +158,7 @@ def normalised(value: Any, where: str = "", depth: int = 0) -> Any:  # noqa: C90
 
 
 def is_unwritable(value: Any) -> bool:
-    """Whether a value is text that no item can hold: to compare with it finds nothing, and is no error."""
+    """Return whether a value is text that no item can hold: to compare with it finds nothing, and is no error."""
     return isinstance(value, str) and _UNWRITABLE.search(value) is not None
 
 

@@ -1,4 +1,4 @@
-"""What a project declares of its collections: fields, links, permissions.
+"""The declarations of a project for its collections: fields, links, permissions.
 
 Private: public import paths are listed in ``docs/architecture.md``.
 """

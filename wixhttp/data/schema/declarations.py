@@ -1,4 +1,4 @@
-"""What a project declares of its collections: ``data/collections.toml``.
+"""The declarations in ``data/collections.toml``: permissions, indexes, references.
 
     [books]
     displayName = "Books"
@@ -46,7 +46,7 @@ _REFERENCE_KEYS = ("collection", "many", "reverse")
 
 @dataclass(frozen=True)
 class Permissions:
-    """Who may do what, a level of `LEVELS` for each action. Whoever is above a level may as well."""
+    """Permissions of a collection: a level of `LEVELS` for each action. Whoever is above a level may as well."""
 
     read: str
     insert: str

@@ -51,7 +51,7 @@ def relations_of(schema: Mapping[str, CollectionSchema]) -> Relations:
 
 
 def link_targets(relations: Relations) -> dict[Link, str]:
-    """Which collection each link refers to."""
+    """The collection that each link refers to, by link."""
     return {
         relation.link: relation.target
         for fields in relations.values()

@@ -1,4 +1,4 @@
-"""Who acts on collections, and what they may."""
+"""Identities, and what the permissions of a collection let them do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OWNERS = ("siteOwner", "dataOwner")
 
 @dataclass(frozen=True)
 class Identity:
-    """Who acts. Items that are inserted belong to ``user_id``; owners and who ``is_elevated`` may do everything.
+    """The identity that acts. Items that it inserts belong to ``user_id``; owners and elevated ones may do everything.
 
     Raises:
         ValueError: there is no such role, or a member without an id, who could not own anything.

@@ -1,4 +1,4 @@
-"""What every store of collections can do: the contract between the calls on collections and where items are kept.
+"""The contract of a store of collections: what the calls on collections ask of its back ends.
 
 A store is shared by the threads of a process. Each method is atomic by itself, and reads see what was written before.
 The stores: `memory.MemoryStore`, `sqlite.SQLiteStore`, `postgres.PostgresStore`; one suite runs over all three.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
-from wixhttp.data.queries.tree import Order, Path, Tree
+from wixhttp.data.queries.tree import FieldPath, Order, Tree
 from wixhttp.data.queries.values import decode, encode, format_date, stored_date
 from wixhttp.errors import WixDataError
 
@@ -50,7 +50,7 @@ class Index(NamedTuple):
     unique: bool = False
 
     @property
-    def paths(self) -> tuple[Path, ...]:
+    def paths(self) -> tuple[FieldPath, ...]:
         """The paths of its fields."""
         return tuple(each.path for each in self.fields)
 
@@ -62,7 +62,7 @@ class Link(NamedTuple):
     field: str
 
 
-Outcome = Literal["done", "exists", "missing", "conflict"]
+WriteOutcome = Literal["done", "exists", "missing", "conflict"]
 """What became of a row: done; an item with its id is there already, or is not; it collides in a unique index."""
 
 
@@ -72,10 +72,10 @@ class Transaction(Protocol):
     def get(self, collection: str, ids: Collection[str]) -> dict[str, Row]:
         """The rows with these ids that are there."""
 
-    def insert(self, collection: str, rows: Sequence[Row]) -> list[Outcome]:
+    def insert(self, collection: str, rows: Sequence[Row]) -> list[WriteOutcome]:
         """Add rows; what became of each: ``done``, ``exists`` or ``conflict``."""
 
-    def update(self, collection: str, rows: Sequence[Row]) -> list[Outcome]:
+    def update(self, collection: str, rows: Sequence[Row]) -> list[WriteOutcome]:
         """Put text, ``updated`` and owner where these ids are; ``done``, ``missing`` or ``conflict``."""
 
     def delete(self, collection: str, ids: Collection[str]) -> set[str]:
@@ -100,7 +100,7 @@ Result = TypeVar("Result")
 
 
 class Store(Protocol):
-    """Where collections are kept.
+    """A store of collections.
 
     Every method that names a collection raises WixDataError WDE0025 where there is none of that name, and
     StoreUnavailable where the database cannot be reached.
@@ -137,13 +137,13 @@ class Store(Protocol):
         """Rows that a tree selects, in order, at the end by id. ``after`` is an `evaluate.position`."""
 
     def count(self, collection: str, tree: Tree) -> int:
-        """How many rows a tree selects."""
+        """Count the rows that a tree selects."""
 
     def scan(self, collection: str, tree: Tree) -> Iterator[Row]:
         """All rows that a tree selects, by id, as they were at one moment, without all being in memory at once."""
 
     def write(self, work: Callable[[Transaction], Result], *, single: bool = False) -> Result:
-        """What ``work`` gives, once what it wrote is on disk. What it raises undoes it all.
+        """Run ``work`` in a transaction, and return its result once that is durable. An exception rolls it all back.
 
         ``work`` may be called again where the database asks for it, so it does nothing else. ``single`` says that it
         makes one call of the transaction at most.
@@ -162,7 +162,7 @@ class Store(Protocol):
         """The pairs of a link, oldest first, or newest."""
 
     def count_links(self, link: Link, *, referring: str | None = None, referenced: str | None = None) -> int:
-        """How many pairs there are."""
+        """Count the pairs."""
 
     def declare_links(self, links: Mapping[Link, str]) -> None:
         """Say which collection each link refers to, so that removed items lose their links both ways."""
@@ -171,7 +171,7 @@ class Store(Protocol):
         """Raises StoreUnavailable where the store does not answer."""
 
     def check(self) -> list[str]:
-        """What is wrong with the store, a line each; empty where it is sound."""
+        """List the faults of the store, a line each; empty where it is sound."""
 
     def backup(self, target: str, progress: Callable[[int, int], None] | None = None) -> None:
         """Copy the store, as it is at one moment, while it is used. ``progress`` gets done and total."""

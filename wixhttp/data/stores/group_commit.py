@@ -11,7 +11,7 @@ T = TypeVar("T")
 _MOST = 256  # writes in one commit
 
 
-class Job(Generic[T]):
+class PendingWrite(Generic[T]):
     """One write: ``work`` is given what writes, ``result`` or ``error`` is what came of it."""
 
     __slots__ = ("error", "is_done", "leads", "result", "turn", "work")
@@ -33,15 +33,15 @@ class GroupCommit:
     calls it once, as late as it can: when it may write. It gives each job a result or an error.
     """
 
-    def __init__(self, commit: Callable[[Callable[[], list[Job[Any]]]], None]) -> None:
+    def __init__(self, commit: Callable[[Callable[[], list[PendingWrite[Any]]]], None]) -> None:
         self._commit = commit
         self._mutex = threading.Lock()
-        self._waiting: deque[Job[Any]] = deque()
+        self._waiting: deque[PendingWrite[Any]] = deque()
         self._is_busy = False
 
     def run(self, work: Callable[[Any], T]) -> T:
-        """What ``work`` gave, once it is committed; what it raised, or what the commit did."""
-        job = Job(work)
+        """Return the result of ``work`` once it is committed. Raises what it raised, or what the commit did."""
+        job = PendingWrite(work)
         with self._mutex:
             self._waiting.append(job)
             job.leads, self._is_busy = not self._is_busy, True
@@ -60,9 +60,9 @@ class GroupCommit:
         return job.result  # type: ignore[return-value]  # it is done
 
     def _lead(self) -> None:
-        jobs: list[Job[Any]] = []
+        jobs: list[PendingWrite[Any]] = []
 
-        def take() -> list[Job[Any]]:
+        def take() -> list[PendingWrite[Any]]:
             with self._mutex:
                 jobs.extend(self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST)))
             return jobs
@@ -79,7 +79,7 @@ class GroupCommit:
                 job.is_done = True
                 job.turn.release()
 
-    def _hand_over(self, job: Job[Any]) -> None:
+    def _hand_over(self, job: PendingWrite[Any]) -> None:
         """Let the next job that waits commit for all."""
         with self._mutex:
             job.leads = False
@@ -90,7 +90,7 @@ class GroupCommit:
                 self._waiting[0].leads = True
                 self._waiting[0].turn.release()
 
-    def _abandon(self, job: Job[Any]) -> None:
+    def _abandon(self, job: PendingWrite[Any]) -> None:
         with self._mutex:
             if job in self._waiting and not job.leads:
                 self._waiting.remove(job)

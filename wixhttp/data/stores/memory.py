@@ -11,7 +11,7 @@ from wixhttp.data.queries.tree import Order, Tree
 from wixhttp.data.queries.values import BOOLEAN, DATE, NUMBER, STRING
 from wixhttp.errors import WixDataError
 
-from .contract import Index, Link, Outcome, Result, Row, Transaction, no_collection, to_item
+from .contract import Index, Link, Result, Row, Transaction, WriteOutcome, no_collection, to_item
 
 _COMPARED = (NUMBER, STRING, BOOLEAN, DATE)
 
@@ -36,7 +36,7 @@ class MemoryStore:
 
     def drop(self, collection: str) -> None:
         with self._lock:
-            _Changes(self).truncate(collection)
+            _MemoryTransaction(self).truncate(collection)
             del self._rows[collection]
             self._indexes.pop(collection, None)
 
@@ -89,7 +89,7 @@ class MemoryStore:
                 {link: dict(pairs) for link, pairs in self._links.items()},
             )
             try:
-                return work(_Changes(self))
+                return work(_MemoryTransaction(self))
             except BaseException:
                 self._rows, self._links = before
                 raise
@@ -105,7 +105,7 @@ class MemoryStore:
         limit: int | None = None,
     ) -> list[tuple[str, str]]:
         with self._lock:
-            found = _Changes(self).linked(
+            found = _MemoryTransaction(self).linked(
                 link, None if referring is None else [referring], None if referenced is None else [referenced]
             )
         if descending:
@@ -137,7 +137,7 @@ class MemoryStore:
             raise no_collection(collection) from None
 
 
-class _Changes:
+class _MemoryTransaction:
     """The transaction: its store is locked, and is put back if it fails."""
 
     def __init__(self, store: MemoryStore) -> None:
@@ -146,11 +146,11 @@ class _Changes:
     def get(self, collection: str, ids: Collection[str]) -> dict[str, Row]:
         return self._store.get(collection, ids)
 
-    def insert(self, collection: str, rows: Sequence[Row]) -> list[Outcome]:
+    def insert(self, collection: str, rows: Sequence[Row]) -> list[WriteOutcome]:
         table = self._store._table(collection)
-        outcomes: list[Outcome] = []
+        outcomes: list[WriteOutcome] = []
         for row in rows:
-            outcome: Outcome = (
+            outcome: WriteOutcome = (
                 "exists" if row.id in table else "conflict" if self._collides(collection, row) else "done"
             )
             if outcome == "done":
@@ -158,12 +158,12 @@ class _Changes:
             outcomes.append(outcome)
         return outcomes
 
-    def update(self, collection: str, rows: Sequence[Row]) -> list[Outcome]:
+    def update(self, collection: str, rows: Sequence[Row]) -> list[WriteOutcome]:
         table = self._store._table(collection)
-        outcomes: list[Outcome] = []
+        outcomes: list[WriteOutcome] = []
         for row in rows:
             stored = table.get(row.id)
-            outcome: Outcome = (
+            outcome: WriteOutcome = (
                 "missing" if stored is None else "conflict" if self._collides(collection, row) else "done"
             )
             if stored is not None and outcome == "done":
@@ -221,7 +221,7 @@ class _Changes:
 
 
 def _unique_key(row: Row, index: Index) -> tuple[Any, ...] | None:
-    """What a unique index compares; ``None`` where it does not."""
+    """The key that a unique index compares; ``None`` for an item that it leaves out."""
     if not index.unique:
         return None
     item = to_item(row)

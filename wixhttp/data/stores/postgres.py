@@ -28,8 +28,8 @@ from wixhttp.errors import StoreUnavailable, WixDataError
 from . import sql
 from .contract import Index, Link, Result, Row, Transaction, no_collection
 from .postgres_dialect import PostgresDialect, index_statements
-from .postgres_pool import Connection, Connections
-from .postgres_writes import REFERENCED, REFERRING, Changes, Table, digests, row_of, rows_by_id
+from .postgres_pool import Connection, PostgresConnections
+from .postgres_writes import REFERENCED, REFERRING, PostgresCollection, PostgresTransaction, digests, row_of, rows_by_id
 
 _ATTEMPTS = 10  # at a write that the database asks to be done again
 _LOOK_AGAIN = 1.0  # seconds after which indexes that others made are seen
@@ -78,15 +78,15 @@ class PostgresStore:
     """
 
     def __init__(self, url: str) -> None:
-        self._connections = Connections(url)
+        self._connections = PostgresConnections(url)
         self._targets: dict[Link, str] = {}
         self._advised: set[tuple[str, tuple[tuple[str, ...], ...]]] = set()
-        self._tables: dict[str, Table] = {}
+        self._tables: dict[str, PostgresCollection] = {}
         self._looked = 0.0
 
     # --- tables ---
 
-    def _table(self, collection: str, connection: Connection) -> Table:
+    def _table(self, collection: str, connection: Connection) -> PostgresCollection:
         table = self._tables.get(collection)
         if table is None or time.monotonic() - self._looked > _LOOK_AGAIN:
             self._look(connection)
@@ -101,9 +101,9 @@ class PostgresStore:
             records = connection.execute(_LOOK).fetchall()
         except errors.UndefinedTable:  # a new database
             records = []
-        tables: dict[str, Table] = {}
+        tables: dict[str, PostgresCollection] = {}
         for number, name, index, fields, is_unique, size in records:
-            table = tables.setdefault(name, Table(number, {}, -1 if size is None else size))
+            table = tables.setdefault(name, PostgresCollection(number, {}, -1 if size is None else size))
             if index is not None:
                 tables[name] = table._replace(indexes={**table.indexes, index: Index(_parse_fields(fields), is_unique)})
         self._tables, self._looked = tables, now
@@ -112,7 +112,7 @@ class PostgresStore:
         self._tables, self._looked = {}, 0.0
 
     def collections(self) -> dict[str, tuple[Index, ...]]:
-        def read(connection: Connection) -> dict[str, Table]:
+        def read(connection: Connection) -> dict[str, PostgresCollection]:
             self._look(connection)
             return self._tables
 
@@ -173,14 +173,14 @@ class PostgresStore:
 
         self._define(change)
 
-    def _fresh(self, collection: str, connection: Connection) -> Table:
+    def _fresh(self, collection: str, connection: Connection) -> PostgresCollection:
         self._looked = 0.0
         return self._table(collection, connection)
 
     def _define(self, change: Callable[[Connection], None]) -> None:
         """Change tables in one transaction, again where others did the same at the same moment."""
 
-        def work(changes: Changes) -> None:
+        def work(changes: PostgresTransaction) -> None:
             try:
                 change(changes.connection)
             except errors.UndefinedTable:  # a new database
@@ -197,7 +197,7 @@ class PostgresStore:
     # --- reading ---
 
     def _ask(self, read: Callable[[Connection], Result]) -> Result:
-        """What ``read`` gives; once more where the connection broke."""
+        """Return the result of ``read``, retried once where the connection broke."""
         try:
             with self._connections.use() as connection:
                 return read(connection)
@@ -209,8 +209,8 @@ class PostgresStore:
         with self._connections.use() as connection:
             return read(connection)
 
-    def _read(self, collection: str, read: Callable[[Connection, Table], Result]) -> Result:
-        """What ``read`` gives of a collection; once more where others changed the tables meanwhile."""
+    def _read(self, collection: str, read: Callable[[Connection, PostgresCollection], Result]) -> Result:
+        """Return the result of ``read``, retried once where others changed the tables of the collection meanwhile."""
 
         def once(connection: Connection) -> Result:
             return read(connection, self._table(collection, connection))
@@ -237,7 +237,7 @@ class PostgresStore:
         limit: int | None = None,
         after: tuple[Any, ...] | None = None,
     ) -> list[Row]:
-        def read(connection: Connection, table: Table) -> list[Row]:
+        def read(connection: Connection, table: PostgresCollection) -> list[Row]:
             self._advise(collection, table, tree, order)
             dialect = PostgresDialect(table.name, table.indexed)
             indexes = table.indexes.values()
@@ -253,7 +253,7 @@ class PostgresStore:
         return self._read(collection, read)
 
     def count(self, collection: str, tree: Tree) -> int:
-        def read(connection: Connection, table: Table) -> int:
+        def read(connection: Connection, table: PostgresCollection) -> int:
             self._advise(collection, table, tree, ())
             dialect = PostgresDialect(table.name, table.indexed)
             statement = sql.count_rows(dialect, table.indexes.values(), tree)
@@ -277,7 +277,7 @@ class PostgresStore:
             except errors.UndefinedTable:
                 raise no_collection(collection) from None
 
-    def _advise(self, collection: str, table: Table, tree: Tree, order: Sequence[Order]) -> None:
+    def _advise(self, collection: str, table: PostgresCollection, tree: Tree, order: Sequence[Order]) -> None:
         """Log, once, the index that a query over many items would be faster with."""
         if table.size <= sql.SLOW:
             return
@@ -332,11 +332,11 @@ class PostgresStore:
 
         return self._write(work, single=single, again=again)
 
-    def _changes(self, connection: Connection) -> Changes:
-        return Changes(connection, self._table, self._targets)
+    def _changes(self, connection: Connection) -> PostgresTransaction:
+        return PostgresTransaction(connection, self._table, self._targets)
 
     def _write(
-        self, work: Callable[[Changes], Result], *, single: bool, again: Callable[[psycopg.Error], bool]
+        self, work: Callable[[PostgresTransaction], Result], *, single: bool, again: Callable[[psycopg.Error], bool]
     ) -> Result:
         for attempt in range(_ATTEMPTS):
             if attempt:
@@ -398,14 +398,14 @@ class PostgresStore:
 
 
 def _is_lost(error: object) -> bool:
-    """Whether a connection broke, where another may be made."""
+    """Return whether a connection broke, where another may be made."""
     if not isinstance(error, psycopg.OperationalError) or isinstance(error, PoolTimeout):
         return False
     return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
 
 
 def _is_race(error: psycopg.Error) -> bool:
-    """Whether two made the same tables at once: the catalogue of the database then says so in many ways."""
+    """Return whether two made the same tables at once: the catalogue of the database then says so in many ways."""
     if isinstance(error, errors.UniqueViolation):
         return (error.diag.constraint_name or "").startswith("pg_")
     return isinstance(error, errors.DuplicateTable | errors.DuplicateObject | errors.UndefinedTable) or (

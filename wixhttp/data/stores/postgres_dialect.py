@@ -1,4 +1,4 @@
-"""What is asked of a collection, in the expressions of PostgreSQL.
+"""The SQL dialect of PostgreSQL: comparisons, sort keys and indexes of a collection as expressions.
 
 The key of a field is (rank, number, text), none of them NULL: the number of a number or a boolean, or 0; the text of a
 text or a date, or ''. In an index no text is longer than `LONGEST` bytes, for PostgreSQL takes no long keys: where an
@@ -13,9 +13,9 @@ import hashlib
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from wixhttp.data.queries.evaluator import Key as Position
+from wixhttp.data.queries.evaluator import SortKey as Position
 from wixhttp.data.queries.evaluator import key_of, whole
-from wixhttp.data.queries.tree import Compare, Order, Path
+from wixhttp.data.queries.tree import Compare, FieldPath, Order
 from wixhttp.data.queries.values import (
     ARRAY,
     BOOLEAN,
@@ -67,16 +67,16 @@ def _hash(text: str) -> str:
     return rf"sha256(decode(replace({text}, E'\\', E'\\\\'), 'escape'))"
 
 
-def field_key(path: Path, text: Bind, *, is_indexed: bool) -> sql.Key:
+def field_key(path: FieldPath, text: Bind, *, is_indexed: bool) -> sql.FieldKey:
     """The key of a field of the document; ``text`` makes a name a part of the statement."""
     value = _member("doc", path, text)
     rank = _rank(value, is_indexed=is_indexed)
     for length in range(len(path) - 1, 0, -1):
         rank = f"CASE WHEN jsonb_typeof({_member('doc', path[:length], text)}) = 'array' THEN {ARRAY} ELSE {rank} END"
-    return sql.Key(rank, (_number(value), _text(value, is_indexed=is_indexed)))
+    return sql.FieldKey(rank, (_number(value), _text(value, is_indexed=is_indexed)))
 
 
-def _member(value: str, path: Path, text: Bind) -> str:
+def _member(value: str, path: FieldPath, text: Bind) -> str:
     """The value at a path through objects only: `->` with a name gives NULL for all else."""
     return "(" + " -> ".join([value, *map(text, path)]) + ")"
 
@@ -110,16 +110,16 @@ def _text(value: str, *, is_indexed: bool = False) -> str:
     )
 
 
-def system_key(path: Path) -> sql.Key:
+def system_key(path: FieldPath) -> sql.FieldKey:
     """The key of a field that has a column of its own."""
     if len(path) > 1:
-        return sql.Key(str(NULL), ("0", "''::text COLLATE \"C\""))
+        return sql.FieldKey(str(NULL), ("0", "''::text COLLATE \"C\""))
     if path == ("_owner",):
-        return sql.Key(f"CASE WHEN owner IS NULL THEN {NULL} ELSE {STRING} END", ("0", "coalesce(owner, '')"))
+        return sql.FieldKey(f"CASE WHEN owner IS NULL THEN {NULL} ELSE {STRING} END", ("0", "coalesce(owner, '')"))
     rank, column = {"_id": (STRING, "id"), "_createdDate": (DATE, "created"), "_updatedDate": (DATE, "updated")}[
         path[0]
     ]
-    return sql.Key(str(rank), ("0", column))
+    return sql.FieldKey(str(rank), ("0", column))
 
 
 def index_statements(table: str, number: int, index: Index) -> list[str]:
@@ -173,7 +173,7 @@ class PostgresDialect:
 
     row = "id, doc, created, updated, owner"
 
-    def __init__(self, table: str, indexed: Collection[Path] = ()) -> None:
+    def __init__(self, table: str, indexed: Collection[FieldPath] = ()) -> None:
         self.table = table
         self.bound: list[Any] = []
         self._indexed = indexed
@@ -192,13 +192,13 @@ class PostgresDialect:
             self._places[text] = self.bind(text)
         return self._places[text]
 
-    def _names(self, path: Path) -> Bind:
+    def _names(self, path: FieldPath) -> Bind:
         return quoted if path in self._indexed else self._name
 
-    def _value(self, path: Path) -> str:
+    def _value(self, path: FieldPath) -> str:
         return _member("doc", path, self._names(path))
 
-    def key(self, path: Path) -> sql.Key:
+    def key(self, path: FieldPath) -> sql.FieldKey:
         if path[0] in SYSTEM_FIELDS:
             return system_key(path)
         return field_key(path, self._names(path), is_indexed=path in self._indexed)
@@ -211,24 +211,24 @@ class PostgresDialect:
             return self._bind(repr(value), "numeric"), "''"
         return "0", "''"
 
-    def is_present(self, path: Path) -> str:
+    def is_present(self, path: FieldPath) -> str:
         if path[0] in SYSTEM_FIELDS:
             return _ALONE[len(path) > 1]
         return f"{self._value(path)} IS NOT NULL"
 
-    def is_object(self, path: Path, value: dict[str, Any]) -> str:
+    def is_object(self, path: FieldPath, value: dict[str, Any]) -> str:
         if path[0] in SYSTEM_FIELDS:
             return _ALONE[1]
         return f"{self._value(path)} = {self._bind(encode(value), 'jsonb')}"
 
-    def is_one_of(self, key: sql.Key, values: Sequence[Any]) -> str:
+    def is_one_of(self, key: sql.FieldKey, values: Sequence[Any]) -> str:
         number, text = key.values
         keys = [key_of(value)[1] for value in values]
         if type_rank(values[0]) in (NUMBER, BOOLEAN):
             return f"{number} = ANY({self._bind([repr(each) for each in keys], 'numeric[]')}) AND {text} = ''"
         return f"{number} = 0 AND {text} = ANY({self._bind(keys, 'text[]')})"
 
-    def has_text(self, key: sql.Key, operator: str, operand: str) -> str:
+    def has_text(self, key: sql.FieldKey, operator: str, operand: str) -> str:
         return self._has_text(key.values[1], operator, operand)
 
     def _has_text(self, text: str, operator: str, operand: str) -> str:
@@ -276,8 +276,8 @@ class PostgresDialect:
         kind, cast = ("number", "numeric") if rank == NUMBER else ("boolean", "boolean::int")
         return f"CASE jsonb_typeof(c.v) WHEN '{kind}' THEN c.v::{cast} {sign} {other[0]} ELSE FALSE END"
 
-    def _contains(self, path: Path, operands: Sequence[Any]) -> str:
-        """Whether a field at the top, an array or a long text, is or contains one of some values."""
+    def _contains(self, path: FieldPath, operands: Sequence[Any]) -> str:
+        """Return whether a field at the top, an array or a long text, is or contains one of some values."""
         value = self._value(path)
         plain = [each for each in operands if not isinstance(each, dict | list)]
         tests = []
@@ -300,15 +300,15 @@ class PostgresDialect:
         hashes = self._bind([digest(each, LONGEST) for each in long], "text[]")
         return f"({found} OR ({key.values[0]} = 0 AND {key.values[1]} = ANY({hashes}) AND {key.rank} = {ARRAY}))"
 
-    def _some(self, path: Path, test: str) -> str:
-        """Whether a test holds of ``c.v`` for some value at a path, or element of an array there."""
+    def _some(self, path: FieldPath, test: str) -> str:
+        """Return whether a test holds of ``c.v`` for some value at a path, or element of an array there."""
         last = _last(path)
         return (
             f"EXISTS (SELECT 1 FROM {self._values(path)} CROSS JOIN LATERAL"
             f" (SELECT {last} AS v UNION ALL {_elements(last)}) AS c WHERE c.v IS NOT NULL AND {test})"
         )
 
-    def _values(self, path: Path) -> str:
+    def _values(self, path: FieldPath) -> str:
         """The values at a path: what `evaluate.values_at` gives, and NULL."""
         steps = [f"(SELECT {_member('doc', path[:1], self._name)} AS v) AS p1"]
         for place, name in enumerate(path[1:], 1):
@@ -320,7 +320,7 @@ class PostgresDialect:
             steps.append(f"LATERAL ({step}) AS p{place + 1}")
         return " CROSS JOIN ".join(steps)
 
-    def many_key(self, order: Order) -> sql.Key:
+    def many_key(self, order: Order) -> sql.FieldKey:
         last, way = _last(order.path), " DESC" if order.descending else ""
         # NULL stands for what an empty array has to be sorted by.
         source = (
@@ -330,13 +330,13 @@ class PostgresDialect:
             f" (SELECT {_rank('c.v', absent=NONE)} AS r, {_number('c.v')} AS n, {_text('c.v')} AS t) AS k"
             f" ORDER BY k.r{way}, k.n{way}, k.t{way} LIMIT 1"
         )
-        return sql.Key(
+        return sql.FieldKey(
             f"coalesce((SELECT k.r {source}), {NULL})",
             (f"coalesce((SELECT k.n {source}), 0)", f"coalesce((SELECT k.t {source}), '') COLLATE \"C\""),
         )
 
 
-def _last(path: Path) -> str:
+def _last(path: FieldPath) -> str:
     return f"p{len(path)}.v"
 
 

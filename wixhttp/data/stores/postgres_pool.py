@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: a pool for each process, and what its errors mean for who asks."""
+"""The connection pool of PostgreSQL, one for each process, and the meaning of its errors for the caller."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _NOT_NOW = ("42501", "3F000", "25006")
 _left_behind: list[object] = []  # pools of the process that this one was forked from: never to be closed here
 
 
-class Connections:
+class PostgresConnections:
     """The connections of a store: `MOST` at most, opened when they are needed, none shared over a fork."""
 
     def __init__(self, url: str) -> None:
@@ -77,7 +77,7 @@ class Connections:
                     log.setLevel(logging.ERROR)  # each call that fails says so itself
                 self._pool = ConnectionPool(
                     self._conninfo,
-                    connection_class=_Connection,
+                    connection_class=_PooledConnection,
                     kwargs={**_OPTIONS, "store": self},
                     configure=_configure,
                     min_size=0,
@@ -136,7 +136,7 @@ class Connections:
             pool.putconn(connection)
 
     def _meaning(self, error: Exception) -> WixDataError | StoreUnavailable | None:
-        """What an error of the database is for the caller; ``None``: a mistake in a statement, or one to be handled."""
+        """The exception that a database error becomes; ``None``: a mistake in a statement, or one to be handled."""
         if isinstance(error, errors.SerializationFailure | errors.DeadlockDetected):
             return None
         text = " ".join(str(error).split())
@@ -162,11 +162,11 @@ class Connections:
             self._pool = None
 
 
-class _Connection(psycopg.Connection[tuple[Any, ...]]):
+class _PooledConnection(psycopg.Connection[tuple[Any, ...]]):
     """A connection that tells its store why it could not be made: the pool tells nobody but the log."""
 
     @classmethod
-    def connect(cls, conninfo: str = "", *, store: Connections, **options: Any) -> Any:  # type: ignore[override]
+    def connect(cls, conninfo: str = "", *, store: PostgresConnections, **options: Any) -> Any:  # type: ignore[override]
         try:
             return super().connect(conninfo, **options)
         except psycopg.Error as error:
@@ -183,7 +183,7 @@ def _configure(connection: Connection) -> None:
 
 
 def _is_alive(connection: Connection) -> bool:
-    """Whether the server has not closed a connection that nobody uses: a look at the socket, no question.
+    """Return whether the server has not closed a connection that nobody uses: a look at the socket, no question.
 
     A server says nothing to who asks nothing, but that it ends.
     """

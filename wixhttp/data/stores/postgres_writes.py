@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from psycopg import errors
 
-from wixhttp.data.queries.tree import Path
+from wixhttp.data.queries.tree import FieldPath
 from wixhttp.data.queries.values import canonical
 
-from .contract import Index, Link, Outcome, Row
+from .contract import Index, Link, Row, WriteOutcome
 from .postgres_dialect import digest, digest_of
 from .postgres_pool import Connection
 
@@ -20,8 +20,8 @@ _BATCH = 8_000_000  # characters of texts in one statement
 REFERRING, REFERENCED = (f"({digest_of(side, LONGEST_ID)})" for side in ("referring", "referenced"))
 
 
-class Table(NamedTuple):
-    """What is known of a collection: its number, its indexes by number, and how many items it has, or -1."""
+class PostgresCollection(NamedTuple):
+    """The catalogue entry of a collection: its number, its indexes by number, and how many items it has, or -1."""
 
     number: int
     indexes: Mapping[int, Index]
@@ -33,7 +33,7 @@ class Table(NamedTuple):
         return f"items_{self.number}"
 
     @property
-    def indexed(self) -> frozenset[Path]:
+    def indexed(self) -> frozenset[FieldPath]:
         """The fields that its indexes name."""
         return frozenset(path for index in self.indexes.values() for path in index.paths)
 
@@ -43,7 +43,9 @@ def row_of(record: Sequence[Any]) -> Row:
     return Row(record[0], canonical(record[1]), record[2], record[3], record[4])
 
 
-def rows_by_id(connection: Connection, table: Table, ids: Collection[str], then: str = "") -> dict[str, Row]:
+def rows_by_id(
+    connection: Connection, table: PostgresCollection, ids: Collection[str], then: str = ""
+) -> dict[str, Row]:
     """The rows with these ids."""
     statement = f"SELECT id, doc, created, updated, owner FROM {table.name} WHERE id "
     if len(ids) == 1:
@@ -54,17 +56,17 @@ def rows_by_id(connection: Connection, table: Table, ids: Collection[str], then:
 
 
 def digests(ids: Iterable[str]) -> list[str]:
-    """What the indexes of links hold of ids."""
+    """The digests of ids, as the indexes of links hold them."""
     return [digest(each, LONGEST_ID) for each in ids]
 
 
-class Changes:
+class PostgresTransaction:
     """See `store.Transaction`. Until `begin` is called, each statement is a transaction of its own."""
 
     def __init__(
         self,
         connection: Connection,
-        look_up: Callable[[str, Connection], Table],
+        look_up: Callable[[str, Connection], PostgresCollection],
         targets: Mapping[Link, str],
     ) -> None:
         self.connection = connection
@@ -88,11 +90,11 @@ class Changes:
     def _run(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         return self.connection.execute(statement, values).fetchall()
 
-    def _table(self, collection: str) -> Table:
+    def _table(self, collection: str) -> PostgresCollection:
         return self._look_up(collection, self.connection)
 
-    def _try(self, statement: str, values: Sequence[Any], otherwise: Outcome) -> Outcome:
-        """What became of one row; a conflict leaves the transaction as it was."""
+    def _try(self, statement: str, values: Sequence[Any], otherwise: WriteOutcome) -> WriteOutcome:
+        """Write one row, and return its outcome; a conflict leaves the transaction as it was."""
         if self._has_begun:
             self.connection.execute("SAVEPOINT row")
         try:
@@ -110,13 +112,13 @@ class Changes:
     def get(self, collection: str, ids: Collection[str]) -> dict[str, Row]:
         return rows_by_id(self.connection, self._table(collection), ids, " FOR UPDATE") if ids else {}
 
-    def insert(self, collection: str, rows: Sequence[Row]) -> list[Outcome]:
+    def insert(self, collection: str, rows: Sequence[Row]) -> list[WriteOutcome]:
         table = self._table(collection)
         if len(rows) > 1:
             self.begin()
         return [outcome for batch in _batches(rows) for outcome in self._insert(table, batch)]
 
-    def _insert(self, table: Table, rows: list[Row]) -> list[Outcome]:
+    def _insert(self, table: PostgresCollection, rows: list[Row]) -> list[WriteOutcome]:
         into = f"INSERT INTO {table.name} (id, doc, created, updated, owner)"
         single = f"{into} VALUES ($1::text, $2::jsonb, $3::text, $4::text, $5::text) ON CONFLICT (id) DO NOTHING"
         done = set()
@@ -129,7 +131,7 @@ class Changes:
         # Those that were left out say one by one why.
         return ["done" if row.id in done else self._try(single, row, "exists") for row in rows]
 
-    def update(self, collection: str, rows: Sequence[Row]) -> list[Outcome]:
+    def update(self, collection: str, rows: Sequence[Row]) -> list[WriteOutcome]:
         table = self._table(collection)
         if len(rows) > 1:
             self.begin()
@@ -139,7 +141,7 @@ class Changes:
             return [self._try(statement, (row.id, row.text, row.updated, row.owner), "missing") for row in rows]
         return [outcome for batch in _batches(rows) for outcome in self._update(table, batch)]
 
-    def _update(self, table: Table, rows: list[Row]) -> list[Outcome]:
+    def _update(self, table: PostgresCollection, rows: list[Row]) -> list[WriteOutcome]:
         statement = (
             f"UPDATE {table.name} AS items SET doc = v.doc, updated = v.updated, owner = v.owner"
             " FROM unnest($1::text[], $2::jsonb[], $3::text[], $4::text[]) AS v (id, doc, updated, owner)"

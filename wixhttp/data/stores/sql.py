@@ -17,9 +17,9 @@ import heapq
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from wixhttp.data.queries.evaluator import Key as Position
+from wixhttp.data.queries.evaluator import SortKey as Position
 from wixhttp.data.queries.evaluator import compare_positions, key_of, position
-from wixhttp.data.queries.tree import And, Compare, Not, Order, Path, Tree, check_extent
+from wixhttp.data.queries.tree import And, Compare, FieldPath, Not, Order, Tree, check_extent
 from wixhttp.data.queries.values import ARRAY, NULL, OBJECT, STRING, encode, type_rank
 
 from .contract import SYSTEM_FIELDS, Index, Row, to_item
@@ -30,7 +30,7 @@ _RANGES = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _TEXTS = ("contains", "startsWith", "endsWith")
 
 
-class Key(NamedTuple):
+class FieldKey(NamedTuple):
     """The expressions of a field's key."""
 
     rank: str
@@ -48,29 +48,29 @@ class Dialect(Protocol):
     def bind(self, value: Any) -> str:
         """The placeholder of a value."""
 
-    def key(self, path: Path) -> Key:
+    def key(self, path: FieldPath) -> FieldKey:
         """The key of a field; of rank ARRAY where its path meets an array."""
 
     def bind_key(self, position: Position) -> tuple[str, ...]:
         """The placeholders of the values of a key, without its rank."""
 
-    def is_present(self, path: Path) -> str:
-        """Whether a field is there, be it with null; asked where its path meets no array."""
+    def is_present(self, path: FieldPath) -> str:
+        """Return whether a field is there, be it with null; asked where its path meets no array."""
 
-    def is_object(self, path: Path, value: dict[str, Any]) -> str:
-        """Whether a field of rank OBJECT equals an object."""
+    def is_object(self, path: FieldPath, value: dict[str, Any]) -> str:
+        """Return whether a field of rank OBJECT equals an object."""
 
-    def is_one_of(self, key: Key, values: Sequence[Any]) -> str:
-        """Whether a field has one of these values, which are of its rank: of NUMBER, STRING, BOOLEAN or DATE."""
+    def is_one_of(self, key: FieldKey, values: Sequence[Any]) -> str:
+        """Return whether a field has one of these values, which are of its rank: of NUMBER, STRING, BOOLEAN or DATE."""
 
-    def has_text(self, key: Key, operator: str, operand: str) -> str:
-        """Whether a field of rank STRING contains, begins or ends with a text, in any case."""
+    def has_text(self, key: FieldKey, operator: str, operand: str) -> str:
+        """Return whether a field of rank STRING contains, begins or ends with a text, in any case."""
 
     def matches_many(self, compare: Compare) -> str:
-        """Whether a comparison holds where the path of its field meets an array."""
+        """Return whether a comparison holds where the path of its field meets an array."""
 
-    def many_key(self, order: Order) -> Key:
-        """What a row is sorted by where the path of the field meets an array."""
+    def many_key(self, order: Order) -> FieldKey:
+        """The sort key of a row where the path of the field meets an array."""
 
 
 def find_rows(
@@ -86,14 +86,14 @@ def find_rows(
     """The statement for `store.Store.find`."""
     arms = _arms(dialect, indexes, tree, order)
     parts: list[str] = []
-    keys: list[Key] = []
+    keys: list[FieldKey] = []
     for arm in arms:
         keys, where = _range(dialect, arm, tree, order, after)
         named = "".join(f", {text} AS k{place}" for place, text in enumerate(_flat(keys))) if len(arms) > 1 else ""
         parts.append(f"SELECT {dialect.row}{named} FROM {dialect.table} WHERE {where}")
     if len(arms) > 1:  # a compound is ordered by its columns
         names = iter(f"k{place}" for place in range(len(_flat(keys))))
-        keys = [Key(next(names), tuple(next(names) for _ in key.values)) for key in keys]
+        keys = [FieldKey(next(names), tuple(next(names) for _ in key.values)) for key in keys]
     statement = " UNION ALL ".join(parts) + f" ORDER BY {_columns(keys, order)}"
     if limit is not None:
         statement += f" LIMIT {dialect.bind(limit)}"
@@ -134,15 +134,15 @@ def merged(arms: Collection[Sequence[Row]], order: Sequence[Order]) -> Iterable[
 
 def _range(
     dialect: Dialect, arm: _Arm, tree: Tree, order: Sequence[Order], after: tuple[Any, ...] | None
-) -> tuple[list[Key], str]:
-    """What the rows of an arm are ordered by, and which of them come after a position."""
+) -> tuple[list[FieldKey], str]:
+    """The ORDER BY of an arm, and the condition for rows after a position: keyset pagination."""
     keys = [arm.sort_key(each) for each in order]
     where = arm.where(tree)
     return keys, where if after is None else f"({where}) AND ({_behind(dialect, keys, order, after)})"
 
 
-def _columns(keys: Sequence[Key], order: Sequence[Order]) -> str:
-    """What rows are ordered by."""
+def _columns(keys: Sequence[FieldKey], order: Sequence[Order]) -> str:
+    """The columns of ORDER BY."""
     columns = [
         f"{text} DESC" if each.descending else text
         for key, each in zip(keys, order, strict=True)
@@ -158,12 +158,12 @@ def count_rows(dialect: Dialect, indexes: Iterable[Index], tree: Tree) -> str:
     return "SELECT " + " + ".join(f"(SELECT count(*) FROM {dialect.table} WHERE {arm.where(tree)})" for arm in arms)
 
 
-def _flat(keys: Iterable[Key]) -> list[str]:
+def _flat(keys: Iterable[FieldKey]) -> list[str]:
     return [text for key in keys for text in (key.rank, *key.values)]
 
 
-def _behind(dialect: Dialect, keys: Sequence[Key], order: Sequence[Order], after: tuple[Any, ...]) -> str:
-    """Whether a row comes after a position."""
+def _behind(dialect: Dialect, keys: Sequence[FieldKey], order: Sequence[Order], after: tuple[Any, ...]) -> str:
+    """Return whether a row comes after a position."""
     columns, places = [], []
     for key, place in zip(keys, after[:-1], strict=True):
         theirs = [str(int(place[0])), *dialect.bind_key(place)]
@@ -194,14 +194,14 @@ def _tuple(texts: Sequence[str]) -> str:
 class _Arm:
     """Some of the rows of a collection: those in which ``many`` meets an array and ``single`` do not."""
 
-    def __init__(self, dialect: Dialect, single: Sequence[Path] = (), many: Path | None = None) -> None:
+    def __init__(self, dialect: Dialect, single: Sequence[FieldPath] = (), many: FieldPath | None = None) -> None:
         self.dialect = dialect
         self.single = frozenset(single) | {(name,) for name in SYSTEM_FIELDS}
         self.many = many
         self._own = single
 
     def where(self, tree: Tree) -> str:
-        """What rows are of this arm and selected by a tree."""
+        """The condition for the rows of this arm that a tree selects."""
         limits = []
         if self.many is not None:
             limits.append(f"{self.dialect.key(self.many).rank} = {ARRAY}")
@@ -266,8 +266,8 @@ class _Arm:
                 tests.append(f"({key.rank} = {rank} AND {self.dialect.is_one_of(key, list(values.values()))})")
         return _joined(tests, "OR") if tests else "1 = 0"
 
-    def sort_key(self, order: Order) -> Key:
-        """What the rows of this arm are sorted by."""
+    def sort_key(self, order: Order) -> FieldKey:
+        """The sort keys of the rows of this arm."""
         if order.path == self.many:
             return self.dialect.many_key(order)
         key = self.dialect.key(order.path)
@@ -276,7 +276,7 @@ class _Arm:
         many = self.dialect.many_key(order)
         pairs = zip(_flat([many]), _flat([key]), strict=True)
         rank, *values = (f"CASE WHEN {key.rank} = {ARRAY} THEN {theirs} ELSE {mine} END" for theirs, mine in pairs)
-        return Key(rank, tuple(values))
+        return FieldKey(rank, tuple(values))
 
 
 def _joined(tests: Sequence[str], word: str) -> str:
@@ -295,7 +295,7 @@ def _conjunction(tree: Tree) -> Sequence[Tree]:
 
 
 def _settles(compare: Compare) -> bool:
-    """Whether a comparison, made for rows in which its field is single, holds in no other row."""
+    """Return whether a comparison, made for rows in which its field is single, holds in no other row."""
     return compare.operator not in ("exists", "in") or (compare.operator == "in" and bool(compare.value))
 
 
@@ -307,10 +307,10 @@ def _arms(dialect: Dialect, indexes: Iterable[Index], tree: Tree, order: Sequenc
     return arms
 
 
-def _best(indexes: Iterable[Index], tree: Tree, order: Sequence[Order]) -> list[Path]:
+def _best(indexes: Iterable[Index], tree: Tree, order: Sequence[Order]) -> list[FieldPath]:
     """The fields of the index that helps most: those that are compared, or sorted by behind what is equal."""
     compared = {part.path: part.operator for part in _conjunction(tree) if isinstance(part, Compare)}
-    best: tuple[int, list[Path]] = (0, [])
+    best: tuple[int, list[FieldPath]] = (0, [])
     for index in indexes:
         fields = index.paths
         equal = 0
@@ -325,7 +325,7 @@ def _best(indexes: Iterable[Index], tree: Tree, order: Sequence[Order]) -> list[
     return best[1]
 
 
-def missing_index(indexes: Iterable[Index], tree: Tree, order: Sequence[Order]) -> tuple[Path, ...]:
+def missing_index(indexes: Iterable[Index], tree: Tree, order: Sequence[Order]) -> tuple[FieldPath, ...]:
     """The fields of an index that would answer what no index does; none where there would be none."""
     if _best(indexes, tree, order):
         return ()
@@ -337,8 +337,8 @@ def missing_index(indexes: Iterable[Index], tree: Tree, order: Sequence[Order]) 
     return tuple(path for path in paths if path != ("_id",))
 
 
-def advice(collection: str, missing: Sequence[Path]) -> str:
-    """What the log says of a query that looks at more than `SLOW` items."""
+def advice(collection: str, missing: Sequence[FieldPath]) -> str:
+    """The warning of a query that scans more than `SLOW` items: the index that would help."""
     names = " ".join(".".join(path) for path in missing)
     way = f"wixhttp data index {collection} {names}"
     return f"a query of {collection} looks at more than {SLOW} items; an index would make it faster: {way}"

@@ -16,19 +16,19 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any
 
 import apsw
 
-from wixhttp.data.queries.tree import Order, Path, Tree
+from wixhttp.data.queries.tree import FieldPath, Order, Tree
 from wixhttp.data.queries.values import encode
 from wixhttp.errors import StoreUnavailable, WixDataError
 
 from . import sql
-from .contract import Index, Link, Outcome, Result, Row, Transaction, no_collection
-from .group_commit import GroupCommit, Job
-from .sqlite_dialect import SQLiteDialect, Table, add_functions, make_index, parse_fields
+from .contract import Index, Link, Result, Row, Transaction, WriteOutcome, no_collection
+from .group_commit import GroupCommit, PendingWrite
+from .sqlite_dialect import SQLiteCollection, SQLiteDialect, add_functions, make_index, parse_fields
 
 _IDLE = 8  # connections that are kept for reading
 _PATIENCE = 5000  # milliseconds for a lock that somebody else's program holds
@@ -63,10 +63,10 @@ _left_behind: list[object] = []  # connections of the process that this one was 
 class SQLiteStore:
     """See `store.Store`. ``path`` is the database; it and its folder are made on first use."""
 
-    def __init__(self, path: FilePath) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self._targets: dict[Link, str] = {}
-        self._advised: set[tuple[str, tuple[Path, ...]]] = set()
+        self._advised: set[tuple[str, tuple[FieldPath, ...]]] = set()
         self._begin()
 
     def _begin(self) -> None:
@@ -76,7 +76,7 @@ class SQLiteStore:
         self._writer: apsw.Connection | None = None
         self._lock_files: list[int] = []
         self._group = GroupCommit(self._commit)
-        self._tables: dict[str, Table] = {}
+        self._tables: dict[str, SQLiteCollection] = {}
         self._looked = 0.0
         self._is_closed = False
 
@@ -117,8 +117,8 @@ class SQLiteStore:
             else:
                 connection.close()
 
-    def _read(self, collection: str, read: Callable[[apsw.Connection, Table], Result]) -> Result:
-        """What ``read`` gives; once more where others changed the tables meanwhile."""
+    def _read(self, collection: str, read: Callable[[apsw.Connection, SQLiteCollection], Result]) -> Result:
+        """Return the result of ``read``, retried once where others changed the tables meanwhile."""
         for attempt in (1, 2):
             table = self._table(collection)
             try:
@@ -132,9 +132,9 @@ class SQLiteStore:
                 raise _unavailable(error) from error
         raise AssertionError
 
-    def _commit(self, take: Callable[[], list[Job[Any]]]) -> None:
+    def _commit(self, take: Callable[[], list[PendingWrite[Any]]]) -> None:
         """Do what threads wait to have written, in one transaction of the database."""
-        jobs: list[Job[Any]] = []
+        jobs: list[PendingWrite[Any]] = []
         try:
             if self._writer is None:
                 self._writer = self._open_writer()
@@ -168,20 +168,20 @@ class SQLiteStore:
         finally:
             fcntl.flock(writer, fcntl.LOCK_UN)
 
-    def _transact(self, writer: apsw.Connection, jobs: list[Job[Any]]) -> None:
+    def _transact(self, writer: apsw.Connection, jobs: list[PendingWrite[Any]]) -> None:
         try:
             self._do(writer, jobs)
         finally:
             if writer.in_transaction:
                 writer.execute("ROLLBACK")
 
-    def _do(self, writer: apsw.Connection, jobs: list[Job[Any]]) -> None:
+    def _do(self, writer: apsw.Connection, jobs: list[PendingWrite[Any]]) -> None:
         writer.execute("BEGIN IMMEDIATE")
         for job in jobs:
             if len(jobs) > 1:
                 writer.execute("SAVEPOINT job")
             try:
-                job.result = job.work(_Changes(self, writer))
+                job.result = job.work(_SQLiteTransaction(self, writer))
             except BaseException as error:  # it is the caller's; the others go on
                 if isinstance(error, _BROKEN) or not writer.in_transaction:
                     raise
@@ -195,7 +195,7 @@ class SQLiteStore:
 
     # --- tables ---
 
-    def _table(self, collection: str) -> Table:
+    def _table(self, collection: str) -> SQLiteCollection:
         self._of_this_process()
         table = self._tables.get(collection)
         if table is None or time.monotonic() - self._looked > _LOOK_AGAIN:
@@ -207,11 +207,11 @@ class SQLiteStore:
         return table
 
     def _look(self, connection: apsw.Connection) -> None:
-        tables: dict[str, Table] = {}
+        tables: dict[str, SQLiteCollection] = {}
         try:
             with connection:
                 for number, name in connection.execute("SELECT number, name FROM wixhttp_collections ORDER BY name"):
-                    tables[name] = Table(number)
+                    tables[name] = SQLiteCollection(number)
                 by_number = {table.number: table for table in tables.values()}
                 for number, of, fields, is_unique in connection.execute(
                     "SELECT number, collection, fields, is_unique FROM wixhttp_indexes ORDER BY number"
@@ -234,7 +234,7 @@ class SQLiteStore:
         if collection in self._tables and self._pid == os.getpid():
             return
 
-        def work(changes: _Changes) -> None:
+        def work(changes: _SQLiteTransaction) -> None:
             run = changes.connection.execute
             if run("SELECT 1 FROM wixhttp_collections WHERE name = ?", (collection,)).fetchone():
                 return
@@ -247,7 +247,7 @@ class SQLiteStore:
 
         self._change(work)
 
-    def _change(self, work: Callable[[_Changes], Result]) -> Result:
+    def _change(self, work: Callable[[_SQLiteTransaction], Result]) -> Result:
         """Change tables; what is known of them is forgotten."""
         self._of_this_process()
         try:
@@ -259,7 +259,7 @@ class SQLiteStore:
     def drop(self, collection: str) -> None:
         table = self._table(collection)
 
-        def work(changes: _Changes) -> None:
+        def work(changes: _SQLiteTransaction) -> None:
             changes.truncate(collection)
             run = changes.connection.execute
             run(f"DROP TABLE {table.name}")
@@ -273,7 +273,7 @@ class SQLiteStore:
         if index in self._table(collection).indexes.values():
             return
 
-        def work(changes: _Changes) -> None:
+        def work(changes: _SQLiteTransaction) -> None:
             self._look(changes.connection)
             table = self._tables[collection]
             if index not in table.indexes.values():
@@ -285,7 +285,7 @@ class SQLiteStore:
             raise _duplicated(collection, index) from None
 
     def drop_index(self, collection: str, index: Index) -> None:
-        def work(changes: _Changes) -> None:
+        def work(changes: _SQLiteTransaction) -> None:
             self._look(changes.connection)
             table = self._tables.get(collection)
             if table is None:
@@ -314,7 +314,7 @@ class SQLiteStore:
         limit: int | None = None,
         after: tuple[Any, ...] | None = None,
     ) -> list[Row]:
-        def read(connection: apsw.Connection, table: Table) -> list[Row]:
+        def read(connection: apsw.Connection, table: SQLiteCollection) -> list[Row]:
             dialect = SQLiteDialect(table)
             statement = sql.find_rows(
                 dialect,
@@ -331,7 +331,7 @@ class SQLiteStore:
         return self._read(collection, read)
 
     def count(self, collection: str, tree: Tree) -> int:
-        def read(connection: apsw.Connection, table: Table) -> int:
+        def read(connection: apsw.Connection, table: SQLiteCollection) -> int:
             dialect = SQLiteDialect(table)
             statement = sql.count_rows(dialect, table.indexes.values(), tree)
             return int(connection.execute(statement, dialect.bound).get)
@@ -457,7 +457,7 @@ class SQLiteStore:
         self._is_closed = False  # it may be used again
 
 
-class _Changes:
+class _SQLiteTransaction:
     """The transaction of a job: see `store.Transaction`."""
 
     def __init__(self, store: SQLiteStore, connection: apsw.Connection) -> None:
@@ -467,7 +467,7 @@ class _Changes:
     def get(self, collection: str, ids: Collection[str]) -> dict[str, Row]:
         return _rows_by_id(self.connection, self._store._table(collection), ids)
 
-    def insert(self, collection: str, rows: Sequence[Row]) -> list[Outcome]:
+    def insert(self, collection: str, rows: Sequence[Row]) -> list[WriteOutcome]:
         name = self._store._table(collection).name
         statement = (
             f"INSERT INTO {name} (id, doc, created, updated, owner) VALUES (?, jsonb(?), ?, ?, ?)"
@@ -475,12 +475,12 @@ class _Changes:
         )
         return [self._changed(statement, row, "exists") for row in rows]
 
-    def update(self, collection: str, rows: Sequence[Row]) -> list[Outcome]:
+    def update(self, collection: str, rows: Sequence[Row]) -> list[WriteOutcome]:
         name = self._store._table(collection).name
         statement = f"UPDATE {name} SET doc = jsonb(?), updated = ?, owner = ? WHERE id = ?"
         return [self._changed(statement, (row.text, row.updated, row.owner, row.id), "missing") for row in rows]
 
-    def _changed(self, statement: str, values: tuple[Any, ...], otherwise: Outcome) -> Outcome:
+    def _changed(self, statement: str, values: tuple[Any, ...], otherwise: WriteOutcome) -> WriteOutcome:
         try:
             self.connection.execute(statement, values)
         except apsw.ConstraintError:
@@ -531,7 +531,7 @@ class _Changes:
         return [self._changed(statement, (*link, *pair), "missing") == "done" for pair in pairs]
 
 
-def _rows_by_id(connection: apsw.Connection, table: Table, ids: Collection[str]) -> dict[str, Row]:
+def _rows_by_id(connection: apsw.Connection, table: SQLiteCollection, ids: Collection[str]) -> dict[str, Row]:
     statement = f"SELECT id, json(doc), created, updated, owner FROM {table.name} WHERE id "
     if len(ids) == 1:
         found = connection.execute(statement + "= ?", tuple(ids))

@@ -1,6 +1,6 @@
-"""How SQLite says what `sql` asks: keys of fields, comparisons, and the columns and indexes that answer fast.
+"""The SQL dialect of SQLite: keys of fields, comparisons, generated columns and their indexes.
 
-An indexed field has two virtual columns, its rank and its value, which take room in indexes only.
+An indexed field has two virtual columns, its rank and its value, stored in indexes only.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ from typing import Any
 
 import apsw
 
-from wixhttp.data.queries.evaluator import Key as Position
+from wixhttp.data.queries.evaluator import SortKey as Position
 from wixhttp.data.queries.evaluator import matches, sort_key
-from wixhttp.data.queries.tree import Compare, Order, Path
+from wixhttp.data.queries.tree import Compare, FieldPath, Order
 from wixhttp.data.queries.values import ARRAY, BOOLEAN, DATE, NULL, NUMBER, OBJECT, STRING, decode, encode, fold
 
 from . import sql
 from .contract import SYSTEM_FIELDS, Index
 
 
-class Table:
-    """What is known of a collection: its number, its indexes by number, and the numbers of its indexed fields."""
+class SQLiteCollection:
+    """The catalogue entry of a collection: its number, its indexes by number, and the numbers of its indexed fields."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.name = f"items_{number}"
         self.indexes: dict[int, Index] = {}
-        self.fields: dict[Path, int] = {}
+        self.fields: dict[FieldPath, int] = {}
 
 
 # --- indexes ---------------------------------------------------------------------------------------------------------
 
 
-def make_index(connection: apsw.Connection, table: Table, index: Index) -> None:
+def make_index(connection: apsw.Connection, table: SQLiteCollection, index: Index) -> None:
     """Make an index of a table, in the transaction at hand."""
     run = connection.execute
     columns, ranks = [], []
@@ -51,8 +51,8 @@ def make_index(connection: apsw.Connection, table: Table, index: Index) -> None:
         run(f"CREATE UNIQUE INDEX unique_{number} ON {table.name} ({', '.join(columns)}) WHERE {compared}")
 
 
-def _field_key(connection: apsw.Connection, table: Table, path: Path) -> sql.Key:
-    """The columns of an indexed field, made where they are not there. They take no room but in indexes."""
+def _field_key(connection: apsw.Connection, table: SQLiteCollection, path: FieldPath) -> sql.FieldKey:
+    """The columns of an indexed field, made where they are not there. They are stored in indexes only."""
     if path[0] in SYSTEM_FIELDS:
         return _system_key(path)
     number = table.fields.get(path)
@@ -66,7 +66,7 @@ def _field_key(connection: apsw.Connection, table: Table, path: Path) -> sql.Key
             connection.execute(
                 f"ALTER TABLE {table.name} ADD COLUMN {name}_{number} GENERATED ALWAYS AS ({text}) VIRTUAL"
             )
-    return sql.Key(f"rank_{number}", (f"value_{number}",))
+    return sql.FieldKey(f"rank_{number}", (f"value_{number}",))
 
 
 def _quoted(text: str) -> str:
@@ -91,7 +91,7 @@ class SQLiteDialect:
 
     row = "id, json(doc), created, updated, owner"
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: SQLiteCollection) -> None:
         self.table = table.name
         self.bound: list[Any] = []
         self._fields = table.fields
@@ -107,32 +107,32 @@ class SQLiteDialect:
             self._places[text] = self.bind(text)
         return self._places[text]
 
-    def key(self, path: Path) -> sql.Key:
+    def key(self, path: FieldPath) -> sql.FieldKey:
         if path[0] in SYSTEM_FIELDS:
             return _system_key(path)
         number = self._fields.get(path)
         if number is not None:
-            return sql.Key(f"rank_{number}", (f"value_{number}",))
+            return sql.FieldKey(f"rank_{number}", (f"value_{number}",))
         return _key(path, self._bind_text)
 
     def bind_key(self, position: Position) -> tuple[str, ...]:
         return (self.bind(position[1]),)
 
-    def is_present(self, path: Path) -> str:
+    def is_present(self, path: FieldPath) -> str:
         if path[0] in SYSTEM_FIELDS:
             return "1 = 1" if len(path) == 1 else "1 = 0"
         return f"json_type(doc, {self._bind_text(_json_path(path))}) IS NOT NULL"
 
-    def is_object(self, path: Path, value: dict[str, Any]) -> str:
+    def is_object(self, path: FieldPath, value: dict[str, Any]) -> str:
         if path[0] in SYSTEM_FIELDS:
             return "1 = 0"
         return f"json_extract(doc, {self._bind_text(_json_path(path))}) = {self.bind(encode(value))}"
 
-    def is_one_of(self, key: sql.Key, values: Sequence[Any]) -> str:
+    def is_one_of(self, key: sql.FieldKey, values: Sequence[Any]) -> str:
         listed = encode([sort_key({"value": value}, Order(("value",)))[1] for value in values])
         return f"{key.values[0]} IN (SELECT value FROM json_each({self.bind(listed)}))"
 
-    def has_text(self, key: sql.Key, operator: str, operand: str) -> str:
+    def has_text(self, key: sql.FieldKey, operator: str, operand: str) -> str:
         folded, needle = f"wixhttp_fold({key.values[0]})", self.bind(fold(operand))
         if operator == "contains":
             return f"instr({folded}, {needle}) > 0"
@@ -144,32 +144,32 @@ class SQLiteDialect:
         top = compare.path[0]
         return self._call(top, lambda text: matches(compare, {top: decode(text)}))
 
-    def many_key(self, order: Order) -> sql.Key:
+    def many_key(self, order: Order) -> sql.FieldKey:
         top = order.path[0]
         rank = self._call(top, lambda text: sort_key({top: decode(text)}, order)[0])
-        return sql.Key(rank, (self._call(top, lambda text: sort_key({top: decode(text)}, order)[1]),))
+        return sql.FieldKey(rank, (self._call(top, lambda text: sort_key({top: decode(text)}, order)[1]),))
 
     def _call(self, top: str, test: Callable[[str], Any]) -> str:
-        """What ``test`` says of the text of a field: where there are arrays, the reference decides."""
+        """Ask the reference evaluator about the JSON text of a field, where there are arrays."""
         return f"wixhttp_many(doc -> {self._bind_text(_json_path((top,)))}, {self.bind(apsw.pyobject(test))})"
 
 
-def _json_path(path: Path) -> str:
+def _json_path(path: FieldPath) -> str:
     return "$" + "".join(f".{json.dumps(name, ensure_ascii=False)}" for name in path)
 
 
-def _system_key(path: Path) -> sql.Key:
+def _system_key(path: FieldPath) -> sql.FieldKey:
     if len(path) > 1:
-        return sql.Key(str(NULL), ("0",))
+        return sql.FieldKey(str(NULL), ("0",))
     if path == ("_owner",):
-        return sql.Key(f"CASE WHEN owner IS NULL THEN {NULL} ELSE {STRING} END", ("coalesce(owner, 0)",))
+        return sql.FieldKey(f"CASE WHEN owner IS NULL THEN {NULL} ELSE {STRING} END", ("coalesce(owner, 0)",))
     rank, column = {"_id": (STRING, "id"), "_createdDate": (DATE, "created"), "_updatedDate": (DATE, "updated")}[
         path[0]
     ]
-    return sql.Key(str(rank), (column,))
+    return sql.FieldKey(str(rank), (column,))
 
 
-def _key(path: Path, text: Callable[[str], str]) -> sql.Key:
+def _key(path: FieldPath, text: Callable[[str], str]) -> sql.FieldKey:
     """The key of a field of the document; ``text`` makes a path a part of the statement."""
     whole, date = text(_json_path(path)), text(_json_path((*path, "$date")))
     rank = (
@@ -183,7 +183,7 @@ def _key(path: Path, text: Callable[[str], str]) -> sql.Key:
         f"CASE json_type(doc, {whole}) WHEN 'object' THEN coalesce(json_extract(doc, {date}), 0) WHEN 'array' THEN 0"
         f" ELSE coalesce(json_extract(doc, {whole}), 0) END"
     )
-    return sql.Key(rank, (value,))
+    return sql.FieldKey(rank, (value,))
 
 
 def add_functions(connection: apsw.Connection) -> None:
