@@ -281,7 +281,7 @@ def test_the_unit_is_of_the_form_that_systemd_reads() -> None:
     assert int(service["TimeoutStopSec"]) > SETTINGS["graceful_timeout"].default
 
 
-def test_nginx_hands_on_who_asked(tmp_path: Path) -> None:
+def test_nginx_passes_the_client_on(tmp_path: Path) -> None:
     [block] = _of_kind("nginx")
     assert block.text.count("{") == block.text.count("}") == 2
     nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
@@ -310,13 +310,13 @@ def test_nginx_hands_on_who_asked(tmp_path: Path) -> None:
                     "X-Forwarded-Port": "666",
                     "X-Forwarded-Prefix": "/evil",
                 }
-                seen = _patiently(url, headers).json()
+                seen = _get_with_retries(url, headers).json()
             finally:
                 process.terminate()
     assert seen == {"ip": "127.0.0.1", "url": "http://www.example.com/_functions/whoami"}
 
 
-def _patiently(url: str, headers: dict[str, str]) -> requests.Response:
+def _get_with_retries(url: str, headers: dict[str, str]) -> requests.Response:
     with requests.Session() as session:
         session.trust_env = False
         retries = requests.adapters.Retry(connect=10, backoff_factor=0.05)
