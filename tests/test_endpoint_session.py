@@ -21,7 +21,8 @@ from tests.databases import opened_store
 from tests.interfaces import TIMEOUT, DirectInterface, Interface, Reply, Served, load_app, write_project
 from wixhttp import data
 from wixhttp.concurrency.bridge import Bridge
-from wixhttp.data.collections import Collections, set_default
+from wixhttp.data.calls.access import Collections
+from wixhttp.data.collections import set_default
 from wixhttp.data.queries.tree import EVERYTHING
 from wixhttp.data.queries.values import format_date
 from wixhttp.data.schema.declarations import COLLECTION_NAME

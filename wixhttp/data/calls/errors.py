@@ -8,7 +8,7 @@ from typing import Any
 from wixhttp.errors import WixDataError
 
 
-class BuildError(WixDataError):
+class InvalidQuery(WixDataError):
     """What is wrong with a query, an aggregation or a patch: all of it, a line each, told when it is run.
 
     ``code`` is that of the first line; ``details`` has ``WDE0020``, as Wix's client says for all of these.
