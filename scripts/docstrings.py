@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any
 
 import griffe
@@ -27,12 +27,16 @@ class Docstrings(griffe.Extension):
             obj.docstring.value = _markdown(obj.docstring.value)
 
     def on_module_members(self, *, mod: griffe.Module, **kwargs: Any) -> None:
-        """Put functions in the place of attributes that are functions at run time."""
+        """Put functions in the place of attributes that are functions at run time; warn of what has no docstring."""
         for name, member in list(mod.members.items()):
             if isinstance(member, griffe.Attribute) and isinstance(member.value, griffe.Expr) and name[0] != "_":
                 value = getattr(importlib.import_module(mod.canonical_path), name)
-                if isinstance(value, FunctionType):
+                if isinstance(value, FunctionType | MethodType):
                     mod.set_member(name, _function(name, value, member))
+        for name in map(str, mod.exports or ()):
+            shown = mod.members.get(name)
+            if name[0] != "_" and shown is not None and not shown.is_alias and not shown.has_docstring:
+                griffe.logger.warning(f"{mod.canonical_path}: {name} is public and has no docstring")
 
 
 def _markdown(docstring: str) -> str:
@@ -40,7 +44,7 @@ def _markdown(docstring: str) -> str:
     return _DOCTEST.sub(lambda found: f"```pycon\n{found[0].rstrip()}\n```\n", text)
 
 
-def _function(name: str, value: FunctionType, member: griffe.Attribute) -> griffe.Function:
+def _function(name: str, value: FunctionType | MethodType, member: griffe.Attribute) -> griffe.Function:
     signature = inspect.signature(value)
     parameters = [
         griffe.Parameter(
