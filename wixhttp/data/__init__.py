@@ -1,9 +1,9 @@
-"""Collections, as Velo's ``wix-data`` has them.
+"""Collections, as Velo's ``wix-data`` has them::
 
-from wixhttp import data as wix_data
+    from wixhttp import data as wix_data
 
-wix_data.insert("books", {"title": "Emma", "year": 1815}, suppressAuth=True)
-result = wix_data.query("books").ge("year", 1800).ascending("title").limit(20).find()
+    wix_data.insert("books", {"title": "Emma", "year": 1815}, suppressAuth=True)
+    result = wix_data.query("books").ge("year", 1800).ascending("title").limit(20).find()
 
 `wixhttp.data.items` is the API of ``@wix/data``; `wixhttp.data.aio` has both for ``async def``.
 
