@@ -31,8 +31,8 @@ import orjson
 import report
 
 from wixhttp.data import items
+from wixhttp.data.calls.access import Collections
 from wixhttp.data.calls.current import override
-from wixhttp.data.collections import Collections
 from wixhttp.data.queries.tree import Order
 from wixhttp.data.stores.contract import Index, Row, Store
 from wixhttp.data.stores.factory import open_store

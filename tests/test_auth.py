@@ -28,6 +28,7 @@ from wixhttp.auth import TokenInfo, caller, elevate, fetchWithAuth, getTokenInfo
 from wixhttp.auth.caller import settings_are
 from wixhttp.auth.signing_keys import TokenRefused
 from wixhttp.data import collections, items
+from wixhttp.data.calls.access import Collections
 from wixhttp.data.schema.permissions import Identity
 from wixhttp.data.stores.memory import MemoryStore
 from wixhttp.errors import ConfigError, HTTPError, ProjectError, SecretNotFound
@@ -1012,9 +1013,9 @@ def test_a_member_of_a_real_token(tmp_path: Path, issuer: Issuer) -> None:
 def test_members_open_no_collections_before_they_use_them() -> None:
     opened: list[int] = []
 
-    def opening() -> collections.Collections:
+    def opening() -> Collections:
         opened.append(1)
-        return collections.Collections(MemoryStore())
+        return Collections(MemoryStore())
 
     collections.set_default(opening)
     try:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -14,17 +19,20 @@ from hypothesis import strategies as st
 
 from wixhttp import data as wix_data
 from wixhttp.auth import elevate
-from wixhttp.data import aio, items, velo
+from wixhttp.data import aio, items
 from wixhttp.data.async_calls import THREADS
+from wixhttp.data.calls import reads
+from wixhttp.data.calls.access import Collections
 from wixhttp.data.calls.hooks import Hooks
-from wixhttp.data.calls.options import KNOWN
+from wixhttp.data.calls.options import KNOWN, Options
 from wixhttp.data.calls.results import AggregateResult
-from wixhttp.data.collections import Collections, current, fallback, open_collections, override, set_default
+from wixhttp.data.collections import current, fallback, open_collections, override, set_default
 from wixhttp.data.queries.builders import Query
 from wixhttp.data.queries.tree import Order
 from wixhttp.data.schema.declarations import CollectionSchema, Permissions
 from wixhttp.data.schema.permissions import Identity
 from wixhttp.data.stores.contract import Index
+from wixhttp.data.stores.factory import open_store
 from wixhttp.data.stores.memory import MemoryStore
 from wixhttp.errors import WixDataError
 
@@ -635,8 +643,8 @@ def test_every_function_has_its_awaited_twin() -> None:
     assert set(aio.items.__all__) == set(items.__all__)
     plain = {"query", "filter", "sort", "aggregate", "patch", "bulkPatch"}
     left_out = {name for name in items.__all__ if "Not offered" in (getattr(items, name).__doc__ or "")}
-    for twin, api in ((aio, velo), (aio.items, items)):
-        for name in set(api.__dict__.get("__all__", wix_data.__all__)) - left_out:
+    for twin, api in ((aio, wix_data), (aio.items, items)):
+        for name in set(api.__all__) - left_out:
             assert asyncio.iscoroutinefunction(getattr(twin, name)) is (name not in plain), name
             assert getattr(twin, name).__doc__
 
@@ -737,8 +745,29 @@ def test_the_project_is_opened_without_making_a_file(tmp_path: Any, monkeypatch:
     assert (tmp_path / "data/wixhttp.sqlite3").exists()
 
 
-def test_the_engine_takes_queries_without_a_face(collections: Collections) -> None:
-    collections.insert("books", {"_id": "1"})
-    result = collections.find(Query(collection="books"), {"omitTotalCount": True})
+def test_reads_take_queries_without_an_api(collections: Collections) -> None:
+    wix_data.insert("books", {"_id": "1"})
+    result = reads.find(collections, Query(collection="books"), Options({"omitTotalCount": True}))
     assert (result.length, result.totalCount) == (1, None)
-    assert collections.distinct(Query(collection="books"), "_id").items == ["1"]
+    assert reads.distinct(collections, Query(collection="books"), "_id", Options({})).items == ["1"]
+
+
+def test_a_query_reaches_the_database_in_at_most_twelve_calls(tmp_path: Path) -> None:
+    depths: list[int] = []
+
+    def note_depth(frame: FrameType, event: str, function: object) -> None:
+        if event == "c_call" and type(getattr(function, "__self__", None)).__module__ == "apsw":
+            callers = [each.f_code.co_filename for each, _ in traceback.walk_stack(frame)]
+            depths.append(sum(f"{os.sep}wixhttp{os.sep}data{os.sep}" in each for each in callers))
+
+    with override(Collections(open_store(f"sqlite:///{tmp_path / 'depth.sqlite3'}", tmp_path))):
+        wix_data.insert("books", {"title": "Emma"})
+        query = wix_data.query("books").eq("title", "Emma")
+        query.find()
+        sys.setprofile(note_depth)
+        try:
+            found = query.find()
+        finally:
+            sys.setprofile(None)
+    assert found.length == 1
+    assert 0 < max(depths) <= 12

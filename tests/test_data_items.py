@@ -11,8 +11,9 @@ import pytest
 
 from wixhttp import data as wix_data
 from wixhttp.data import items
+from wixhttp.data.calls.access import Collections
 from wixhttp.data.calls.hooks import Hooks
-from wixhttp.data.collections import Collections, current, override
+from wixhttp.data.collections import current, override
 from wixhttp.data.schema.declarations import CollectionSchema, Permissions, Reference
 from wixhttp.data.schema.permissions import Identity
 from wixhttp.data.stores.memory import MemoryStore
@@ -139,7 +140,8 @@ def test_what_cannot_be_patched(change: Any, rule: str) -> None:
 def test_increments_of_many_threads_add_up(with_hooks: bool) -> None:
     hooks = Hooks.of({"books_beforeUpdate": lambda item: item} if with_hooks else {})
     collections = Collections(MemoryStore(), hooks=hooks)
-    collections.insert("books", {"_id": "1", "n": 0})
+    with override(collections):
+        items.insert("books", {"_id": "1", "n": 0})
 
     def add() -> None:
         with override(collections):
@@ -151,7 +153,8 @@ def test_increments_of_many_threads_add_up(with_hooks: bool) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert (collections.get("books", "1") or {})["n"] == 100
+    with override(collections):
+        assert (items.get("books", "1") or {})["n"] == 100
 
 
 def test_a_condition_is_looked_at_where_the_item_is_locked() -> None:

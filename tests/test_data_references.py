@@ -9,8 +9,9 @@ import pytest
 
 from wixhttp import data as wix_data
 from wixhttp.data import items
+from wixhttp.data.calls.access import Collections
 from wixhttp.data.calls.hooks import Hooks
-from wixhttp.data.collections import Collections, current, override
+from wixhttp.data.collections import current, override
 from wixhttp.data.schema.declarations import CollectionSchema, Permissions, Reference
 from wixhttp.data.schema.permissions import Identity
 from wixhttp.data.stores.memory import MemoryStore

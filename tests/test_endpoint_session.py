@@ -21,7 +21,8 @@ from tests.databases import opened_store
 from tests.interfaces import TIMEOUT, DirectInterface, Interface, Reply, Served, load_app, write_project
 from wixhttp import data
 from wixhttp.concurrency.bridge import Bridge
-from wixhttp.data.collections import Collections, set_default
+from wixhttp.data.calls.access import Collections
+from wixhttp.data.collections import set_default
 from wixhttp.data.queries.tree import EVERYTHING
 from wixhttp.data.queries.values import format_date
 from wixhttp.data.schema.declarations import COLLECTION_NAME
@@ -503,7 +504,10 @@ def test_what_is_set_while_another_task_loads_stays(store: Store) -> None:
 
 KEYS = st.sampled_from(["a", "b", "c"])
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers(-9, 9)
+    | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=3),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text("xyz", max_size=2), inner, max_size=2),
     max_leaves=3,
 )

@@ -21,7 +21,8 @@ from tests import sample
 from tests.databases import postgres_url
 from tests.sample import ROOT, own
 from tests.servers import TIMEOUT
-from wixhttp.data.collections import Collections, override
+from wixhttp.data.calls.access import Collections
+from wixhttp.data.collections import override
 from wixhttp.data.stores.memory import MemoryStore
 from wixhttp.errors import WixDataError
 from wixhttp.testing import TestClient, fake_data

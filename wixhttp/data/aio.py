@@ -6,30 +6,30 @@ is ended even where the one that awaits it is cancelled.
 
 from __future__ import annotations
 
+from wixhttp import data
 from wixhttp.data.queries.builders import Aggregate, Query
 
 from . import aio_items as items
-from . import velo
 from .async_calls import AwaitedRunner, awaited, awaited_page
 
-get = awaited(velo.get)
-insert = awaited(velo.insert)
-update = awaited(velo.update)
-save = awaited(velo.save)
-remove = awaited(velo.remove)
-bulkInsert = awaited(velo.bulkInsert)
-bulkUpdate = awaited(velo.bulkUpdate)
-bulkSave = awaited(velo.bulkSave)
-bulkRemove = awaited(velo.bulkRemove)
-truncate = awaited(velo.truncate)
-isReferenced = awaited(velo.isReferenced)
-insertReference = awaited(velo.insertReference)
-removeReference = awaited(velo.removeReference)
-replaceReferences = awaited(velo.replaceReferences)
-queryReferenced = awaited_page(velo.queryReferenced)
+get = awaited(data.get)
+insert = awaited(data.insert)
+update = awaited(data.update)
+save = awaited(data.save)
+remove = awaited(data.remove)
+bulkInsert = awaited(data.bulkInsert)
+bulkUpdate = awaited(data.bulkUpdate)
+bulkSave = awaited(data.bulkSave)
+bulkRemove = awaited(data.bulkRemove)
+truncate = awaited(data.truncate)
+isReferenced = awaited(data.isReferenced)
+insertReference = awaited(data.insertReference)
+removeReference = awaited(data.removeReference)
+replaceReferences = awaited(data.replaceReferences)
+queryReferenced = awaited_page(data.queryReferenced)
 
-filter = velo.filter
-sort = velo.sort
+filter = data.filter
+sort = data.sort
 
 
 def query(collection: str) -> Query:
@@ -42,25 +42,5 @@ def aggregate(collection: str) -> Aggregate:
     return Aggregate(collection=collection, runner=AwaitedRunner.of(is_velo=True))
 
 
-__all__ = [
-    "aggregate",
-    "bulkInsert",
-    "bulkRemove",
-    "bulkSave",
-    "bulkUpdate",
-    "filter",
-    "get",
-    "insert",
-    "insertReference",
-    "isReferenced",
-    "items",
-    "query",
-    "queryReferenced",
-    "remove",
-    "removeReference",
-    "replaceReferences",
-    "save",
-    "sort",
-    "truncate",
-    "update",
-]
+__all__ = ["items"]
+__all__ += data.__all__

@@ -79,39 +79,5 @@ def bulkPatch(
     return made if modifications is None else made.modified(modifications).run(options, **keywords)
 
 
-__all__ = [
-    "aggregatePipeline",
-    "asyncPatchByFilter",
-    "asyncRemoveByFilter",
-    "bulkInsert",
-    "bulkPatch",
-    "bulkRemove",
-    "bulkSave",
-    "bulkUpdate",
-    "count",
-    "createDataItemDraft",
-    "distinct",
-    "filter",
-    "get",
-    "getAsyncJobStatus",
-    "insert",
-    "insertReference",
-    "isReferenced",
-    "onDataItemCreated",
-    "onDataItemDeleted",
-    "onDataItemUpdated",
-    "patch",
-    "publishDataItemDraft",
-    "query",
-    "queryReferenced",
-    "queryReferencedItems",
-    "remove",
-    "removeReference",
-    "replaceReferences",
-    "save",
-    "search",
-    "truncate",
-    "unpublishDataItem",
-    "update",
-    "withEnvironment",
-]
+__all__ = []
+__all__ += items.__all__

@@ -1,4 +1,4 @@
-"""What runs the builders of a face: it asks who acts when the builder is run, not when it is made.
+"""The execution of builders: queries, aggregations and patches act as whoever acts when they are run, not when made.
 
 Only elevated rights are kept from when the builder was made: ``elevate(wix_data.query)("books").find()``.
 """
@@ -10,43 +10,46 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from wixhttp.context import current_collections
-from wixhttp.data.calls.options import parse_options
+from wixhttp.data.calls.options import Options, parse_options
 from wixhttp.data.calls.patches import Patch
 from wixhttp.data.queries.builders import Aggregate, Query
 
-from .collections import Collections, current
+from .calls import aggregates, bulk, patches, reads
+from .calls.access import Collections
+from .collections import current
 
 
 @dataclass(frozen=True)
-class Runner:
-    """Runs queries, aggregations and patches with the defaults of a face."""
+class BuilderRunner:
+    """Runs queries, aggregations and patches with the defaults of one of the two data APIs."""
 
     is_velo: bool
     is_elevated: bool = False
 
     def find(self, query: Query, options: Any = None, **keywords: Any) -> Any:
         """See `Query.find`."""
-        return self._current().find(query, parse_options("find", options, keywords, is_velo=self.is_velo))
+        return reads.find(self._current(), query, self._options("find", options, keywords))
 
     def count(self, query: Query, options: Any = None, **keywords: Any) -> Any:
         """See `Query.count`."""
-        return self._current().count(query, parse_options("count", options, keywords, is_velo=self.is_velo))
+        return reads.count(self._current(), query, self._options("count", options, keywords))
 
     def distinct(self, query: Query, field: str, options: Any = None, **keywords: Any) -> Any:
         """See `Query.distinct`."""
-        checked = parse_options("distinct", options, keywords, is_velo=self.is_velo)
-        return self._current().distinct(query, field, checked)
+        return reads.distinct(self._current(), query, field, self._options("distinct", options, keywords))
 
     def aggregate(self, aggregation: Aggregate, options: Any = None, **keywords: Any) -> Any:
         """See `Aggregate.run`."""
-        checked = parse_options("aggregate", options, keywords, is_velo=self.is_velo)
-        return self._current().aggregate(aggregation, checked)
+        return aggregates.aggregate(self._current(), aggregation, self._options("aggregate", options, keywords))
 
     def patch(self, asked: Patch, options: Any = None, **keywords: Any) -> Any:
         """See `Patch.run`."""
         if asked.is_bulk:
-            return self._current().bulk_patch(asked, parse_options("bulkPatch", options, keywords, is_velo=False))
-        return self._current().patch(asked, parse_options("patch", options, keywords, is_velo=False))
+            return bulk.patch_many(self._current(), asked, self._options("bulkPatch", options, keywords))
+        return patches.patch(self._current(), asked, self._options("patch", options, keywords))
+
+    def _options(self, function: str, options: Any, keywords: Mapping[str, Any]) -> Options:
+        return parse_options(function, options, keywords, is_velo=self.is_velo)
 
     def _current(self) -> Collections:
         collections = current()
@@ -55,11 +58,11 @@ class Runner:
         return collections.acting_as(replace(collections.identity, is_elevated=True))
 
 
-def runner(*, is_velo: bool) -> Runner:
-    """What runs a builder that is made now."""
+def runner(*, is_velo: bool) -> BuilderRunner:
+    """Make the runner of a builder that is made now."""
     acting = current_collections.get()
-    return Runner(is_velo, acting is not None and acting.identity.is_elevated)
+    return BuilderRunner(is_velo, acting is not None and acting.identity.is_elevated)
 
 
 Given = Mapping[str, Any] | None
-"""The options of a call in a face."""
+"""The options of a call, as a user gives them."""

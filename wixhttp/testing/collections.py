@@ -11,8 +11,9 @@ from typing import Any
 
 from wixhttp import data
 from wixhttp.context import current_collections, using
+from wixhttp.data.calls.access import Collections
 from wixhttp.data.calls.hooks import Hooks
-from wixhttp.data.collections import Collections, current
+from wixhttp.data.collections import current
 from wixhttp.data.files.formats import read_items
 from wixhttp.data.files.imports import sides_of
 from wixhttp.data.queries.values import normalised

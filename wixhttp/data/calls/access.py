@@ -1,4 +1,4 @@
-"""Who acts on which store, by which rules: what every call on collections starts from."""
+"""Access to collections: the store, its declarations, permissions and hooks, for the identity that acts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 from wixhttp.data.queries.tree import EVERYTHING, NOTHING, Compare, FieldPath, Not, Tree
 from wixhttp.data.schema.declarations import COLLECTION_NAME, CollectionSchema, Permissions
 from wixhttp.data.schema.links import Relation, link_targets, relations_of
-from wixhttp.data.schema.permissions import Identity, scope
+from wixhttp.data.schema.permissions import Action, Identity, scope
 from wixhttp.data.stores.contract import Row, Store, Transaction
 from wixhttp.errors import WixDataError
 from wixhttp.messages import brief
@@ -21,14 +21,12 @@ from .options import Options
 
 logger = logging.getLogger("wixhttp")
 
-Action = Literal["read", "insert", "update", "remove"]
-
-_Self = TypeVar("_Self", bound="Actor")
+_Self = TypeVar("_Self", bound="Collections")
 _Result = TypeVar("_Result")
 
 
-class Actor:
-    """A store, what is declared of its collections, their hooks, and the identity that acts. Not changed once made.
+class Collections:
+    """Collections as an identity sees them: a store, its declarations and hooks, and who acts. Immutable.
 
     ``strict`` refuses writes to collections that do not exist, instead of making them. ``depth`` is how many hooks are
     running around what this one does.

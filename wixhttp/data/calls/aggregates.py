@@ -7,30 +7,34 @@ from wixhttp.data.queries.builders import DEFAULT_LIMIT, Aggregate
 from wixhttp.data.queries.tree import both
 from wixhttp.data.stores.contract import to_item
 
-from .access import Actor
+from .access import Collections
 from .builder_checks import check_built
-from .hooked_call import Operation
+from .hooked_call import HookedCall
 from .options import Options
 from .results import AggregateResult
 
 
-def aggregate(actor: Actor, aggregation: Aggregate, options: Options) -> AggregateResult:
+def aggregate(collections: Collections, aggregation: Aggregate, options: Options) -> AggregateResult:
     """The first page of an aggregation. No hook runs around it."""
     check_built(aggregation, "aggregation")
-    operation = Operation(actor, aggregation.collection, options)
-    return operation.run(lambda: _aggregated(operation, aggregation))
+    call = HookedCall(collections, aggregation.collection, options)
+    return call.run(lambda: _aggregated(call, aggregation))
 
 
-def _aggregated(operation: Operation, asked: Aggregate) -> AggregateResult:
-    actor, collection = operation.actor, operation.collection
-    tree = actor.readable(collection, operation.options)
+def _aggregated(call: HookedCall, asked: Aggregate) -> AggregateResult:
+    collections, collection = call.collections, call.collection
+    tree = collections.readable(collection, call.options)
     if asked.first is not None:
-        actor.check_compared(collection, asked.first)
+        collections.check_compared(collection, asked.first)
         tree = both(asked.first, tree)
-    results = actor.reading(
+    results = collections.reading(
         collection,
         lambda: evaluator.aggregate(
-            map(to_item, actor.store.scan(collection, tree)), asked.grouping, asked.operations, asked.last, asked.order
+            map(to_item, collections.store.scan(collection, tree)),
+            asked.grouping,
+            asked.operations,
+            asked.last,
+            asked.order,
         ),
     )
     return AggregateResult(
@@ -38,5 +42,5 @@ def _aggregated(operation: Operation, asked: Aggregate) -> AggregateResult:
         skip=asked.offset,
         limit=asked.size,
         size=asked.size or DEFAULT_LIMIT,
-        counts=operation.options.counts,
+        counts=call.options.counts,
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from wixhttp.data.queries.builders import MAX_LIMIT, PagedBuilder
 
-from .errors import BuildError
+from .errors import InvalidQuery
 
 
 def check_built(asked: PagedBuilder, what: str) -> None:
-    """Raises BuildError where a builder was called wrongly."""
+    """Raises InvalidQuery where a builder was called wrongly."""
     errors = list(asked.errors)
     collection = getattr(asked, "collection", "")
     if not isinstance(collection, str):
@@ -16,4 +16,4 @@ def check_built(asked: PagedBuilder, what: str) -> None:
     if asked.size is not None and asked.size > MAX_LIMIT:
         errors.append(f"WDE0036: .limit parameter must be {MAX_LIMIT} at most. [{asked.size}]")
     if errors:
-        raise BuildError(what, collection, errors)
+        raise InvalidQuery(what, collection, errors)

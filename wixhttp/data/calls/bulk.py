@@ -13,15 +13,15 @@ from wixhttp.data.stores.contract import Row, Transaction, to_item
 from wixhttp.errors import StoreUnavailable, WixDataError
 from wixhttp.messages import brief
 
-from .access import Actor
+from .access import Collections
 from .errors import BulkError, HookRecursion, duplicated, shown
-from .hooked_call import Operation
+from .hooked_call import HookedCall
 from .item_ids import checked_id, is_id
 from .options import Options
 from .patches import Patch, check_patch, patch_one
 from .reads import stored_row
 from .results import BulkResult, bulk_result, velo_result
-from .system_fields import Draft, draft
+from .system_fields import PreparedItem, prepare_item
 from .writes import ATTEMPTS, hooked, permit
 
 MAX_ITEMS = 1000
@@ -33,22 +33,22 @@ Kind = Literal["insert", "update", "save"]
 
 
 @dataclass
-class _Job:
-    """An item of the call: its place, its draft, the way that it is written, the row before and the row now."""
+class _ItemWrite:
+    """An item of the call: its position, as given and prepared, how it is written, the row before and the row now."""
 
     index: int
     given: Any
-    draft: Draft
+    prepared: PreparedItem
     way: Way = "insert"
     row: Row | None = None
     before: Row | None = None
 
 
 @dataclass
-class _Tally:
+class _BulkCall:
     """What became of the items so far."""
 
-    operation: Operation
+    call: HookedCall
     inserted: list[tuple[int, str]]
     updated: list[tuple[int, str]]
     errors: list[WixDataError]
@@ -59,7 +59,7 @@ class _Tally:
         if isinstance(error, HookRecursion | StoreUnavailable):
             raise error
         try:
-            self.operation.failed(error)
+            self.call.failed(error)
         except HookRecursion:
             raise
         except Exception as raised:
@@ -67,15 +67,15 @@ class _Tally:
         self.errors.append(BulkError(error, index, item))
 
 
-def write_many(actor: Actor, collection: str, items: Any, kind: Kind, options: Options) -> BulkResult:
+def write_many(collections: Collections, collection: str, items: Any, kind: Kind, options: Options) -> BulkResult:
     """Insert, update or save items."""
     function = f"bulk{kind.capitalize()}"
-    operation = Operation(actor, collection, options)
+    call = HookedCall(collections, collection, options)
     _check_items(function, items, needs_ids=kind == "update")
     if options.overrides:
         kind = "save"
-    tally = _Tally(operation, [], [], [])
-    return operation.run(lambda: _written(operation, items, kind, tally))
+    bulk = _BulkCall(call, [], [], [])
+    return call.run(lambda: _written(call, items, kind, bulk))
 
 
 def _check_items(function: str, items: Any, *, needs_ids: bool) -> None:
@@ -95,35 +95,35 @@ def _check_items(function: str, items: Any, *, needs_ids: bool) -> None:
             )
 
 
-def _written(operation: Operation, items: Sequence[Any], kind: Kind, tally: _Tally) -> BulkResult:
+def _written(call: HookedCall, items: Sequence[Any], kind: Kind, bulk: _BulkCall) -> BulkResult:
     if kind != "update":
-        operation.actor.reach(operation.collection, "insert", operation.options)
-    permits = permit(operation, "update") if kind != "insert" else _permit_all
-    jobs = _drafted(operation, items, kind, tally)
-    if sum(job.draft.size for job in jobs) > MAX_BYTES:
+        call.collections.reach(call.collection, "insert", call.options)
+    permits = permit(call, "update") if kind != "insert" else _permit_all
+    writes = _prepare_all(call, items, kind, bulk)
+    if sum(write.prepared.size for write in writes) > MAX_BYTES:
         raise WixDataError(
             "WDE0109", f"The items of one call have {MAX_BYTES} bytes at most; split the list.", status=413
         )
-    done: list[_Job] = []
-    pending = jobs
+    done: list[_ItemWrite] = []
+    pending = writes
     for attempt in range(ATTEMPTS):
         if attempt:
-            pending = _redrafted(operation, pending, kind)
-        pending = _prepared(operation, pending, kind, tally, permits)
+            pending = _prepare_again(call, pending, kind)
+        pending = _run_before_hooks(call, pending, kind, bulk, permits)
         if not pending:
             break
-        pending = _commit(operation, pending, kind, tally, permits, done)
-    for job in pending:
-        tally.fail(_busy(operation.collection, str(job.draft.item_id)), job.index, job.given)
-    for job in sorted(done, key=lambda job: job.index):
-        _after(operation, job)
+        pending = _commit(call, pending, kind, bulk, permits, done)
+    for write in pending:
+        bulk.fail(_busy(call.collection, str(write.prepared.item_id)), write.index, write.given)
+    for write in sorted(done, key=lambda write: write.index):
+        _after(call, write)
     made = bulk_result(
-        [item_id for _, item_id in sorted(tally.inserted)],
-        [item_id for _, item_id in sorted(tally.updated)],
-        skipped=tally.skipped,
-        errors=tally.errors,
+        [item_id for _, item_id in sorted(bulk.inserted)],
+        [item_id for _, item_id in sorted(bulk.updated)],
+        skipped=bulk.skipped,
+        errors=bulk.errors,
     )
-    return velo_result(made, is_removal=False) if operation.options.is_velo else made
+    return velo_result(made, is_removal=False) if call.options.is_velo else made
 
 
 def _permit_all(row: Row) -> None:
@@ -139,163 +139,163 @@ def _busy(collection: str, item_id: str) -> WixDataError:
     )
 
 
-def _drafted(operation: Operation, items: Sequence[Any], kind: Kind, tally: _Tally) -> list[_Job]:
-    jobs = []
+def _prepare_all(call: HookedCall, items: Sequence[Any], kind: Kind, bulk: _BulkCall) -> list[_ItemWrite]:
+    writes = []
     for index, item in enumerate(items):
         try:
-            made = draft(operation.actor, operation.collection, item, kind, operation.options)
+            made = prepare_item(call.collections, call.collection, item, kind, call.options)
         except WixDataError as error:
-            tally.fail(error, index, item)
+            bulk.fail(error, index, item)
         else:
-            jobs.append(_Job(index, item, made))
-    return jobs
+            writes.append(_ItemWrite(index, item, made))
+    return writes
 
 
-def _redrafted(operation: Operation, jobs: list[_Job], kind: Kind) -> list[_Job]:
-    """The jobs from the items as they were given: a hook may have changed the drafts."""
-    for job in jobs:
-        job.draft = draft(operation.actor, operation.collection, job.given, kind, operation.options)
-    return jobs
+def _prepare_again(call: HookedCall, writes: list[_ItemWrite], kind: Kind) -> list[_ItemWrite]:
+    """The writes from the items as they were given: a hook may have changed the prepared ones."""
+    for write in writes:
+        write.prepared = prepare_item(call.collections, call.collection, write.given, kind, call.options)
+    return writes
 
 
-def _prepared(
-    operation: Operation, jobs: Sequence[_Job], kind: Kind, tally: _Tally, permits: Callable[[Row], None]
-) -> list[_Job]:
-    """The jobs with their ways, and with what the hooks made of the items."""
-    there = _rows_there(operation, jobs) if kind == "save" else {}
-    has_hooks = operation.has("beforeInsert", "beforeUpdate")
+def _run_before_hooks(
+    call: HookedCall, writes: Sequence[_ItemWrite], kind: Kind, bulk: _BulkCall, permits: Callable[[Row], None]
+) -> list[_ItemWrite]:
+    """The writes with their ways, and with what the hooks made of the items."""
+    there = _rows_there(call, writes) if kind == "save" else {}
+    has_hooks = call.has("beforeInsert", "beforeUpdate")
     ready = []
-    for job in jobs:
-        job.way = "update" if kind == "update" or job.draft.item_id in there else "insert"
+    for write in writes:
+        write.way = "update" if kind == "update" or write.prepared.item_id in there else "insert"
         if has_hooks:
             try:
-                if not _run_before(operation, job, kind, permits):
-                    tally.skipped += 1
+                if not _run_before(call, write, kind, permits):
+                    bulk.skipped += 1
                     continue
             except Exception as error:
-                tally.fail(error, job.index, job.given)
+                bulk.fail(error, write.index, write.given)
                 continue
-        ready.append(job)
+        ready.append(write)
     return ready
 
 
-def _rows_there(operation: Operation, jobs: Sequence[_Job]) -> dict[str, Row]:
-    actor, collection = operation.actor, operation.collection
-    ids = {job.draft.item_id for job in jobs if job.draft.item_id is not None}
+def _rows_there(call: HookedCall, writes: Sequence[_ItemWrite]) -> dict[str, Row]:
+    collections, collection = call.collections, call.collection
+    ids = {write.prepared.item_id for write in writes if write.prepared.item_id is not None}
     try:
-        return actor.reading(collection, lambda: actor.store.get(collection, ids)) if ids else {}
+        return collections.reading(collection, lambda: collections.store.get(collection, ids)) if ids else {}
     except WixDataError as error:
-        if error.code == "WDE0025" and not actor.strict:
+        if error.code == "WDE0025" and not collections.strict:
             return {}
         raise
 
 
-def _run_before(operation: Operation, job: _Job, kind: Kind, permits: Callable[[Row], None]) -> bool:
+def _run_before(call: HookedCall, write: _ItemWrite, kind: Kind, permits: Callable[[Row], None]) -> bool:
     """Run the hook before the write of an item; whether there is still something to write."""
-    if job.way == "insert":
-        job.draft = hooked(operation, "beforeInsert", job.draft, "insert")
+    if write.way == "insert":
+        write.prepared = hooked(call, "beforeInsert", write.prepared, "insert")
         return True
-    current = stored_row(operation.actor, operation.collection, str(job.draft.item_id))
+    current = stored_row(call.collections, call.collection, str(write.prepared.item_id))
     if current is None:
         return kind == "save"  # removed meanwhile: the commit sees it, and it is begun anew
     permits(current)
-    job.draft = hooked(operation, "beforeUpdate", job.draft, "update", lambda: to_item(current))
+    write.prepared = hooked(call, "beforeUpdate", write.prepared, "update", lambda: to_item(current))
     return True
 
 
-_Fate = Literal["done", "skipped", "again"]
-_Written = tuple[_Job, _Fate | WixDataError, Row | None, Row | None]
-"""What became of a job, the row before, and the row now."""
+_WriteResult = Literal["done", "skipped", "again"]
+_Written = tuple[_ItemWrite, _WriteResult | WixDataError, Row | None, Row | None]
+"""What became of a write, the row before, and the row now."""
 
 
 def _commit(
-    operation: Operation,
-    jobs: Sequence[_Job],
+    call: HookedCall,
+    writes: Sequence[_ItemWrite],
     kind: Kind,
-    tally: _Tally,
+    bulk: _BulkCall,
     permits: Callable[[Row], None],
-    done: list[_Job],
-) -> list[_Job]:
-    """Write the jobs in one transaction; those that are to be begun anew."""
-    user_id, collection = operation.actor.identity.user_id, operation.collection
-    inserts = [(job, job.draft.new_row(user_id)) for job in jobs if job.way == "insert"]
-    updates = [job for job in jobs if job.way == "update"]
+    done: list[_ItemWrite],
+) -> list[_ItemWrite]:
+    """Write the writes in one transaction; those that are to be begun anew."""
+    user_id, collection = call.collections.identity.user_id, call.collection
+    inserts = [(write, write.prepared.new_row(user_id)) for write in writes if write.way == "insert"]
+    updates = [write for write in writes if write.way == "update"]
 
     def work(tx: Transaction) -> list[_Written]:
-        fates = _inserted(tx, collection, inserts, kind) if inserts else []
+        results = _inserted(tx, collection, inserts, kind) if inserts else []
         if updates:
-            fates.extend(_updated(tx, collection, updates, kind, permits))
-        for job, fate, _, made in fates:
-            if fate == "done" and made is not None:
-                job.draft.save_links(tx, made.id)
-        return fates
+            results.extend(_updated(tx, collection, updates, kind, permits))
+        for write, result, _, made in results:
+            if result == "done" and made is not None:
+                write.prepared.save_links(tx, made.id)
+        return results
 
-    single = not (updates or any(job.draft.links for job in jobs))
+    single = not (updates or any(write.prepared.links for write in writes))
     again = []
-    for job, fate, before, row in operation.actor.writing(collection, work, single=single):
-        if isinstance(fate, WixDataError):
-            tally.fail(fate, job.index, job.given)
-        elif fate == "again":
-            again.append(job)
-        elif fate == "skipped" or row is None:
-            tally.skipped += 1
+    for write, result, before, row in call.collections.writing(collection, work, single=single):
+        if isinstance(result, WixDataError):
+            bulk.fail(result, write.index, write.given)
+        elif result == "again":
+            again.append(write)
+        elif result == "skipped" or row is None:
+            bulk.skipped += 1
         else:
-            job.before, job.row = before, row
-            (tally.inserted if job.way == "insert" else tally.updated).append((job.index, row.id))
-            done.append(job)
+            write.before, write.row = before, row
+            (bulk.inserted if write.way == "insert" else bulk.updated).append((write.index, row.id))
+            done.append(write)
     return again
 
 
-def _inserted(tx: Transaction, collection: str, jobs: Sequence[tuple[_Job, Row]], kind: Kind) -> list[_Written]:
-    fates: list[_Written] = []
-    for (job, row), outcome in zip(jobs, tx.insert(collection, [row for _, row in jobs]), strict=True):
+def _inserted(tx: Transaction, collection: str, writes: Sequence[tuple[_ItemWrite, Row]], kind: Kind) -> list[_Written]:
+    results: list[_Written] = []
+    for (write, row), outcome in zip(writes, tx.insert(collection, [row for _, row in writes]), strict=True):
         if outcome == "exists":
-            fates.append((job, "again" if kind == "save" else "skipped", None, None))
+            results.append((write, "again" if kind == "save" else "skipped", None, None))
         else:
-            fates.append((job, "done" if outcome == "done" else duplicated(collection, row.id), None, row))
-    return fates
+            results.append((write, "done" if outcome == "done" else duplicated(collection, row.id), None, row))
+    return results
 
 
 def _updated(
-    tx: Transaction, collection: str, jobs: Sequence[_Job], kind: Kind, permits: Callable[[Row], None]
+    tx: Transaction, collection: str, writes: Sequence[_ItemWrite], kind: Kind, permits: Callable[[Row], None]
 ) -> list[_Written]:
-    stored = tx.get(collection, {str(job.draft.item_id) for job in jobs})
-    fates: list[_Written] = []
-    ready: list[tuple[_Job, Row, Row]] = []
-    for job in jobs:
-        before = stored.get(str(job.draft.item_id))
+    stored = tx.get(collection, {str(write.prepared.item_id) for write in writes})
+    results: list[_Written] = []
+    ready: list[tuple[_ItemWrite, Row, Row]] = []
+    for write in writes:
+        before = stored.get(str(write.prepared.item_id))
         if before is None:
-            fates.append((job, "again" if kind == "save" else "skipped", None, None))
+            results.append((write, "again" if kind == "save" else "skipped", None, None))
             continue
         try:
             permits(before)
         except WixDataError as error:
-            fates.append((job, error, None, None))
+            results.append((write, error, None, None))
             continue
-        ready.append((job, before, job.draft.changed_row(before)))
+        ready.append((write, before, write.prepared.changed_row(before)))
     outcomes = tx.update(collection, [row for _, _, row in ready]) if ready else []
-    for (job, before, row), outcome in zip(ready, outcomes, strict=True):
-        fates.append((job, "done" if outcome == "done" else duplicated(collection, row.id), before, row))
-    return fates
+    for (write, before, row), outcome in zip(ready, outcomes, strict=True):
+        results.append((write, "done" if outcome == "done" else duplicated(collection, row.id), before, row))
+    return results
 
 
-def _after(operation: Operation, job: _Job) -> None:
-    name = "afterInsert" if job.way == "insert" else "afterUpdate"
-    if job.row is None or not operation.has(name):
+def _after(call: HookedCall, write: _ItemWrite) -> None:
+    name = "afterInsert" if write.way == "insert" else "afterUpdate"
+    if write.row is None or not call.has(name):
         return
-    before = job.before
-    operation.after(name, to_item(job.row), dict, None if before is None else to_item(before))
+    before = write.before
+    call.after(name, to_item(write.row), dict, None if before is None else to_item(before))
 
 
 # --- removing and patching -------------------------------------------------------------------------------------------
 
 
-def remove_many(actor: Actor, collection: str, ids: Any, options: Options) -> BulkResult:
+def remove_many(collections: Collections, collection: str, ids: Any, options: Options) -> BulkResult:
     """Remove items by their ids."""
-    operation = Operation(actor, collection, options)
+    call = HookedCall(collections, collection, options)
     checked = _checked_ids("bulkRemove", ids, MAX_ITEMS)
-    tally = _Tally(operation, [], [], [])
-    return operation.run(lambda: _removed(operation, checked, tally))
+    bulk = _BulkCall(call, [], [], [])
+    return call.run(lambda: _removed(call, checked, bulk))
 
 
 def _checked_ids(function: str, ids: Any, most: int) -> list[str]:
@@ -306,17 +306,17 @@ def _checked_ids(function: str, ids: Any, most: int) -> list[str]:
     return [checked_id(each) for each in ids]
 
 
-def _removed(operation: Operation, ids: Sequence[str], tally: _Tally) -> BulkResult:
-    actor, collection = operation.actor, operation.collection
-    reach = actor.reach(collection, "remove", operation.options)
-    permits = permit(operation, "remove")
-    ready = _removable(operation, ids, tally, reach, permits)
+def _removed(call: HookedCall, ids: Sequence[str], bulk: _BulkCall) -> BulkResult:
+    collections, collection = call.collections, call.collection
+    reach = collections.reach(collection, "remove", call.options)
+    permits = permit(call, "remove")
+    ready = _removable(call, ids, bulk, reach, permits)
 
     def work(tx: Transaction) -> tuple[list[Row], list[tuple[int, WixDataError]]]:
         failed: list[tuple[int, WixDataError]] = []
         rows = []
         for row in tx.get(collection, list(ready)).values():
-            if reach == "own" and not actor.owns(row):
+            if reach == "own" and not collections.owns(row):
                 continue
             try:
                 permits(row)
@@ -328,22 +328,22 @@ def _removed(operation: Operation, ids: Sequence[str], tally: _Tally) -> BulkRes
             tx.delete(collection, [row.id for row in rows])
         return rows, failed
 
-    rows, failed = actor.writing(collection, work) if ready else ([], [])
+    rows, failed = collections.writing(collection, work) if ready else ([], [])
     for index, failure in failed:
-        tally.fail(failure, index, ids[index])
+        bulk.fail(failure, index, ids[index])
     rows.sort(key=lambda row: ready[row.id])
     for row in rows:
-        if operation.has("afterRemove"):
-            operation.after("afterRemove", to_item(row), dict)
-    skipped = tally.skipped + len(ready) - len(rows) - len(failed)
-    made = bulk_result(removed=[row.id for row in rows], skipped=skipped, errors=tally.errors)
-    return velo_result(made, is_removal=True) if operation.options.is_velo else made
+        if call.has("afterRemove"):
+            call.after("afterRemove", to_item(row), dict)
+    skipped = bulk.skipped + len(ready) - len(rows) - len(failed)
+    made = bulk_result(removed=[row.id for row in rows], skipped=skipped, errors=bulk.errors)
+    return velo_result(made, is_removal=True) if call.options.is_velo else made
 
 
 def _removable(
-    operation: Operation,
+    call: HookedCall,
     ids: Sequence[str],
-    tally: _Tally,
+    bulk: _BulkCall,
     reach: Literal["all", "own"],
     permits: Callable[[Row], None],
 ) -> dict[str, int]:
@@ -351,51 +351,51 @@ def _removable(
     ready: dict[str, int] = {}
     for index, item_id in enumerate(ids):
         try:
-            target = _before_remove(operation, item_id, reach, permits)
+            target = _before_remove(call, item_id, reach, permits)
         except Exception as error:
-            tally.fail(error, index, item_id)
+            bulk.fail(error, index, item_id)
             continue
         if target is None or target in ready:
-            tally.skipped += 1
+            bulk.skipped += 1
         else:
             ready[target] = index
     return ready
 
 
 def _before_remove(
-    operation: Operation, item_id: str, reach: Literal["all", "own"], permits: Callable[[Row], None]
+    call: HookedCall, item_id: str, reach: Literal["all", "own"], permits: Callable[[Row], None]
 ) -> str | None:
     """The id to remove, or ``None`` where there is nothing to remove. Raises what ``permits`` and the hook raise."""
     if not is_id(item_id):
         return None
-    if not operation.has("beforeRemove"):
+    if not call.has("beforeRemove"):
         return item_id
-    current = stored_row(operation.actor, operation.collection, item_id)
-    if current is None or (reach == "own" and not operation.actor.owns(current)):
+    current = stored_row(call.collections, call.collection, item_id)
+    if current is None or (reach == "own" and not call.collections.owns(current)):
         return None
     permits(current)
-    made = checked_id(operation.before("beforeRemove", item_id, str, lambda: to_item(current)))
+    made = checked_id(call.before("beforeRemove", item_id, str, lambda: to_item(current)))
     return made if is_id(made) else None
 
 
-def patch_many(actor: Actor, asked: Patch, options: Options) -> BulkResult:
+def patch_many(collections: Collections, asked: Patch, options: Options) -> BulkResult:
     """Make the same changes in several items."""
-    operation = Operation(actor, asked.collection, options)
+    call = HookedCall(collections, asked.collection, options)
     ids = _checked_ids("bulkPatch", asked.target, MAX_PATCHED)
     check_patch(asked)
-    tally = _Tally(operation, [], [], [])
-    return operation.run(lambda: _patched(operation, asked, ids, tally))
+    bulk = _BulkCall(call, [], [], [])
+    return call.run(lambda: _patched(call, asked, ids, bulk))
 
 
-def _patched(operation: Operation, asked: Patch, ids: Sequence[str], tally: _Tally) -> BulkResult:
-    permit(operation, "update")
+def _patched(call: HookedCall, asked: Patch, ids: Sequence[str], bulk: _BulkCall) -> BulkResult:
+    permit(call, "update")
     targets = {item_id: index for index, item_id in reversed(list(enumerate(ids)))}
-    tally.skipped = len(ids) - len(targets)
+    bulk.skipped = len(ids) - len(targets)
     for item_id, index in sorted(targets.items(), key=lambda pair: pair[1]):
         try:
-            patch_one(operation, asked, item_id)
+            patch_one(call, asked, item_id)
         except Exception as error:
-            tally.fail(error, index, item_id)
+            bulk.fail(error, index, item_id)
         else:
-            tally.updated.append((index, item_id))
-    return bulk_result(updated=[item_id for _, item_id in tally.updated], skipped=tally.skipped, errors=tally.errors)
+            bulk.updated.append((index, item_id))
+    return bulk_result(updated=[item_id for _, item_id in bulk.updated], skipped=bulk.skipped, errors=bulk.errors)

@@ -9,7 +9,7 @@ from wixhttp.errors import WixDataError
 from wixhttp.messages import brief
 
 
-class BuildError(WixDataError):
+class InvalidQuery(WixDataError):
     """What is wrong with a query, an aggregation or a patch: all of it, a line each, told when it is run.
 
     ``code`` is that of the first line; ``details`` has ``WDE0020``, as Wix's client says for all of these.

@@ -1,7 +1,7 @@
 """One call on one collection, and the hooks around it.
 
-A hook that fails before the operation ends it; one that fails after it makes what it raised the result. Both, and an
-operation that fails, are told to ``onFailure``: what that returns, unless it is ``None``, is the result instead.
+A hook that fails before the call ends it; one that fails after it makes what it raised the result. Both, and an
+call that fails, are told to ``onFailure``: what that returns, unless it is ``None``, is the result instead.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from wixhttp.context import current_collections, using
 
-from .access import Actor, collection_name
+from .access import Collections, collection_name
 from .errors import HookRecursion
 from .hooks import HookContext
 from .options import Options
@@ -25,18 +25,18 @@ MAX_HOOK_DEPTH = 10
 """Hooks that may run around each other."""
 
 
-class Operation:
+class HookedCall:
     """A call with these options on a collection. The constructor raises as `collection_name`."""
 
-    def __init__(self, actor: Actor, collection: object, options: Options) -> None:
-        self.actor = actor
+    def __init__(self, collections: Collections, collection: object, options: Options) -> None:
+        self.collections = collections
         self.collection = collection_name(collection)
         self.options = options
 
     def run(self, work: Callable[[], _Result]) -> _Result:
         """What ``work`` gives, or ``onFailure`` in its place."""
         try:
-            self.actor.declare(self.collection)
+            self.collections.declare(self.collection)
             return work()
         except HookRecursion:
             raise
@@ -75,26 +75,26 @@ class Operation:
         return None if function is None else self._call(function, error, None)
 
     def _find(self, name: str) -> Callable[..., Any] | None:
-        hooks = self.actor.hooks
+        hooks = self.collections.hooks
         return None if hooks is None or self.options.suppresses_hooks else hooks.find(self.collection, name)
 
     def _call(self, function: Callable[..., Any], value: Any, current_item: Any) -> Any:
-        actor, around = self.actor, current_collections.get()
+        collections, around = self.collections, current_collections.get()
         # A page or a `Collections` made outside of a hook may be what the hook uses.
-        depth = actor.depth if around is None else max(actor.depth, around.depth)
-        if depth >= MAX_HOOK_DEPTH or actor.hooks is None:
+        depth = collections.depth if around is None else max(collections.depth, around.depth)
+        if depth >= MAX_HOOK_DEPTH or collections.hooks is None:
             raise HookRecursion(
                 "WDE0078",
                 f"Hooks of {self.collection} call each other more than {MAX_HOOK_DEPTH} deep; "
                 'pass {"suppressHooks": True} where a hook calls the collection that it belongs to.',
                 status=500,
             )
-        identity = actor.identity
+        identity = collections.identity
         context = HookContext(
             collectionName=self.collection,
             userId=identity.user_id,
             userRole=identity.role,
             currentItem=current_item() if callable(current_item) else current_item,
         )
-        with using(current_collections, actor.at_depth(depth + 1)):
-            return actor.hooks.call(function, value, context)
+        with using(current_collections, collections.at_depth(depth + 1)):
+            return collections.hooks.call(function, value, context)

@@ -12,13 +12,13 @@ from wixhttp.data.stores.contract import Row, Transaction, to_item
 from wixhttp.errors import WixDataError
 from wixhttp.messages import brief
 
-from .access import Actor
-from .errors import BuildError, no_item, shown
-from .hooked_call import Operation
+from .access import Collections
+from .errors import InvalidQuery, no_item, shown
+from .hooked_call import HookedCall
 from .item_ids import checked_id, is_id
 from .modifications import ACTIONS, Modification, is_number, modify
 from .options import Options
-from .system_fields import draft, multiple_references
+from .system_fields import multiple_references, prepare_item
 from .writes import ATTEMPTS, permit, put
 
 
@@ -105,52 +105,52 @@ class Patch:
 
 
 def check_patch(asked: Patch) -> None:
-    """Raises BuildError where the builder was called wrongly, or not at all (WDE0080)."""
+    """Raises InvalidQuery where the builder was called wrongly, or not at all (WDE0080)."""
     errors = list(asked.errors)
     if not errors and not asked.modifications:
         errors = ["WDE0080: A patch changes at least one field; call .setField or another before .run."]
     if errors:
-        raise BuildError("patch", asked.collection, errors)
+        raise InvalidQuery("patch", asked.collection, errors)
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def patch(actor: Actor, asked: Patch, options: Options) -> dict[str, Any]:
+def patch(collections: Collections, asked: Patch, options: Options) -> dict[str, Any]:
     """The patched item."""
-    operation = Operation(actor, asked.collection, options)
+    call = HookedCall(collections, asked.collection, options)
     item_id = checked_id(asked.target)
     check_patch(asked)
-    return operation.run(lambda: patch_one(operation, asked, item_id))
+    return call.run(lambda: patch_one(call, asked, item_id))
 
 
-def patch_one(operation: Operation, asked: Patch, item_id: str) -> dict[str, Any]:
+def patch_one(call: HookedCall, asked: Patch, item_id: str) -> dict[str, Any]:
     """Patch one item, with its hooks."""
-    actor, collection = operation.actor, operation.collection
-    permits = permit(operation, "update")
+    collections, collection = call.collections, call.collection
+    permits = permit(call, "update")
     for each in asked.modifications:
-        relation = actor.relation(collection, each.path[0])
+        relation = collections.relation(collection, each.path[0])
         if relation is not None and relation.link is not None:
             raise multiple_references(collection, each.path[0])
-    if operation.has("beforeUpdate"):
-        stored, row = _patch_hooked(operation, asked, item_id, permits)
+    if call.has("beforeUpdate"):
+        stored, row = _patch_hooked(call, asked, item_id, permits)
     else:
 
         def work(tx: Transaction) -> tuple[Row, Row]:
             found = _locked(tx, collection, item_id)
             permits(found)
-            made = patched_row(operation, asked, found)
+            made = patched_row(call, asked, found)
             put(tx, collection, made)
             return found, made
 
-        stored, row = actor.writing(collection, work)
-    return operation.after("afterUpdate", to_item(row), Mapping, lambda: to_item(stored))
+        stored, row = collections.writing(collection, work)
+    return call.after("afterUpdate", to_item(row), Mapping, lambda: to_item(stored))
 
 
-def patched_row(operation: Operation, asked: Patch, stored: Row) -> Row:
+def patched_row(call: HookedCall, asked: Patch, stored: Row) -> Row:
     """The row of a patched item."""
     item = _patched(asked, stored)
-    made = draft(operation.actor, operation.collection, item, "update", operation.options)
+    made = prepare_item(call.collections, call.collection, item, "update", call.options)
     return made.changed_row(stored)
 
 
@@ -167,14 +167,14 @@ def _locked(tx: Transaction, collection: str, item_id: str) -> Row:
     return stored
 
 
-def _patch_hooked(operation: Operation, asked: Patch, item_id: str, permits: Callable[[Row], None]) -> tuple[Row, Row]:
+def _patch_hooked(call: HookedCall, asked: Patch, item_id: str, permits: Callable[[Row], None]) -> tuple[Row, Row]:
     """Patch what the hook has seen: begun anew where the item was changed while the hook ran."""
-    actor, collection = operation.actor, operation.collection
+    collections, collection = call.collections, call.collection
     for _ in range(ATTEMPTS):
-        seen = actor.writing(collection, lambda tx: _locked(tx, collection, item_id), single=True)
+        seen = collections.writing(collection, lambda tx: _locked(tx, collection, item_id), single=True)
         permits(seen)
-        item = operation.before("beforeUpdate", _patched(asked, seen), Mapping, lambda seen=seen: to_item(seen))
-        made = draft(actor, collection, {**item, "_id": item_id}, "update", operation.options)
+        item = call.before("beforeUpdate", _patched(asked, seen), Mapping, lambda seen=seen: to_item(seen))
+        made = prepare_item(collections, collection, {**item, "_id": item_id}, "update", call.options)
 
         def work(tx: Transaction, made: Any = made, seen: Row = seen) -> Row | None:
             if _locked(tx, collection, item_id) != seen:
@@ -184,7 +184,7 @@ def _patch_hooked(operation: Operation, asked: Patch, item_id: str, permits: Cal
             made.save_links(tx, item_id)
             return row
 
-        row = actor.writing(collection, work)
+        row = collections.writing(collection, work)
         if row is not None:
             return seen, row
     raise WixDataError(

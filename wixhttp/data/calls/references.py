@@ -11,21 +11,21 @@ from wixhttp.data.stores.contract import Link, Row, Transaction, to_item
 from wixhttp.errors import WixDataError
 from wixhttp.messages import brief
 
-from .access import Actor
+from .access import Collections
 from .errors import no_item, not_permitted, shown
-from .hooked_call import Operation
+from .hooked_call import HookedCall
 from .item_ids import reference_ids
 from .options import Options
 from .results import QueryResult
 
 
-def relation_of(actor: Actor, collection: str, field: object, *, many: bool = False) -> Relation:
+def relation_of(collections: Collections, collection: str, field: object, *, many: bool = False) -> Relation:
     """The relation of a field; with ``many`` one to many items.
 
     Raises:
         WixDataError: WDE0020, it is none.
     """
-    relation = actor.relation(collection, field)
+    relation = collections.relation(collection, field)
     if relation is None or (many and relation.link is None):
         kind = "multi-reference" if many else "reference"
         raise WixDataError(
@@ -40,7 +40,11 @@ def relation_of(actor: Actor, collection: str, field: object, *, many: bool = Fa
 
 
 def include(
-    actor: Actor, collection: str, includes: Sequence[Include], items: list[dict[str, Any]], options: Options
+    collections: Collections,
+    collection: str,
+    includes: Sequence[Include],
+    items: list[dict[str, Any]],
+    options: Options,
 ) -> bool:
     """Put the items that references name in the place of their ids; whether a limit cut some off.
 
@@ -48,40 +52,40 @@ def include(
     """
     cut = False
     for each in includes:
-        relation = relation_of(actor, collection, each.field)
+        relation = relation_of(collections, collection, each.field)
         if relation.link is None:
-            _include_one(actor, relation, items, options)
+            _include_one(collections, relation, items, options)
         else:
-            cut = _include_many(actor, relation, relation.link, each.limit, items, options) or cut
+            cut = _include_many(collections, relation, relation.link, each.limit, items, options) or cut
     return cut
 
 
-def _include_one(actor: Actor, relation: Relation, items: list[dict[str, Any]], options: Options) -> None:
+def _include_one(collections: Collections, relation: Relation, items: list[dict[str, Any]], options: Options) -> None:
     field = relation.field
     referring = [item for item in items if isinstance(item.get(field), str)]
-    rows = readable_rows(actor, relation.target, {item[field] for item in referring}, options)
+    rows = readable_rows(collections, relation.target, {item[field] for item in referring}, options)
     for item in referring:
         row = rows.get(item[field])
         item[field] = None if row is None else to_item(row)
 
 
 def _include_many(
-    actor: Actor, relation: Relation, link: Link, limit: int, items: list[dict[str, Any]], options: Options
+    collections: Collections, relation: Relation, link: Link, limit: int, items: list[dict[str, Any]], options: Options
 ) -> bool:
     cut = False
     named: list[list[str]] = []
     for item in items:
-        ids = _linked_ids(actor, relation, link, item["_id"], limit=limit + 1)
+        ids = _linked_ids(collections, relation, link, item["_id"], limit=limit + 1)
         cut = cut or len(ids) > limit
         named.append(ids[:limit])
-    rows = readable_rows(actor, relation.target, {each for ids in named for each in ids}, options)
+    rows = readable_rows(collections, relation.target, {each for ids in named for each in ids}, options)
     for item, ids in zip(items, named, strict=True):
         item[relation.field] = [to_item(rows[each]) for each in ids if each in rows]
     return cut
 
 
 def _linked_ids(
-    actor: Actor,
+    collections: Collections,
     relation: Relation,
     link: Link,
     item_id: str,
@@ -91,25 +95,25 @@ def _linked_ids(
     limit: int | None = None,
 ) -> list[str]:
     if relation.is_reverse:
-        pairs = actor.store.links(link, referenced=item_id, descending=descending, skip=skip, limit=limit)
+        pairs = collections.store.links(link, referenced=item_id, descending=descending, skip=skip, limit=limit)
         return [referring for referring, _ in pairs]
-    pairs = actor.store.links(link, referring=item_id, descending=descending, skip=skip, limit=limit)
+    pairs = collections.store.links(link, referring=item_id, descending=descending, skip=skip, limit=limit)
     return [referenced for _, referenced in pairs]
 
 
-def readable_rows(actor: Actor, collection: str, ids: set[str], options: Options) -> dict[str, Row]:
+def readable_rows(collections: Collections, collection: str, ids: set[str], options: Options) -> dict[str, Row]:
     """The rows with these ids that are there and may be read."""
     if not ids:
         return {}
     try:
-        reach = actor.reach(collection, "read", options)
-        actor.declare(collection)
-        rows = actor.reading(collection, lambda: actor.store.get(collection, ids))
+        reach = collections.reach(collection, "read", options)
+        collections.declare(collection)
+        rows = collections.reading(collection, lambda: collections.store.get(collection, ids))
     except WixDataError as error:
         if error.code in ("WDE0025", "WDE0027"):
             return {}
         raise
-    return rows if reach == "all" else {key: row for key, row in rows.items() if actor.owns(row)}
+    return rows if reach == "all" else {key: row for key, row in rows.items() if collections.owns(row)}
 
 
 # --- changing links --------------------------------------------------------------------------------------------------
@@ -125,7 +129,7 @@ def set_links(tx: Transaction, relation: Relation, referring: str, referenced: S
 
 
 def insert_reference(
-    actor: Actor, collection: str, field: str, referring: Any, referenced: Any, options: Options
+    collections: Collections, collection: str, field: str, referring: Any, referenced: Any, options: Options
 ) -> None:
     """Add links; WDE0029 where one of them is there."""
 
@@ -135,11 +139,11 @@ def insert_reference(
                 found = f"[{shown(one)}] references [{shown(each)}]"
                 raise WixDataError("WDE0029", f"{found} in {field!r} already.", status=409)
 
-    _change(actor, collection, field, referring, referenced, options, add)
+    _change(collections, collection, field, referring, referenced, options, add)
 
 
 def remove_reference(
-    actor: Actor, collection: str, field: str, referring: Any, referenced: Any, options: Options
+    collections: Collections, collection: str, field: str, referring: Any, referenced: Any, options: Options
 ) -> None:
     """Remove links; WDE0153 where one of them is not there."""
 
@@ -149,43 +153,49 @@ def remove_reference(
                 missing = f"[{shown(one)}] does not reference [{shown(each)}]"
                 raise WixDataError("WDE0153", f"{missing} in {field!r}.", status=404)
 
-    _change(actor, collection, field, referring, referenced, options, remove)
+    _change(collections, collection, field, referring, referenced, options, remove)
 
 
 def replace_references(
-    actor: Actor, collection: str, field: str, referring: Any, referenced: Any, options: Options
+    collections: Collections, collection: str, field: str, referring: Any, referenced: Any, options: Options
 ) -> None:
     """Make these the only links; an empty list removes all."""
 
     def replace(tx: Transaction, relation: Relation, link: Link, one: str, ids: list[str]) -> None:
         set_links(tx, relation, one, ids)
 
-    _change(actor, collection, field, referring, referenced, options, replace)
+    _change(collections, collection, field, referring, referenced, options, replace)
 
 
 _Change = Callable[[Transaction, Relation, Link, str, "list[str]"], None]
 
 
 def _change(
-    actor: Actor, collection: str, field: str, referring: Any, referenced: Any, options: Options, change: _Change
+    collections: Collections,
+    collection: str,
+    field: str,
+    referring: Any,
+    referenced: Any,
+    options: Options,
+    change: _Change,
 ) -> None:
-    operation = Operation(actor, collection, options)
+    call = HookedCall(collections, collection, options)
     one, ids = _only(referring), reference_ids(referenced, "WDE0021")
 
     def write() -> None:
-        reach = actor.reach(collection, "update", options)
-        relation = relation_of(actor, collection, field, many=True)
+        reach = collections.reach(collection, "update", options)
+        relation = relation_of(collections, collection, field, many=True)
 
         def work(tx: Transaction) -> None:
             row = tx.get(collection, [one]).get(one)  # also says whether there is a collection
-            if reach == "own" and (row is None or not actor.owns(row)):
+            if reach == "own" and (row is None or not collections.owns(row)):
                 raise not_permitted("update", collection)
             if relation.link is not None:
                 change(tx, relation, relation.link, one, ids)
 
-        actor.writing(collection, work)
+        collections.writing(collection, work)
 
-    operation.run(write)
+    call.run(write)
 
 
 def _only(referring: Any) -> str:
@@ -198,21 +208,23 @@ def _only(referring: Any) -> str:
 # --- looking at links ------------------------------------------------------------------------------------------------
 
 
-def is_referenced(actor: Actor, collection: str, field: str, referring: Any, referenced: Any, options: Options) -> bool:
+def is_referenced(
+    collections: Collections, collection: str, field: str, referring: Any, referenced: Any, options: Options
+) -> bool:
     """Whether one item refers to the other."""
-    operation = Operation(actor, collection, options)
+    call = HookedCall(collections, collection, options)
     one, others = _only(referring), reference_ids(referenced, "WDE0019")
     if len(others) != 1:
         raise WixDataError("WDE0019", f"What is referred to is one item or its _id, not {brief(referenced)}.")
 
     def read() -> bool:
-        relation = relation_of(actor, collection, field)
-        row = _referring_row(operation, one, required=relation.link is None)
+        relation = relation_of(collections, collection, field)
+        row = _referring_row(call, one, required=relation.link is None)
         if relation.link is None:
             return row is not None and to_item(row).get(field) == others[0]
-        return actor.store.count_links(relation.link, **_ends(relation, one, others[0])) > 0
+        return collections.store.count_links(relation.link, **_ends(relation, one, others[0])) > 0
 
-    return operation.run(read)
+    return call.run(read)
 
 
 def _ends(relation: Relation, referring: str, referenced: str | None = None) -> dict[str, str | None]:
@@ -221,57 +233,59 @@ def _ends(relation: Relation, referring: str, referenced: str | None = None) -> 
     return {"referring": referring, "referenced": referenced}
 
 
-def _referring_row(operation: Operation, item_id: str, *, required: bool = False) -> Row | None:
+def _referring_row(call: HookedCall, item_id: str, *, required: bool = False) -> Row | None:
     """The row of an item whose references are read; ``None`` where it is not there, which links do not ask for.
 
     Raises:
         WixDataError: WDE0027, it may not be read; WDE0073 where it is ``required``.
     """
-    actor, collection = operation.actor, operation.collection
-    reach = actor.reach(collection, "read", operation.options)
-    row = actor.reading(collection, lambda: actor.store.get(collection, [item_id])).get(item_id)
-    if reach == "own" and (row is None or not actor.owns(row)):
+    collections, collection = call.collections, call.collection
+    reach = collections.reach(collection, "read", call.options)
+    row = collections.reading(collection, lambda: collections.store.get(collection, [item_id])).get(item_id)
+    if reach == "own" and (row is None or not collections.owns(row)):
         raise not_permitted("read", collection)
     if row is None and required:
         raise no_item(collection, item_id)
     return row
 
 
-def _page_of_ids(operation: Operation, relation: Relation, one: str, skip: int, limit: int) -> list[str]:
+def _page_of_ids(call: HookedCall, relation: Relation, one: str, skip: int, limit: int) -> list[str]:
     """The ids that an item refers to, in the asked order."""
-    row = _referring_row(operation, one, required=relation.link is None)
+    row = _referring_row(call, one, required=relation.link is None)
     if relation.link is None:
         value = to_item(row).get(relation.field) if row is not None else None
         return [value][skip : skip + limit] if isinstance(value, str) else []
-    descending = operation.options.descending
-    return _linked_ids(operation.actor, relation, relation.link, one, descending=descending, skip=skip, limit=limit)
+    descending = call.options.descending
+    return _linked_ids(call.collections, relation, relation.link, one, descending=descending, skip=skip, limit=limit)
 
 
-def _number_of_ids(actor: Actor, relation: Relation, one: str, seen: int) -> int:
-    return seen if relation.link is None else actor.store.count_links(relation.link, **_ends(relation, one))
+def _number_of_ids(collections: Collections, relation: Relation, one: str, seen: int) -> int:
+    return seen if relation.link is None else collections.store.count_links(relation.link, **_ends(relation, one))
 
 
-def query_referenced(actor: Actor, collection: str, referring: Any, field: str, options: Options) -> QueryResult:
+def query_referenced(
+    collections: Collections, collection: str, referring: Any, field: str, options: Options
+) -> QueryResult:
     """A page of the items that an item refers to, in the order in which the references were made."""
-    operation = Operation(actor, collection, options)
+    call = HookedCall(collections, collection, options)
     one = _only(referring)
-    return operation.run(lambda: _referenced(operation, one, field, options.skip, options.limit))
+    return call.run(lambda: _referenced(call, one, field, options.skip, options.limit))
 
 
-def _referenced(operation: Operation, one: str, field: str, skip: int, limit: int | None) -> QueryResult:
-    actor, options = operation.actor, operation.options
-    relation = relation_of(actor, operation.collection, field)
+def _referenced(call: HookedCall, one: str, field: str, skip: int, limit: int | None) -> QueryResult:
+    collections, options = call.collections, call.options
+    relation = relation_of(collections, call.collection, field)
     size = limit or DEFAULT_LIMIT
-    ids = _page_of_ids(operation, relation, one, skip, size + 1)
+    ids = _page_of_ids(call, relation, one, skip, size + 1)
     more, ids = len(ids) > size, ids[:size]
-    rows = readable_rows(actor, relation.target, set(ids), options)
+    rows = readable_rows(collections, relation.target, set(ids), options)
     total = None
     if options.counts:
         is_all = not more and skip == 0
-        total = len(ids) if is_all else _number_of_ids(actor, relation, one, skip + len(ids))
+        total = len(ids) if is_all else _number_of_ids(collections, relation, one, skip + len(ids))
 
     def turned(start: int) -> QueryResult:
-        return operation.run(lambda: _referenced(operation, one, field, start, size))
+        return call.run(lambda: _referenced(call, one, field, start, size))
 
     return QueryResult(
         [to_item(rows[each]) for each in ids if each in rows],
@@ -284,28 +298,28 @@ def _referenced(operation: Operation, one: str, field: str, skip: int, limit: in
 
 
 def query_referenced_items(
-    actor: Actor, collection: str, referring: Any, field: str, options: Options
+    collections: Collections, collection: str, referring: Any, field: str, options: Options
 ) -> dict[str, Any]:
     """The references of one item or several, those to missing or unreadable items among them."""
-    operation = Operation(actor, collection, options)
+    call = HookedCall(collections, collection, options)
     referring_ids = reference_ids(referring, "WDE0019")
-    return operation.run(lambda: _references(operation, referring_ids, field))
+    return call.run(lambda: _references(call, referring_ids, field))
 
 
-def _references(operation: Operation, referring: Iterable[str], field: str) -> dict[str, Any]:
-    actor, options = operation.actor, operation.options
-    relation = relation_of(actor, operation.collection, field)
+def _references(call: HookedCall, referring: Iterable[str], field: str) -> dict[str, Any]:
+    collections, options = call.collections, call.options
+    relation = relation_of(collections, call.collection, field)
     skip, size = options.skip, options.limit or DEFAULT_LIMIT
     pairs = [
         (one, each)
         for one in referring
-        for each in _page_of_ids(operation, relation, one, 0, skip + size + 1)
+        for each in _page_of_ids(call, relation, one, 0, skip + size + 1)
     ]  # fmt: skip
     shown = pairs[skip : skip + size]
     ids = {each for _, each in shown}
-    rows = readable_rows(actor, relation.target, ids, options)
+    rows = readable_rows(collections, relation.target, ids, options)
     everything = Options({"suppressAuth": True})
-    there = readable_rows(actor, relation.target, ids - rows.keys(), everything)
+    there = readable_rows(collections, relation.target, ids - rows.keys(), everything)
     results = []
     for one, each in shown:
         result: dict[str, Any] = {"referringItemId": one}
@@ -317,6 +331,6 @@ def _references(operation: Operation, referring: Iterable[str], field: str) -> d
     paging: dict[str, Any] = {"count": len(results), "offset": skip, "hasNext": len(pairs) > skip + size}
     if options.counts:
         paging["total"] = sum(
-            _number_of_ids(actor, relation, one, sum(1 for pair in pairs if pair[0] == one)) for one in referring
+            _number_of_ids(collections, relation, one, sum(1 for pair in pairs if pair[0] == one)) for one in referring
         )
     return {"results": results, "pagingMetadata": paging}

@@ -13,7 +13,7 @@ from wixhttp.data.stores.contract import SYSTEM_FIELDS, Row, Transaction
 from wixhttp.errors import WixDataError
 from wixhttp.messages import brief
 
-from .access import Actor
+from .access import Collections
 from .errors import shown
 from .item_ids import new_id, reference_ids, written_id
 from .options import Options
@@ -21,7 +21,7 @@ from .references import set_links
 
 
 @dataclass
-class Draft:
+class PreparedItem:
     """``given`` is the whole item, normalised; ``text`` its own fields; ``owner`` what it says of that, if it may."""
 
     given: dict[str, Any]
@@ -46,7 +46,9 @@ class Draft:
             set_links(tx, relation, item_id, ids)
 
 
-def draft(actor: Actor, collection: str, item: object, action: str, options: Options) -> Draft:
+def prepare_item(
+    collections: Collections, collection: str, item: object, action: str, options: Options
+) -> PreparedItem:
     """What is written of ``item``.
 
     Raises:
@@ -60,24 +62,24 @@ def draft(actor: Actor, collection: str, item: object, action: str, options: Opt
         )
     item_id = written_id(item, action)
     values = dict(item)
-    links = _take_references(actor, collection, values, options)
+    links = _take_references(collections, collection, values, options)
     given = normalised({key: value for key, value in values.items() if key != "_id"})
     if not isinstance(given, dict):
         raise WixDataError("WDE0134", "The name of a field cannot begin with '$'; rename it.")
     text = encode({key: value for key, value in given.items() if key not in SYSTEM_FIELDS})
     size = checked_size(collection, item_id, text)
-    owner = _given_owner(actor, collection, given, options)
+    owner = _given_owner(collections, collection, given, options)
     given.update({relation.field: list(ids) for relation, ids in links.items()})
     if item_id is not None:
         given["_id"] = item_id
-    return Draft(given, text, item_id, size, owner, links)
+    return PreparedItem(given, text, item_id, size, owner, links)
 
 
 def _take_references(
-    actor: Actor, collection: str, values: dict[Any, Any], options: Options
+    collections: Collections, collection: str, values: dict[Any, Any], options: Options
 ) -> dict[Relation, list[str]]:
     links: dict[Relation, list[str]] = {}
-    for name, relation in actor.relations.get(collection, {}).items():
+    for name, relation in collections.relations.get(collection, {}).items():
         value = values.get(name)
         if relation.link is None:
             if isinstance(value, Mapping) and isinstance(value.get("_id"), str):
@@ -101,8 +103,10 @@ def multiple_references(collection: str, name: str) -> WixDataError:
     )
 
 
-def _given_owner(actor: Actor, collection: str, given: Mapping[str, Any], options: Options) -> tuple[str | None, ...]:
-    if "_owner" not in given or not actor.has_owner_rights(collection, options):
+def _given_owner(
+    collections: Collections, collection: str, given: Mapping[str, Any], options: Options
+) -> tuple[str | None, ...]:
+    if "_owner" not in given or not collections.has_owner_rights(collection, options):
         return ()
     owner = given["_owner"]
     if owner is not None and not isinstance(owner, str):

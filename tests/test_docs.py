@@ -1,14 +1,17 @@
-"""The README, run: every command and every file that it shows, section by section, each in a new folder.
+"""The documentation, run: every command and file of the README and of the pages in docs/, each page in a new folder.
 
 A python, toml or json block that begins with `# name` is that file. A line `# ...` in a block of commands is what the
 commands before it print; three dots stand for anything. A block that is one command of a server starts it, and the
-commands after it ask that server instead of port 8080. `checkout` marks commands to be run in this repository. The
-database of PostgreSQL that it names is one for the test.
+commands after it ask that server instead of port 8080. A line `<!-- checkout -->` before a block marks commands to be
+run in this repository, `<!-- docker -->` commands of which those of docker are only parsed. The database of PostgreSQL
+that a page names is one for the test.
 """
 
 from __future__ import annotations
 
+import ast
 import configparser
+import importlib
 import json
 import os
 import re
@@ -26,15 +29,39 @@ import requests
 
 from tests.databases import postgres_url
 from tests.servers import TIMEOUT, Server, free_port, missing, project, serving
+from wixhttp.cli.commands import cli
 from wixhttp.project.config import SETTINGS
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text() for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+}
+README = PAGES["README.md"]
 SCRIPTS = sysconfig.get_path("scripts")
 KINDS = {"sh", "sh checkout", "sh docker", "python", "toml", "ini", "nginx", "json"}
 SERVERS = re.compile(r"((?:\w+=\S+ )*)((?:wixhttp serve|gunicorn |\./scripts/serve).*)")
 POSTGRES = "postgresql://shop@localhost/shop"
 END = "\x1e"  # what separates the output of one command from that of the next
+
+PUBLIC = (
+    "wixhttp",
+    "wixhttp.endpoints",
+    "wixhttp.data",
+    "wixhttp.data.aio",
+    "wixhttp.data.items",
+    "wixhttp.auth",
+    "wixhttp.secrets",
+    "wixhttp.errors",
+    "wixhttp.testing",
+    "wixhttp.asgi",
+    "wixhttp.wsgi",
+)
+"""The import paths that users may rely on: docs/architecture.md lists the same."""
 
 
 class Block(NamedTuple):
@@ -49,22 +76,18 @@ class Block(NamedTuple):
 
 
 def _blocks(text: str) -> list[Block]:
-    found = re.finditer(r"^```([^\n]+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return [Block(text.count("\n", 0, each.start()) + 1, each[1], each[2]) for each in found]
+    found = re.finditer(r"^(?:<!-- (\w+) -->\n)?```([^\n]+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [
+        Block(text.count("\n", 0, each.start(2)) + 1, f"{each[2]} {each[1]}" if each[1] else each[2], each[3])
+        for each in found
+    ]
 
 
-def _sections() -> Iterator[tuple[str, list[Block]]]:
-    for part in re.split(r"^(?=## )", README, flags=re.MULTILINE):
-        title = part.partition("\n")[0].lstrip("# ")
-        if found := _blocks(part):
-            yield title, found
-
-
-SECTIONS = dict(_sections())
+BLOCKS = {page: found for page, text in PAGES.items() if (found := _blocks(text))}
 
 
 class Reader:
-    """Somebody who does what the README says, in a folder, with at most one server running."""
+    """Somebody who does what a page says, in a folder, with at most one server running."""
 
     def __init__(self, folder: Path, servers: ExitStack) -> None:
         self.folder = folder
@@ -159,10 +182,13 @@ def checkout(tmp_path: Path) -> Path:
 # --- the blocks ------------------------------------------------------------------------------------------------------
 
 
-def test_every_block_is_of_a_kind_that_is_run() -> None:
-    assert {block.kind for block in _blocks(README)} <= KINDS
-    assert README.count("```") == 2 * len(_blocks(README))
-    prose = re.sub(r"^```.+?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_is_of_a_kind_that_is_run(page: str) -> None:
+    text, blocks = PAGES[page], _blocks(PAGES[page])
+    assert {block.kind for block in blocks} <= KINDS
+    assert text.count("```") == 2 * len(blocks)
+    prose = re.sub(r"^```.+?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"^::: .+\n(?: {4}.*\n)*", "", prose, flags=re.MULTILINE)  # what the reference is generated from
     assert not re.findall(r"^(?: {4}|\t)\S.*", prose, re.MULTILINE), "an indented block would not be run"
 
 
@@ -172,8 +198,8 @@ def postgres() -> Iterator[str]:
         yield url
 
 
-def _follow(title: str, reader: Reader, checkout: Path, database: str = POSTGRES) -> None:
-    for block in SECTIONS[title]:
+def _follow(page: str, reader: Reader, checkout: Path, database: str = POSTGRES) -> None:
+    for block in BLOCKS[page]:
         folder = checkout if block.kind == "sh checkout" else reader.folder
         block = block._replace(text=block.text.replace(POSTGRES, database))
         if block.kind in ("python", "toml"):
@@ -192,12 +218,12 @@ def _follow(title: str, reader: Reader, checkout: Path, database: str = POSTGRES
                 reader.run(block, folder)
 
 
-@pytest.mark.parametrize("title", SECTIONS)
-def test_the_commands_of_the_readme_do_what_it_says(
-    title: str, reader: Reader, checkout: Path, request: pytest.FixtureRequest
+@pytest.mark.parametrize("page", BLOCKS)
+def test_the_commands_of_the_page_do_what_it_says(
+    page: str, reader: Reader, checkout: Path, request: pytest.FixtureRequest
 ) -> None:
-    is_named = any(POSTGRES in block.text for block in SECTIONS[title])
-    _follow(title, reader, checkout, request.getfixturevalue("postgres") if is_named else POSTGRES)
+    is_named = any(POSTGRES in block.text for block in BLOCKS[page])
+    _follow(page, reader, checkout, request.getfixturevalue("postgres") if is_named else POSTGRES)
 
 
 def test_the_sample_site_serves_a_second_time_and_with_four_workers_on_either_database(
@@ -206,10 +232,10 @@ def test_the_sample_site_serves_a_second_time_and_with_four_workers_on_either_da
     there = _files(checkout / "data")
     reader.environ["WEB_CONCURRENCY"] = "4"
     for _ in range(2):
-        _follow("Two commands", reader, checkout)
+        _follow("docs/sample-site.md", reader, checkout)
     reader.environ["WIXHTTP_DATABASE_URL"] = postgres
     for _ in range(2):
-        _follow("Two commands", reader, checkout)
+        _follow("docs/sample-site.md", reader, checkout)
     ignored = (ROOT / ".gitignore").read_text().splitlines()
     assert "/data/*.sqlite3*" in ignored
     assert {name: text for name, text in _files(checkout / "data").items() if ".sqlite3" not in name} == there
@@ -219,15 +245,20 @@ def _files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_python_of_the_readme_is_formatted_as_ours() -> None:
-    for block in _blocks(README):
+@pytest.mark.parametrize("page", BLOCKS)
+def test_the_python_of_the_page_is_formatted_as_ours(page: str) -> None:
+    for block in BLOCKS[page]:
         if block.kind == "python":
             assert max(map(len, block.text.splitlines())) <= 120
-            compile(block.text, f"README.md:{block.line}", "exec")
+            compile(block.text, f"{page}:{block.line}", "exec")
+
+
+def _of_kind(kind: str) -> list[Block]:
+    return [block for blocks in BLOCKS.values() for block in blocks if block.kind == kind]
 
 
 def test_the_log_line_has_the_keys_of_a_real_one(tmp_path: Path) -> None:
-    [block] = [block for block in _blocks(README) if block.kind == "json"]
+    [block] = _of_kind("json")
     shown = json.loads(block.text)
     folder = project(tmp_path, "def get_hello(): ...\n")
     with serving(folder, "--workers", "1") as server:
@@ -239,7 +270,7 @@ def test_the_log_line_has_the_keys_of_a_real_one(tmp_path: Path) -> None:
 
 
 def test_the_unit_is_of_the_form_that_systemd_reads() -> None:
-    [block] = [block for block in _blocks(README) if block.kind == "ini"]
+    [block] = _of_kind("ini")
     unit = configparser.ConfigParser(interpolation=None)  # strict: no section and no key stands there twice
     unit.optionxform = str  # type: ignore[assignment,method-assign]  # as its documentation says
     unit.read_string(block.text)
@@ -250,14 +281,14 @@ def test_the_unit_is_of_the_form_that_systemd_reads() -> None:
     assert int(service["TimeoutStopSec"]) > SETTINGS["graceful_timeout"].default
 
 
-def test_nginx_hands_on_who_asked(tmp_path: Path) -> None:
-    [block] = [block for block in _blocks(README) if block.kind == "nginx"]
+def test_nginx_passes_the_client_on(tmp_path: Path) -> None:
+    [block] = _of_kind("nginx")
     assert block.text.count("{") == block.text.count("}") == 2
     nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     if nginx is None:
         missing("nginx is not installed")
     port = free_port()
-    [whoami] = [each for each in SECTIONS["Deploy"] if each.kind == "python"]
+    [whoami] = [each for each in BLOCKS["docs/deployment.md"] if each.kind == "python"]
     with serving(project(tmp_path / "site", whoami.text, "trusted_proxies = 1\n"), "--workers", "1") as server:
         text = block.text.replace("listen 80;", f"listen 127.0.0.1:{port};").replace("8080", str(server.port))
         paths = "".join(
@@ -279,13 +310,13 @@ def test_nginx_hands_on_who_asked(tmp_path: Path) -> None:
                     "X-Forwarded-Port": "666",
                     "X-Forwarded-Prefix": "/evil",
                 }
-                seen = _patiently(url, headers).json()
+                seen = _get_with_retries(url, headers).json()
             finally:
                 process.terminate()
     assert seen == {"ip": "127.0.0.1", "url": "http://www.example.com/_functions/whoami"}
 
 
-def _patiently(url: str, headers: dict[str, str]) -> requests.Response:
+def _get_with_retries(url: str, headers: dict[str, str]) -> requests.Response:
     with requests.Session() as session:
         session.trust_env = False
         retries = requests.adapters.Retry(connect=10, backoff_factor=0.05)
@@ -297,7 +328,7 @@ def _patiently(url: str, headers: dict[str, str]) -> requests.Response:
 
 
 def test_the_table_of_settings_is_that_of_the_code() -> None:
-    section = README.partition("## Configure")[2].partition("\n## ")[0]
+    section = PAGES["docs/configuration.md"].partition("## Settings")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+) \|$", section, re.MULTILINE)
     assert [(key, text) for key, _, text in rows] == [(setting.key, setting.help) for setting in SETTINGS.values()]
     for key, shown, _ in rows:
@@ -318,16 +349,150 @@ def _toml(value: object) -> str:
     return json.dumps(str(value) if isinstance(value, Path) else value)
 
 
-def test_what_it_links_to_and_names_is_there() -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / target).exists(), target
+def test_the_functions_and_secrets_that_pages_name_are_in_the_sample_site() -> None:
     functions = (ROOT / "backend/http_functions.py").read_text()
-    for name in re.findall(r"`((?:get|post|put|delete)_(?!hello|secret|`)\w+)`", README):
+    text = PAGES["docs/webhooks.md"] + PAGES["docs/zapier.md"] + PAGES["docs/sample-site.md"]
+    names = re.findall(r"`((?:get|post|put|delete)_(?!hello|secret|`)\w+)`", text)
+    assert len(set(names)) == 7
+    for name in names:
         assert f"def {name}(" in functions, name
     secrets = (ROOT / ".env").read_text()
     for name in ("GITHUB_SECRET", "STRIPE_SECRET", "SLACK_SECRET", "ZAPIER_KEY"):
         assert f"{name}=" in secrets
-        assert name in README
+        assert name in text
+
+
+def test_the_table_of_commands_is_that_of_the_code() -> None:
+    listed = re.findall(r"^\| `wixhttp (\w+)` \|", PAGES["docs/command-line.md"], re.MULTILINE)
+    assert sorted(listed) == sorted(cli.commands)
+
+
+def test_the_table_of_fixtures_is_that_of_the_plugin() -> None:
+    section = PAGES["docs/testing.md"].partition("## Fixtures")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.+?`) \|", section, re.MULTILINE)
+    listed = [name for row in rows for name in re.findall(r"`(\w+)", row)]
+    plugin = ast.parse((ROOT / "wixhttp/testing/plugin.py").read_bytes())
+    functions = [node for node in plugin.body if isinstance(node, ast.FunctionDef)]
+    fixtures = [each for each in functions if each.decorator_list and "fixture" in ast.unparse(each.decorator_list[0])]
+    assert sorted(listed) == sorted(each.name.removesuffix("_fixture") for each in fixtures)
+
+
+# --- how the pages hang together -------------------------------------------------------------------------------------
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 150
+
+
+def _title(page: str) -> str:
+    return PAGES[page].partition("\n")[0].removeprefix("# ")
+
+
+def _table(page: str) -> dict[str, str]:
+    """The pages that the tables of a page link to in their first column, with the text of the link."""
+    found = re.findall(r"^\| \[([^]]+)\]\(([^)#]+\.md)\) \|", PAGES[page], re.MULTILINE)
+    return {str((ROOT / page).parent.joinpath(target).relative_to(ROOT)): title for title, target in found}
+
+
+def test_each_page_is_in_the_navigation_and_in_the_tables_under_its_title() -> None:
+    pages = {page for page in PAGES if page.startswith("docs/")}
+    config = tomllib.loads((ROOT / "zensical.toml").read_text())["project"]
+    assert sorted(f"docs/{page}" for page in _leaves(config["nav"])) == sorted(pages)
+    guides = {page: _title(page) for page in pages if not page.startswith("docs/reference/")} | {
+        "docs/reference/index.md": _title("docs/reference/index.md")
+    }
+    del guides["docs/index.md"]
+    assert _table("README.md") == guides
+    assert _table("docs/index.md") == guides
+
+
+def _leaves(nav: Any) -> Iterator[str]:
+    if isinstance(nav, str):
+        yield nav
+    else:
+        for each in nav.values() if isinstance(nav, dict) else nav:
+            yield from _leaves(each)
+
+
+OTHERS = ("CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md")
+
+
+@pytest.mark.parametrize("page", [*PAGES, *OTHERS])
+def test_links_and_their_anchors_resolve(page: str) -> None:
+    text = (ROOT / page).read_text()
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(#[^)]+)?\)", text):
+        path = (ROOT / page).parent / target if target else ROOT / page
+        assert path.exists(), target
+        if page.startswith("docs/"):
+            assert path.resolve().is_relative_to(ROOT / "docs"), f"{target} is not in the built site"
+        assert not anchor or anchor in _anchors(path.read_text()), f"{target}{anchor}"
+
+
+def _anchors(text: str) -> list[str]:
+    prose = re.sub(r"^```.+?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    return ["#" + re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in titles]
+
+
+def test_the_map_names_every_folder_and_module_of_the_top() -> None:
+    section = PAGES["docs/architecture.md"].partition("## Map of the packages")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| ((?:`[\w./]+`(?:, )?)+) \|", section, re.MULTILINE)
+    named = [name.rstrip("/") for cell in cells for name in re.findall(r"`([\w./]+)`", cell)]
+    package = ROOT / "wixhttp"
+    folders = {str(path.parent.relative_to(package)) for path in package.glob("**/__init__.py")} - {"."}
+    modules = {path.name for path in package.glob("*.py")}
+    assert sorted(named) == sorted(folders | modules)
+
+
+# --- what is public --------------------------------------------------------------------------------------------------
+
+
+def _listed() -> dict[str, list[str]]:
+    """The public import paths of docs/architecture.md, and the names that it gives for each."""
+    section = PAGES["docs/architecture.md"].partition("## Public names")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(wixhttp[\w.]*)` \| (.+) \|$", section, re.MULTILINE)
+    return {path: re.findall(r"`(\w+)`", names) for path, names in rows}
+
+
+def test_the_public_import_paths_are_those_of_the_architecture_page() -> None:
+    assert tuple(_listed()) == PUBLIC
+
+
+def _names(path: str) -> set[str]:
+    return {*getattr(importlib.import_module(path), "__all__", ()), *_listed()[path]}
+
+
+@pytest.mark.parametrize("path", PUBLIC)
+def test_a_public_module_says_what_its_names_are(path: str) -> None:
+    module = importlib.import_module(path)
+    assert module.__doc__
+    names = _names(path)
+    assert names
+    for name in names - {"application"}:  # which loads the project of the current folder
+        assert hasattr(module, name), name
+    [page] = [page for page, text in PAGES.items() if f"\n::: {path}\n" in text]
+    assert page.startswith("docs/reference/")
+
+
+def _examples() -> Iterator[tuple[str, str]]:
+    yield from PAGES.items()
+    for folder in ("backend", "src", "wixhttp/cli/template"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            yield str(path.relative_to(ROOT)), path.read_text()
+
+
+@pytest.mark.parametrize(("name", "text"), [pytest.param(*each, id=each[0]) for each in _examples()])
+def test_pages_and_samples_import_what_is_public(name: str, text: str) -> None:
+    for module, names in re.findall(r"\bfrom (wixhttp[\w.]*) import ([\w, ]+)", text):
+        assert module in PUBLIC, f"{name}: from {module} import {names}"
+        for each in names.split(","):
+            each = each.strip().partition(" ")[0]
+            assert each in _names(module) or f"{module}.{each}" in PUBLIC, f"{name}: from {module} import {each}"
+    for module in re.findall(r"\bimport (wixhttp[\w.]*)", text):
+        assert module in PUBLIC, f"{name}: import {module}"
+
+
+# --- the image -------------------------------------------------------------------------------------------------------
 
 
 def test_the_docker_image_is_checked_where_it_serves() -> None:
@@ -348,5 +513,5 @@ def test_the_docker_image_keeps_collections_in_its_volume() -> None:
     assert url == f"sqlite:///{volume}/wixhttp.sqlite3"
     assert any(line.endswith(f"&& mkdir {volume} && chown site {volume}") for line in lines)
     assert lines.index("USER site") > lines.index("COPY . .")
-    [run] = [line for line in README.splitlines() if line.startswith("docker run")]
+    [run] = [line for line in PAGES["docs/deployment.md"].splitlines() if line.startswith("docker run")]
     assert f":{volume} " in run
