@@ -21,12 +21,14 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from contextlib import ExitStack
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import requests
 
+import wixhttp.context
 from tests.databases import postgres_url
 from tests.servers import TIMEOUT, Server, free_port, missing, project, serving
 from wixhttp.cli.commands import cli
@@ -442,6 +444,12 @@ def test_the_map_names_every_folder_and_module_of_the_top() -> None:
     folders = {str(path.parent.relative_to(package)) for path in package.glob("**/__init__.py")} - {"."}
     modules = {path.name for path in package.glob("*.py")}
     assert sorted(named) == sorted(folders | modules)
+
+
+def test_the_table_of_context_variables_is_that_of_the_code() -> None:
+    section = PAGES["docs/architecture.md"].partition("## Where state lives")[2].partition("\n## ")[0]
+    listed = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    assert listed == [name for name, value in vars(wixhttp.context).items() if isinstance(value, ContextVar)]
 
 
 # --- what is public --------------------------------------------------------------------------------------------------
