@@ -8,6 +8,7 @@ import pytest
 
 from wixhttp.data.queries.tree import Order
 from wixhttp.data.schema.declarations import PRESETS, Permissions, Reference, load_schema, parse_schema
+from wixhttp.data.schema.links import Relation, linked_fields
 from wixhttp.data.stores.contract import Index, Link
 from wixhttp.errors import ConfigError
 
@@ -50,7 +51,9 @@ def test_a_whole_file(tmp_path: Path) -> None:
         "genres": Reference("genres", "genres", many=True, reverse="books"),
     }
     assert schema["people"].permissions == PRESETS["private"]
-    assert schema["genres"].reverses == {"books": Link("books", "genres")}
+    assert linked_fields(schema, "genres") == {
+        "books": Relation("books", "books", Link("books", "genres"), is_reverse=True)
+    }
     assert (schema["genres"].permissions, schema["genres"].display_name) == (None, "genres")
 
 
@@ -60,7 +63,10 @@ def test_without_the_file_nothing_is_declared(tmp_path: Path) -> None:
 
 def test_a_collection_may_refer_to_itself() -> None:
     schema = parse_schema('[a.references.next]\ncollection = "a"\nmany = true\nreverse = "previous"')
-    assert schema["a"].reverses == {"previous": Link("a", "next")}
+    assert linked_fields(schema, "a") == {
+        "next": Relation("next", "a", Link("a", "next")),
+        "previous": Relation("previous", "a", Link("a", "next"), is_reverse=True),
+    }
 
 
 def test_a_schema_is_not_changed_afterwards() -> None:

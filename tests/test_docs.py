@@ -366,7 +366,7 @@ def test_the_functions_and_secrets_that_pages_name_are_in_the_sample_site() -> N
 
 def test_the_table_of_commands_is_that_of_the_code() -> None:
     listed = re.findall(r"^\| `wixhttp (\w+)` \|", PAGES["docs/command-line.md"], re.MULTILINE)
-    assert sorted(listed) == sorted(cli.commands)
+    assert sorted(listed) == sorted(cli.modules)
 
 
 def test_the_table_of_fixtures_is_that_of_the_plugin() -> None:

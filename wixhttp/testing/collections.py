@@ -15,9 +15,9 @@ from wixhttp.data.calls.access import Collections
 from wixhttp.data.calls.hooks import Hooks
 from wixhttp.data.collections import current
 from wixhttp.data.files.formats import read_items
-from wixhttp.data.files.imports import sides_of
 from wixhttp.data.queries.values import normalised
 from wixhttp.data.schema.declarations import load_schema
+from wixhttp.data.schema.links import linked_fields
 from wixhttp.data.schema.permissions import Identity, Role
 from wixhttp.data.stores.contract import Link, Row, Transaction, to_item, to_row
 from wixhttp.data.stores.memory import MemoryStore
@@ -73,9 +73,10 @@ class FakeData:
         values["_updatedDate"] = values.get("_updatedDate") or values["_createdDate"]
         values.setdefault("_owner", None)
         links = [
-            (side.link, side.pair(values["_id"], each))
-            for name, side in sides_of(self.collections.schema, collection).items()
-            for each in values.pop(name, None) or ()
+            (relation.link, pair)
+            for name, relation in linked_fields(self.collections.schema, collection).items()
+            if relation.link is not None
+            for pair in relation.pairs(values["_id"], values.pop(name, None) or ())
         ]
         return to_row(values), links
 

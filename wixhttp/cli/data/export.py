@@ -26,8 +26,9 @@ def export(context: click.Context, names: tuple[str, ...], output: str | None, f
 
     wixhttp data export -o dump && wixhttp data --database-url postgresql://... import dump
     """
-    from wixhttp.data.files.exports import export_file, export_folder, export_items, links_of
+    from wixhttp.data.files.exports import export_file, export_folder, export_items
     from wixhttp.data.queries.tree import EVERYTHING
+    from wixhttp.data.schema.links import links_from
 
     names = tuple(dict.fromkeys(names))
     if output is None and len(names) == 1:
@@ -37,8 +38,7 @@ def export(context: click.Context, names: tuple[str, ...], output: str | None, f
     with opened_store(context) as (store, schema):
         if output == "-":
             stream = sys.stdout.buffer
-            inside = [link for link in links_of(schema) if link.collection == names[0]]
-            export_items(store, names[0], stream, format_ or "jsonl", links=inside)
+            export_items(store, names[0], stream, format_ or "jsonl", links=links_from(schema, names[0]))
             stream.flush()
             return
         path = Path(output)

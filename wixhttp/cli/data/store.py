@@ -33,8 +33,8 @@ def opened_store(context: click.Context) -> Iterator[OpenedStore]:
         ProjectError: a setting or a declaration is wrong.
         click.ClickException: the store failed, in the block too.
     """
-    from wixhttp.data.files.exports import links_of
     from wixhttp.data.schema.declarations import load_schema
+    from wixhttp.data.schema.links import link_targets, relations_of
     from wixhttp.data.stores.factory import open_store
     from wixhttp.logs.masking import masked
     from wixhttp.project.config import load_config
@@ -44,7 +44,7 @@ def opened_store(context: click.Context) -> Iterator[OpenedStore]:
     schema = load_schema(config.root)
     store = open_store(config.store_url, config.root)
     try:
-        store.declare_links(links_of(schema))
+        store.declare_links(link_targets(relations_of(schema)))
         yield OpenedStore(store, dict(schema))
     except ProjectError:
         raise

@@ -24,6 +24,7 @@ from wixhttp.data.queries.filters import format_order
 from wixhttp.data.queries.tree import EVERYTHING
 from wixhttp.data.queries.values import decode
 from wixhttp.data.schema.declarations import CollectionSchema
+from wixhttp.data.schema.links import link_targets, links_from, relations_of
 from wixhttp.data.stores.contract import Index, Link, Store, to_item
 
 from .formats import Format, Item, format_of, to_line, write_csv
@@ -43,16 +44,6 @@ def ignore(done: int) -> None:
 
 
 Schema = Mapping[str, CollectionSchema]
-
-
-def links_of(schema: Schema) -> dict[Link, str]:
-    """Each link that is declared, with the collection that it refers to."""
-    return {
-        Link(name, field): reference.collection
-        for name, declared in sorted(schema.items())
-        for field, reference in sorted(declared.references.items())
-        if reference.many
-    }
 
 
 def export_items(
@@ -138,7 +129,7 @@ def export_file(
         FileExistsError: the file is there, and ``force`` is not set.
         WixDataError: there is no such collection.
     """
-    links = [link for link in links_of(schema) if link.collection == collection]
+    links = links_from(schema, collection)
     with new_file(path, force) as file:
         return export_items(store, collection, file, format or format_of(path), links=links, advance=advance)
 
@@ -159,7 +150,7 @@ def export_folder(
         FileExistsError: the folder is there and not empty, and ``force`` is not set, or it holds what is no export.
         WixDataError: there is no collection of one of the names.
     """
-    links = [link for link in links_of(schema) if link.collection in collections]
+    links = [link for link in link_targets(relations_of(schema)) if link.collection in collections]
     counts: dict[str, int] = {}
     contents: dict[str, Any] = {}
     taken = {LINKS}

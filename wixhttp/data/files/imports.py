@@ -11,13 +11,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal
 from urllib.parse import unquote
 
 import orjson
 
 from wixhttp.data.queries.tree import Order, parse_path
 from wixhttp.data.queries.values import MAX_ITEM
+from wixhttp.data.schema.links import Relation, linked_fields
 from wixhttp.data.stores.contract import Index, Link, Row, Store, Transaction, WriteOutcome, to_row
 from wixhttp.errors import WixHTTPError
 
@@ -60,26 +61,6 @@ class Counts:
         return ", ".join(parts)
 
 
-class Side(NamedTuple):
-    """A field that shows links: those of its own, or, ``is_reverse``, those of a field of another collection."""
-
-    link: Link
-    is_reverse: bool = False
-
-    def pair(self, item: str, other: str) -> tuple[str, str]:
-        """The pair of the link for an item of this side and one of the other."""
-        return (other, item) if self.is_reverse else (item, other)
-
-
-def sides_of(schema: Schema, collection: str) -> dict[str, Side]:
-    """The fields of a collection that show links."""
-    declared = schema.get(collection)
-    if declared is None:
-        return {}
-    sides = {name: Side(Link(collection, name)) for name, each in declared.references.items() if each.many}
-    return sides | {name: Side(link, is_reverse=True) for name, link in declared.reverses.items()}
-
-
 class _Undo(Exception):
     """Takes back what a trial wrote."""
 
@@ -96,7 +77,7 @@ class _Batch:
     name: str  # of the file
     lines: list[int] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
-    lists: list[tuple[Side, str, list[str]]] = field(default_factory=list)
+    lists: list[tuple[Relation, str, list[str]]] = field(default_factory=list)
     size: int = 0
 
     def is_full(self) -> bool:
@@ -131,16 +112,16 @@ class _Batch:
 
     def _write_links(self, transaction: Transaction, skipped: Collection[str], mode: Mode) -> int:
         added = 0
-        for side in {side: None for side, _, _ in self.lists}:
-            listed = {item: ids for each, item, ids in self.lists if each == side and item not in skipped}
-            if not listed:
+        for relation in {relation: None for relation, _, _ in self.lists}:
+            listed = {item: ids for each, item, ids in self.lists if each == relation and item not in skipped}
+            if not listed or relation.link is None:
                 continue
             if mode == "update":
-                whole = (None, listed) if side.is_reverse else (listed, None)
-                old = transaction.linked(side.link, *whole)
-                transaction.remove_links(side.link, old)
-            pairs = list(dict.fromkeys(side.pair(item, other) for item, ids in listed.items() for other in ids))
-            added += sum(transaction.add_links(side.link, pairs)) if pairs else 0
+                whole = (None, listed) if relation.is_reverse else (listed, None)
+                old = transaction.linked(relation.link, *whole)
+                transaction.remove_links(relation.link, old)
+            pairs = list(dict.fromkeys(pair for item, ids in listed.items() for pair in relation.pairs(item, ids)))
+            added += sum(transaction.add_links(relation.link, pairs)) if pairs else 0
         return added
 
 
@@ -177,10 +158,10 @@ class Importer:
                 written before its batch stays, and the text says how much that is.
             WixDataError: the store refuses the collection.
         """
-        sides = sides_of(self._schema, collection)
-        found = entries(file, name, format, fields=fields, types=types, lists=sides)
+        linked = linked_fields(self._schema, collection)
+        found = entries(file, name, format, fields=fields, types=types, lists=linked)
         self._make(collection)
-        self._read(collection, found, name, sides, _Position(file, advance))
+        self._read(collection, found, name, linked, _Position(file, advance))
 
     def read_folder(self, path: Path, advance: Advance = ignore) -> None:
         """Add the collections of a folder, as `export_folder` writes it, or of any files named for collections.
@@ -196,10 +177,10 @@ class Importer:
             source = path / file_name
             kind = format_of(source)
             # The lines of a folder have their links in a file of their own: lists in them are values.
-            sides = sides_of(self._schema, collection) if kind == "csv" or not (path / LINKS).exists() else {}
+            linked = linked_fields(self._schema, collection) if kind == "csv" or not (path / LINKS).exists() else {}
             with source.open("rb") as file:
-                found = entries(file, str(source), kind, lists=sides)
-                self._read(collection, found, str(source), sides, _Position(file, advance))
+                found = entries(file, str(source), kind, lists=linked)
+                self._read(collection, found, str(source), linked, _Position(file, advance))
         if (path / LINKS).exists():
             with (path / LINKS).open("rb") as file:
                 self._read_links(file, str(path / LINKS), contents, _Position(file, advance))
@@ -218,7 +199,7 @@ class Importer:
         collection: str,
         found: Iterator[tuple[int, Item | BadItem]],
         name: str,
-        sides: Mapping[str, Side],
+        linked: Mapping[str, Relation],
         position: _Position,
     ) -> None:
         batch = _Batch(collection, name)
@@ -227,7 +208,7 @@ class Importer:
             try:
                 if isinstance(item, BadItem):
                     raise item
-                row, lists = _to_row(item, name, line, sides)
+                row, lists = _to_row(item, name, line, linked)
                 if self._is_trial:
                     self._refuse_twice(seen, row.id, name, line)
             except BadItem as error:
@@ -322,8 +303,8 @@ class _Position:
 
 
 def _to_row(
-    item: Item, name: str, line: int, sides: Mapping[str, Side]
-) -> tuple[Row, list[tuple[Side, str, list[str]]]]:
+    item: Item, name: str, line: int, linked: Mapping[str, Relation]
+) -> tuple[Row, list[tuple[Relation, str, list[str]]]]:
     """The row of an item, with what is missing of its system fields, and the lists of ids that are links."""
     now = datetime.now(timezone.utc)
     identity = item.setdefault("_id", str(uuid.uuid4()))
@@ -331,11 +312,11 @@ def _to_row(
     item.setdefault("_updatedDate", now)
     item.setdefault("_owner", None)
     lists = []
-    for field_name in [each for each in item if each in sides]:
+    for field_name in [each for each in item if each in linked]:
         ids = item.pop(field_name)
         if not isinstance(ids, list) or not all(isinstance(each, str) for each in ids):
             raise BadItem(name, line, f"{field_name!r} holds links: a list of ids, not {ids!r}")
-        lists.append((sides[field_name], identity, ids))
+        lists.append((linked[field_name], identity, ids))
     row = to_row(item)
     if len(row.text) > MAX_ITEM // 4 and len(row.text.encode()) > MAX_ITEM:
         raise BadItem(name, line, f"the item {identity!r} has more than {MAX_ITEM} bytes; make it smaller")

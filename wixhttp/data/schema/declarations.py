@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -81,17 +81,13 @@ class Reference:
 
 @dataclass(frozen=True)
 class CollectionSchema:
-    """One declared collection. ``permissions`` is ``None`` where it is open; ``references`` are by field.
-
-    ``reverses`` are the fields that show the links of another collection from this side: by field, whose they are.
-    """
+    """One declared collection. ``permissions`` is ``None`` where it is open; ``references`` are by field."""
 
     name: str
     display_name: str = ""
     permissions: Permissions | None = None
     indexes: tuple[Index, ...] = ()
     references: Mapping[str, Reference] = field(default_factory=dict)
-    reverses: Mapping[str, Link] = field(default_factory=dict)
 
 
 def load_schema(root: Path) -> Mapping[str, CollectionSchema]:
@@ -128,7 +124,8 @@ def _schema(text: str, table: dict[str, Any]) -> Mapping[str, CollectionSchema]:
         for schema in found.values():
             for reference in schema.references.values():
                 _check_target(found, schema, reference)
-        return MappingProxyType(_with_reverses(found))
+        _check_reverses(found)
+        return MappingProxyType(found)
     except _WrongError as error:
         place = ".".join(error.key)
         raise ConfigError(f"{FILE}:{line_of(text, error.key)}: {place}: {error}") from None
@@ -248,7 +245,7 @@ def _check_target(found: Mapping[str, CollectionSchema], schema: CollectionSchem
         )
 
 
-def _with_reverses(found: Mapping[str, CollectionSchema]) -> dict[str, CollectionSchema]:
+def _check_reverses(found: Mapping[str, CollectionSchema]) -> None:
     reverses: dict[str, dict[str, Link]] = {name: {} for name in found}
     for schema in found.values():
         for reference in schema.references.values():
@@ -264,7 +261,6 @@ def _with_reverses(found: Mapping[str, CollectionSchema]) -> dict[str, Collectio
             if name in found[target].references:
                 raise _WrongError(key, f"{target}.{name} is a reference of its own; declare the links on one side only")
             reverses[target][name] = Link(schema.name, reference.field)
-    return {name: replace(schema, reverses=MappingProxyType(reverses[name])) for name, schema in found.items()}
 
 
 def _table(key: tuple[str, ...], value: object, known: tuple[str, ...], what: str, form: str = "a table") -> Any:

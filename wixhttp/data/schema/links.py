@@ -1,4 +1,4 @@
-"""The references between collections, seen from both sides."""
+"""The one model of references between collections: the fields that hold ids or show links, from both ends."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ Relations = Mapping[str, Mapping[str, Relation]]
 
 
 def relations_of(schema: Mapping[str, CollectionSchema]) -> Relations:
-    """The relations of all collections; what is declared on both sides as each other's reverse is one link."""
+    """Return the reference fields of all collections; a field that is another's reverse shows the same link."""
     found: dict[str, dict[str, Relation]] = {}
     for name in sorted(schema):
         for field, reference in sorted(schema[name].references.items()):
             own = found.setdefault(name, {})
             if not reference.many:
                 own[field] = Relation(field, reference.collection)
-            elif field not in own:
+            else:
                 link = Link(name, field)
                 own[field] = Relation(field, reference.collection, link)
                 if reference.reverse is not None:
@@ -50,11 +50,24 @@ def relations_of(schema: Mapping[str, CollectionSchema]) -> Relations:
     return found
 
 
+def linked_fields(schema: Mapping[str, CollectionSchema], collection: str) -> dict[str, Relation]:
+    """Return the fields of a collection that show links, by name: its own, and the reverses of others'."""
+    fields = relations_of(schema).get(collection, {})
+    return {name: relation for name, relation in fields.items() if relation.link is not None}
+
+
+def links_from(schema: Mapping[str, CollectionSchema], collection: str) -> list[Link]:
+    """Return the links that are declared by fields of a collection, in the order of their names."""
+    return [link for link in link_targets(relations_of(schema)) if link.collection == collection]
+
+
 def link_targets(relations: Relations) -> dict[Link, str]:
-    """The collection that each link refers to, by link."""
-    return {
-        relation.link: relation.target
-        for fields in relations.values()
-        for relation in fields.values()
-        if relation.link is not None and not relation.is_reverse
-    }
+    """Return the collection that each link refers to, ordered by link."""
+    return dict(
+        sorted(
+            (relation.link, relation.target)
+            for fields in relations.values()
+            for relation in fields.values()
+            if relation.link is not None and not relation.is_reverse
+        )
+    )
