@@ -427,7 +427,7 @@ def test_a_restart_of_the_server(server: PostgresServer, caplog: pytest.LogCaptu
         for thread in threads:
             thread.join(20)
         put(store, row("a"))
-        store._connections.patience = 2
+        store._connections.timeout = 2
         server.stop()
         calls: list[Any] = [lambda: ids(store), lambda: put(store, row("x")), store.ping, store.collections]
         waits, met = list[float](), list[type]()

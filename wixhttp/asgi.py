@@ -247,7 +247,7 @@ class ASGIApplication:
         """
         buffer = BodyBuffer(spools=call.state is not None)
         try:
-            with InactivityTimeout(self.app.config.body_timeout) as patience:
+            with InactivityTimeout(self.app.config.body_timeout) as inactivity:
                 while True:
                     message = await receive()
                     if message["type"] != "http.request":
@@ -258,7 +258,7 @@ class ASGIApplication:
                             raise too_large(call.max_body)
                         if is_much:
                             await self.disk.in_thread(buffer.spool)
-                        patience.renew()
+                        inactivity.renew()
                     if not message.get("more_body", False):
                         return buffer.end()
         finally:

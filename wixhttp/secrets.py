@@ -1,8 +1,8 @@
-"""Secrets by name, from the environment, ``.env`` files or a file of mode 0600, and kept out of what is written.
+"""Secrets by name, from the environment, ``.env`` files or a file of mode 0600, and masked in every log line::
 
 from wixhttp.secrets import getSecret
 
-key = getSecret("PAYMENT_KEY")          # or: await getSecret("PAYMENT_KEY"), as in Velo's wix-secrets-backend
+key = getSecret("PAYMENT_KEY")  # or: await getSecret("PAYMENT_KEY"), as in Velo's wix-secrets-backend
 """
 
 from __future__ import annotations

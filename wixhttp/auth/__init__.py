@@ -1,17 +1,17 @@
-"""The caller of a request, and rights above those of the visitor (Wix: ``wix-auth``, ``@wix/essentials``).
+"""The caller of a request, and rights above those of the visitor (Wix: ``wix-auth``, ``@wix/essentials``)::
 
-from wixhttp.auth import elevate, getTokenInfo, require
-from wixhttp.data import items
-
-
-@require("MEMBER")
-def get_orders(request):
-    print(getTokenInfo().subjectId)
-    return ok({"body": items.query("orders").find().items})  # as that member
+    from wixhttp.auth import elevate, getTokenInfo, require
+    from wixhttp.data import items
 
 
-remove = elevate(items.remove)
-remove("orders", "17")
+    @require("MEMBER")
+    def get_orders(request):
+        print(getTokenInfo().subjectId)
+        return ok({"body": items.query("orders").find().items})  # as that member
+
+
+    remove = elevate(items.remove)
+    remove("orders", "17")
 
 The setting ``auth`` says which tokens are valid. In ``async def`` write ``await getTokenInfo()`` and
 ``await fetchWithAuth(...)``.

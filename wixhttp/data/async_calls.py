@@ -52,7 +52,7 @@ _pools = _Pools()
 
 
 async def in_thread(call: Callable[[], _Result]) -> _Result:
-    """What ``call`` gives, on a thread, in this context. Cancelled, it goes on; what it raises then is logged."""
+    """Run ``call`` on a thread, in this context. Cancelled, it goes on, and what it raises then is logged."""
     acting = current_collections.get()
     context = contextvars.copy_context()
     pool = _pools.at(0 if acting is None else acting.depth)
@@ -135,7 +135,7 @@ class AwaitedRunner:
 
     @classmethod
     def of(cls, *, is_velo: bool) -> AwaitedRunner:
-        """What runs a builder that is made now."""
+        """Make the runner of a builder that is made now."""
         return cls(runner(is_velo=is_velo))
 
     async def find(self, query: Query, options: Any = None, **keywords: Any) -> Any:

@@ -187,11 +187,11 @@ class App:
 
     def release(self, call: Call) -> None:
         """Give the slot of a call back: its handler has ended, except for threads that nothing can stop."""
-        working = call.state.working if call.state is not None else None
-        if working is None:
+        running_threads = call.state.running_threads if call.state is not None else None
+        if running_threads is None:
             call.slots.append(None)
         else:
-            working.when_done(lambda: call.slots.append(None))
+            running_threads.when_done(lambda: call.slots.append(None))
 
     # --- after the handler ---
 

@@ -141,16 +141,37 @@ class RequestState:
 
     ``public_url`` is the setting, or empty. ``timeout`` is in seconds, 0 for none. ``refusal`` is the error to answer
     with where there is no handler. ``bridge`` leads to the event loop that serves. ``depth`` counts the rewrites that
-    led here. ``is_static``: nothing of the request itself is known, as when the site is built. ``working`` counts the
-    threads that work for the request, ``None`` before the first.
+    led here. ``is_static``: nothing of the request itself is known, as when the site is built. ``running_threads`` counts
+    the threads of the request, ``None`` before the first.
 
     With ``shared`` it has the cookies, ``locals`` and body of that request.
     """
 
     __slots__ = (
-        "_content", "_cookies", "_first", "_locals", "_refusal", "_requests", "_session", "_url", "body", "bridge",
-        "built", "cookie_fields", "depth", "endpoints", "head", "is_static", "params", "path", "props", "public_url",
-        "query", "route", "timeout", "working",
+        "_content",
+        "_cookies",
+        "_first",
+        "_locals",
+        "_refusal",
+        "_requests",
+        "_session",
+        "_url",
+        "body",
+        "bridge",
+        "built",
+        "cookie_fields",
+        "depth",
+        "endpoints",
+        "head",
+        "is_static",
+        "params",
+        "path",
+        "props",
+        "public_url",
+        "query",
+        "route",
+        "running_threads",
+        "timeout",
     )  # fmt: skip
 
     def __init__(
@@ -177,7 +198,7 @@ class RequestState:
         self.timeout = timeout
         self.depth = 0
         self.body: bytes | SpooledBody = b""
-        self.working: WaitGroup | None = None
+        self.running_threads: WaitGroup | None = None
         self.cookie_fields: list[str] = _NO_COOKIES
         self._first: RequestState | None = None
         self._session: SavedSession | None = None
@@ -313,11 +334,11 @@ class RequestState:
 
     async def in_thread(self, work: Callable[[], _Value]) -> _Value:
         """Run ``work()`` on a thread, and return its value. The slot of the request is held until it has ended."""
-        working = self.working
-        if working is None:
-            working = self.working = WaitGroup()
-        working.begin()
-        return await self.bridge.in_thread(work, working.end)
+        running_threads = self.running_threads
+        if running_threads is None:
+            running_threads = self.running_threads = WaitGroup()
+        running_threads.begin()
+        return await self.bridge.in_thread(work, running_threads.end)
 
     def rewritten(self, target: str | URL) -> tuple[RequestHandler, RequestState]:
         """The request for another path of the site, which shares everything but path and query with this one, and the
@@ -344,9 +365,9 @@ class RequestState:
         made.depth = self.depth + 1
         made.is_static = made.is_static or self.is_static
         made._first = self._first or self
-        if self.working is None:
-            self.working = WaitGroup()
-        made.working = self.working
+        if self.running_threads is None:
+            self.running_threads = WaitGroup()
+        made.running_threads = self.running_threads
         return handler, made
 
     # --- for static endpoints ---

@@ -58,7 +58,7 @@ class Collections:
         return made
 
     def at_depth(self: _Self, depth: int) -> _Self:
-        """What a hook reaches that runs with so many hooks around it, itself among them."""
+        """The same collections for a hook; ``depth`` is the number of nested hooks, itself among them."""
         made = copy.copy(self)
         made.depth = depth
         return made
@@ -96,7 +96,7 @@ class Collections:
     # --- permissions ---
 
     def reach(self, collection: str, action: Action, options: Options) -> Literal["all", "own"]:
-        """Which items of a collection the identity may do this to.
+        """Return the items of a collection that the identity may do this to: all of them, or its own.
 
         Raises:
             WixDataError: WDE0027, none.
@@ -106,7 +106,7 @@ class Collections:
         return scope(self.permissions(collection), action, self.identity, collection)
 
     def readable(self, collection: str, options: Options) -> Tree:
-        """What of a collection may be read. Raises as `reach`."""
+        """The tree that selects the items which may be read. Raises as `reach`."""
         return EVERYTHING if self.reach(collection, "read", options) == "all" else self.own_items()
 
     def own_items(self) -> Tree:
@@ -115,11 +115,11 @@ class Collections:
         return NOTHING if user is None else Compare("eq", ("_owner",), user)
 
     def owns(self, row: Row) -> bool:
-        """Whether the user who acts made the item."""
+        """Return whether the user who acts made the item."""
         return row.owner is not None and row.owner == self.identity.user_id
 
     def has_owner_rights(self, collection: str, options: Options) -> bool:
-        """Whether the identity stands above the permissions of a collection."""
+        """Return whether the identity stands above the permissions of a collection."""
         return (
             options.suppresses_auth
             or self.identity.is_elevated
@@ -140,7 +140,7 @@ class Collections:
     # --- the store ---
 
     def reading(self, collection: str, read: Callable[[], _Result]) -> _Result:
-        """What ``read`` gives; a declared collection that the store has lost meanwhile is made again.
+        """Return the result of ``read``; a declared collection that the store has lost meanwhile is made again.
 
         Raises:
             WixDataError: WDE0025, the collection does not exist.
@@ -154,7 +154,7 @@ class Collections:
         return read()
 
     def writing(self, collection: str, work: Callable[[Transaction], _Result], *, single: bool = False) -> _Result:
-        """What `Store.write` gives; a collection that is not there is made, unless ``strict``. Raises as `reading`."""
+        """Return the result of `Store.write`; a missing collection is made, unless ``strict``. Raises as `reading`."""
         try:
             return self.reading(collection, lambda: self.store.write(work, single=single))
         except WixDataError as error:

@@ -1,4 +1,4 @@
-"""Whether a builder was called rightly; looked at when it is run."""
+"""The check of a builder for wrong calls, made when it is run."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class _ItemWrite:
 
 @dataclass
 class _BulkCall:
-    """What became of the items so far."""
+    """The state of a bulk call: the outcomes of its items so far."""
 
     call: HookedCall
     inserted: list[tuple[int, str]]

@@ -10,7 +10,7 @@ from wixhttp.messages import brief
 
 
 class InvalidQuery(WixDataError):
-    """What is wrong with a query, an aggregation or a patch: all of it, a line each, told when it is run.
+    """A query, an aggregation or a patch was built wrongly: every fault, a line each, raised when it is run.
 
     ``code`` is that of the first line; ``details`` has ``WDE0020``, as Wix's client says for all of these.
     """
@@ -62,7 +62,7 @@ class HookRecursion(WixDataError):
 
 
 def shown(text: str) -> str:
-    """How an id stands in a message: as it is, or as `brief` where that is long or cannot be printed."""
+    """An id for a message: as it is, or as `brief` where that is long or cannot be printed."""
     return text if len(text) <= 80 and text.isprintable() else brief(text)
 
 

@@ -34,7 +34,7 @@ class HookedCall:
         self.options = options
 
     def run(self, work: Callable[[], _Result]) -> _Result:
-        """What ``work`` gives, or ``onFailure`` in its place."""
+        """Return the result of ``work``, or that of ``onFailure`` in its place."""
         try:
             self.collections.declare(self.collection)
             return work()
@@ -47,11 +47,11 @@ class HookedCall:
             return replacement  # type: ignore[no-any-return]  # what the site's hook wants it to be
 
     def has(self, *names: str) -> bool:
-        """Whether there is one of these hooks, and it runs."""
+        """Return whether one of these hooks exists and runs."""
         return any(self._find(name) is not None for name in names)
 
     def before(self, name: str, value: _Result, kind: type, current_item: Any = None) -> _Result:
-        """What the hook makes of ``value``; what it returns counts only if it is of ``kind``. Raises what it raises."""
+        """Run a hook on ``value``, and return its value instead if that is of ``kind``. Raises what the hook raises."""
         function = self._find(name)
         if function is None:
             return value
@@ -59,7 +59,7 @@ class HookedCall:
         return made if isinstance(made, kind) and not isinstance(made, bool) else value
 
     def after(self, name: str, value: _Result, kind: type, current_item: Any = None) -> _Result:
-        """What the hook makes of the result ``value``; where it fails, what it raised, or what ``onFailure`` gives."""
+        """Run a hook on the result ``value``; where it fails, the result is its exception, or that of ``onFailure``."""
         try:
             return self.before(name, value, kind, current_item)
         except HookRecursion:
@@ -70,7 +70,7 @@ class HookedCall:
             return error if replacement is None else replacement  # type: ignore[return-value]  # as in Velo
 
     def failed(self, error: Exception) -> Any:
-        """What ``onFailure`` gives for an error; ``None`` without it. Raises what it raises."""
+        """Run ``onFailure`` for an error, and return its value; ``None`` without it. Raises what it raises."""
         function = self._find("onFailure")
         return None if function is None else self._call(function, error, None)
 

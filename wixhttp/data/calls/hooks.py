@@ -48,7 +48,7 @@ _UNNAMEABLE = re.compile("[^A-Za-z0-9_]")
 
 @dataclass(frozen=True)
 class HookContext:
-    """What a hook knows of the call. Read as ``context.userId``, ``context["userId"]`` or ``context.get("userId")``.
+    """The call that a hook runs for. Read as ``context.userId``, ``context["userId"]`` or ``context.get("userId")``.
 
     ``userRole`` is ``anonymous``, ``siteMember``, ``siteOwner`` or ``dataOwner``; ``currentItem`` is the item as it is
     stored, in ``beforeUpdate``, ``afterUpdate`` and ``beforeRemove``.
@@ -120,8 +120,8 @@ class Hooks:
         return self._table.get((prefix_of(collection), name)) if self._table else None
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What a hook returns. One that is ``async`` runs on the process's background loop while this thread waits; it
-        sees the context variables of the caller.
+        """Call a hook, and return its result. One that is ``async`` runs on the process's background event loop while
+        this thread waits; it sees the context variables of the caller.
 
         Raises:
             RuntimeError: an ``async`` hook was to be waited for on an event loop's own thread.
@@ -144,7 +144,7 @@ class Hooks:
 
     @property
     def prefixes(self) -> frozenset[str]:
-        """What stands in front of the hooks: the names of their collections, as `prefix_of` writes them."""
+        """The prefixes of all hooks: the names of their collections, as `prefix_of` writes them."""
         return frozenset(prefix for prefix, _ in self._table)
 
     def __len__(self) -> int:
@@ -162,7 +162,7 @@ def split_name(name: str) -> tuple[str, str] | None:
 
 
 def prefix_of(collection: str) -> str:
-    """How the hooks of a collection begin.
+    """The prefix of the names of a collection's hooks.
 
     >>> prefix_of("Stores/Products")
     'Stores_Products'

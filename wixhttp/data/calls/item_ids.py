@@ -19,7 +19,7 @@ def new_id() -> str:
 
 
 def is_id(value: object) -> bool:
-    """Whether an item can have this id."""
+    """Return whether an item can have this id."""
     return isinstance(value, str) and 0 < len(value) <= MAX_ID and not UNWRITABLE.search(value)
 
 

@@ -141,7 +141,7 @@ _CHANGES: Mapping[str, Callable[[_Place, Modification], None]] = {
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is one that numbers are added to."""
+    """Return whether a value is one that numbers are added to."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

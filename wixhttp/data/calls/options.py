@@ -1,6 +1,6 @@
-"""The options of a call: Wix's names, checked, and what they mean in each of the two faces.
+"""The options of a call: Wix's names, checked, and their meaning in each of the two APIs.
 
-The Velo face (``wix-data``) may lift permissions by ``suppressAuth`` and counts unless told otherwise; the face of
+Velo's API (``wix-data``) may lift permissions by ``suppressAuth`` and counts unless told otherwise; that of
 ``@wix/data`` knows `wixhttp.auth.elevate` instead, and counts when it is told to.
 """
 
@@ -27,39 +27,39 @@ class Options:
 
     @property
     def suppresses_auth(self) -> bool:
-        """Whether the permissions of collections do not matter; only the Velo face can ask for it."""
+        """Return whether the permissions of collections do not matter; only Velo's API can ask for it."""
         return self.is_velo and self.values.get("suppressAuth") is True
 
     @property
     def suppresses_hooks(self) -> bool:
-        """Whether no hook runs."""
+        """Return whether no hook runs."""
         return self.values.get("suppressHooks") is True
 
     @property
     def counts(self) -> bool:
-        """Whether a result has the total of what is selected."""
+        """Return whether a result has the total of what is selected."""
         default = self.is_velo and not self.values.get("omitTotalCount")
         asked = self.values.get("returnTotalCount")
         return default if asked is None else bool(asked)
 
     @property
     def saves_references(self) -> bool:
-        """Whether references to many items may stand in a written item."""
+        """Return whether references to many items may stand in a written item."""
         return self.values.get("saveReferences") is True
 
     @property
     def overrides(self) -> bool:
-        """Whether an insert replaces the item that has the same ``_id``."""
+        """Return whether an insert replaces the item that has the same ``_id``."""
         return self.values.get("overrideExisting") is True
 
     @property
     def condition(self) -> Tree:
-        """What a stored item must meet to be written."""
+        """The condition that a stored item must meet to be written."""
         return _tree(self.values.get("condition"))
 
     @property
     def filter(self) -> Tree:
-        """What a count or the different values are of."""
+        """The filter of a count or of distinct values."""
         return _tree(self.values.get("filter"))
 
     @property
@@ -77,17 +77,17 @@ class Options:
 
     @property
     def descending(self) -> bool:
-        """Whether ``order`` is from the last to the first."""
+        """Return whether ``order`` is from the last to the first."""
         return str(self.values.get("order") or "asc").lower() == "desc"
 
     @property
     def skip(self) -> int:
-        """How many to leave out."""
+        """The number of results to leave out."""
         return int(self.values.get("skip") or 0)
 
     @property
     def limit(self) -> int | None:
-        """How many at most; ``None`` is not said."""
+        """The largest number of results; ``None``: the default."""
         return self.values.get("limit")
 
 

@@ -141,7 +141,7 @@ def _hooked(call: HookedCall, name: str, query: Query) -> Query:
 
 
 def count(collections: Collections, query: Query, options: Options) -> int:
-    """How many items a query selects."""
+    """Count the items that a query selects."""
     check_built(query, "query")
     call = HookedCall(collections, query.collection, options)
     return call.run(lambda: _counted(call, query))

@@ -211,7 +211,7 @@ def _only(referring: Any) -> str:
 def is_referenced(
     collections: Collections, collection: str, field: str, referring: Any, referenced: Any, options: Options
 ) -> bool:
-    """Whether one item refers to the other."""
+    """Return whether one item refers to the other."""
     call = HookedCall(collections, collection, options)
     one, others = _only(referring), reference_ids(referenced, "WDE0019")
     if len(others) != 1:

@@ -1,4 +1,4 @@
-"""What calls on collections give back: pages of items, and the counts of bulk calls."""
+"""The results of calls on collections: pages of items, and the outcome of bulk calls."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wixhttp.errors import WixDataError
 
 
 class ResultPage:
-    """What every page has.
+    """The members that every page of results has.
 
     ``items`` (also ``_items``), ``length`` their number, ``pageSize`` the limit, or the number of items where none was
     set; ``currentPage`` from 0, ``totalCount`` and ``totalPages``. Those that are not known are ``None``: the totals
@@ -40,11 +40,11 @@ class ResultPage:
         self._has_next = has_next
 
     def hasNext(self) -> bool:
-        """Whether there are more items behind these."""
+        """Return whether there are more items behind these."""
         return self._has_next
 
     def hasPrev(self) -> bool:
-        """Whether items were left out before these."""
+        """Return whether items were left out before these."""
         return self._skip > 0
 
     def __repr__(self) -> str:
@@ -52,7 +52,7 @@ class ResultPage:
 
 
 class QueryResult(ResultPage):
-    """A page of a query. In the Velo face, ``query`` is what was asked, ``partialIncludes`` whether `include` was cut.
+    """A page of a query. With Velo's API, ``query`` is what was asked, ``partialIncludes`` whether `include` was cut.
 
     `next` goes on behind the last item of this page, so that it neither repeats nor leaves out an item when others are
     written meanwhile. The limit stays the same.
@@ -123,10 +123,10 @@ def no_page(which: str) -> WixDataError:
 
 
 class BulkResult(dict[str, Any]):
-    """What became of the items of a bulk call: a dict whose members are also attributes.
+    """The outcome of a bulk call: a dict whose members are also attributes.
 
     ``inserted``, ``updated``, ``removed`` and ``skipped`` are numbers, ``insertedItemIds`` and the like the ids, and
-    ``errors`` a `BulkError` for each item that failed. The Velo face has the members that Velo has for the call.
+    ``errors`` a `BulkError` for each item that failed. Velo's API has the members that Velo has for the call.
     """
 
     def __getattr__(self, name: str) -> Any:

@@ -49,7 +49,7 @@ class PreparedItem:
 def prepare_item(
     collections: Collections, collection: str, item: object, action: str, options: Options
 ) -> PreparedItem:
-    """What is written of ``item``.
+    """Check an item and make it ready to be written.
 
     Raises:
         WixDataError: it is no dict (WDE0004), its ``_id`` is none (WDE0007), a value cannot be held (WDE0075),

@@ -26,7 +26,7 @@ ATTEMPTS = 100
 
 
 def insert(collections: Collections, collection: str, item: Any, options: Options) -> dict[str, Any]:
-    """Add an item; in the Velo face, ``item`` gets the system fields."""
+    """Add an item; with Velo's API, ``item`` itself gets the system fields."""
     call = HookedCall(collections, collection, options)
     return call.run(lambda: _insert(call, prepare_item(collections, collection, item, "insert", options), item))
 
@@ -51,7 +51,7 @@ def _insert(call: HookedCall, made: PreparedItem, given: Any) -> dict[str, Any]:
 
 
 def hooked(call: HookedCall, name: str, made: PreparedItem, action: str, current_item: Any = None) -> PreparedItem:
-    """What the hook makes of an item; it may change the item that it gets, or return another."""
+    """Run a hook before a write, and return the prepared item: the hook may change what it gets, or return another."""
     if not call.has(name):
         return made
     item = dict(call.before(name, made.given, Mapping, current_item))
@@ -108,7 +108,7 @@ def put(tx: Transaction, collection: str, row: Row) -> None:
 
 
 def permit(call: HookedCall, action: Any) -> Callable[[Row], None]:
-    """What raises WDE0027 or WDE0178 where a stored row may not be written. Raises WDE0027 where none may."""
+    """Return a check of stored rows, which raises WDE0027 or WDE0178. Raises WDE0027 where no row may be written."""
     collections, collection = call.collections, call.collection
     reach = collections.reach(collection, action, call.options)
     condition = call.options.condition

@@ -38,7 +38,7 @@ from .contract import SYSTEM_FIELDS, Index
 LONGEST = 240  # bytes of a text in an index
 _LONG_NEEDLE = 200  # characters from which on a text is folded, where a pattern would be large
 # PostgreSQL keeps the expressions of an index in one row of 8 kB: how many bytes there are, and are taken at most.
-_ROOM, _FIELD, _SEGMENT = 7000, 1000, 480
+_INDEX_ROW_BYTES, _FIELD, _SEGMENT = 7000, 1000, 480
 _SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _ALONE = "1 = 1", "1 = 0"
 
@@ -129,11 +129,11 @@ def index_statements(table: str, number: int, index: Index) -> list[str]:
     arrays contain. The last is for fields at the top only: through an array of objects, a path has many forms.
     """
     columns = []
-    room = _ROOM
+    bytes_left = _INDEX_ROW_BYTES
     for order in index.fields:
         is_system = order.path[0] in SYSTEM_FIELDS
-        room -= _FIELD + len(order.path) * _SEGMENT
-        if room < 0 and not is_system:
+        bytes_left -= _FIELD + len(order.path) * _SEGMENT
+        if bytes_left < 0 and not is_system:
             break  # the rest is sorted and looked at by the query
         key = system_key(order.path) if is_system else field_key(order.path, quoted, is_indexed=True)
         way = " DESC" if order.descending else ""

@@ -21,7 +21,7 @@ from wixhttp.errors import ConfigError, StoreUnavailable, WixDataError
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-PATIENCE = 5.0  # seconds for a connection
+CONNECT_TIMEOUT = 5.0  # seconds for a connection
 MOST = 10  # connections of a process
 _DOWN = 0.2  # seconds that a call waits for a server that was not there a moment ago
 _TRY_AGAIN = 0.5  # seconds between two attempts to connect
@@ -63,8 +63,8 @@ class PostgresConnections:
         self._pid = os.getpid()
         self._pool: ConnectionPool[Connection] | None = None
         self._failed = ""  # what the last attempt to connect met
-        self.patience = PATIENCE
-        self._is_down = False  # the last attempt to connect failed for as long as there was patience
+        self.timeout = CONNECT_TIMEOUT
+        self._is_down = False  # the last attempt to connect failed for the whole time-out
 
     def _open(self) -> ConnectionPool[Connection]:
         if self._pid != os.getpid():
@@ -93,19 +93,19 @@ class PostgresConnections:
         self._failed = str(error)
 
     @contextlib.contextmanager
-    def use(self, patience: float | None = None) -> Iterator[Connection]:
+    def use(self, timeout: float | None = None) -> Iterator[Connection]:
         """A connection in autocommit, which goes back with what was left open undone.
 
         Raises:
-            StoreUnavailable: there is none within ``patience`` seconds, or the database fails meanwhile. Its cause is a
+            StoreUnavailable: there is none within ``timeout`` seconds, or the database fails meanwhile. Its cause is a
                 PoolTimeout in the first case.
             WixDataError: an item is too large for an index.
         """
-        if patience is None:
-            patience = min(self.patience, _DOWN) if self._is_down else self.patience
+        if timeout is None:
+            timeout = min(self.timeout, _DOWN) if self._is_down else self.timeout
         try:
             pool = self._open()
-            connection = self._take(pool, time.monotonic() + patience)
+            connection = self._take(pool, time.monotonic() + timeout)
             try:
                 yield connection
             finally:

@@ -1,0 +1,53 @@
+"""Conventions of names and docstrings in the package: one name, one meaning; a docstring says what the thing is."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import wixhttp
+
+ROOT = Path(wixhttp.__file__).parent
+TREES = {
+    path.relative_to(ROOT).as_posix(): ast.parse(path.read_bytes())
+    for path in ROOT.rglob("*.py")
+    if "template" not in path.parts
+}
+
+# The web's types beside Velo's: their docstrings say which they are.
+COUNTERPARTS = {"AsyncRequest", "Request", "Response"}
+
+
+def test_no_class_name_occurs_twice_but_those_of_counterparts() -> None:
+    files = defaultdict(list)
+    for file, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                files[node.name.lstrip("_")].append(file)
+    assert {name for name, places in files.items() if len(places) > 1} == COUNTERPARTS
+    for name in COUNTERPARTS:
+        assert sorted(files[name]) == sorted(
+            [f"http/{name.removeprefix('Async').lower()}.py", f"endpoints/web/{name.removeprefix('Async').lower()}.py"]
+        )
+
+
+def test_docstrings_begin_with_what_the_thing_is_or_does() -> None:
+    question = re.compile(r"(What|Who|Whose|How|Whether|Where|When|Which)\b")
+    wrong = [
+        f"{file}:{node.lineno if not isinstance(node, ast.Module) else 1}"
+        for file, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and question.match(ast.get_docstring(node) or "")
+    ]
+    assert wrong == []
+
+
+def test_a_folder_has_at_most_twenty_modules() -> None:
+    modules = defaultdict(list)
+    for file in TREES:
+        if not file.endswith("__init__.py"):
+            modules[file.rpartition("/")[0]].append(file)
+    assert {folder: len(files) for folder, files in modules.items() if len(files) > 20} == {}
