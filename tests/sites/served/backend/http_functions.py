@@ -52,11 +52,11 @@ def use_about(request):
 
 async def use_engine(request):
     """What serves here: the event loop, and what parses the connections there are."""
-    from wixhttp.server.worker import Connection
+    from wixhttp.server.worker import HTTPConnection
 
     await request.body.buffer()
     gc.collect()
-    connections = [each for each in gc.get_objects() if isinstance(each, Connection)]
+    connections = [each for each in gc.get_objects() if isinstance(each, HTTPConnection)]
     return ok(
         body={
             "loop": type(asyncio.get_running_loop()).__module__,
