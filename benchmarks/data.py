@@ -32,7 +32,7 @@ import report
 
 from wixhttp.data import items
 from wixhttp.data.calls.access import Collections
-from wixhttp.data.calls.current import override
+from wixhttp.data.collections import override
 from wixhttp.data.queries.tree import Order
 from wixhttp.data.stores.contract import Index, Row, Store
 from wixhttp.data.stores.factory import open_store

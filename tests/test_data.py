@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from wixhttp import data as wix_data
 from wixhttp.auth import elevate
 from wixhttp.data import aio, items
-from wixhttp.data.async_calls import THREADS
+from wixhttp.data.awaited_calls import THREADS
 from wixhttp.data.calls import reads
 from wixhttp.data.calls.access import Collections
 from wixhttp.data.calls.hooks import Hooks

@@ -13,7 +13,7 @@ Process globals, each set by the module that it stands in:
 - ``wixhttp.logs.captured_prints._captured``: what replaces standard output and error
 - ``wixhttp.concurrency.event_loop.background``: the event loop of ``async def`` over WSGI and in tests
 - ``wixhttp.auth.token_verifiers._made``: verifiers by their settings
-- ``wixhttp.data.async_calls._pools``: the threads of awaited calls on collections
+- ``wixhttp.data.awaited_calls._pools``: the threads of awaited calls on collections
 - ``wixhttp.data.stores.sqlite._left_behind``, ``wixhttp.data.stores.postgres_pool._left_behind``: connections of the
   process that this one was forked from
 - ``wixhttp.asgi._NAMES``: the names of header fields as bytes

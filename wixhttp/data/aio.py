@@ -10,7 +10,7 @@ from wixhttp import data
 from wixhttp.data.queries.builders import Aggregate, Query
 
 from . import aio_items as items
-from .async_calls import AwaitedRunner, awaited, awaited_page
+from .awaited_calls import AwaitedRunner, awaited, awaited_page
 
 get = awaited(data.get)
 insert = awaited(data.insert)

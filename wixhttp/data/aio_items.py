@@ -13,8 +13,8 @@ from wixhttp.data.calls.patches import Patch
 from wixhttp.data.queries.builders import Query
 
 from . import items
-from .async_calls import AwaitedRunner, awaited, awaited_page
-from .builder_runner import Given
+from .awaited_calls import AwaitedRunner, awaited, awaited_page
+from .query_runner import Given
 
 get = awaited(items.get)
 insert = awaited(items.insert)

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from .builder_runner import Given, runner
 from .calls import bulk, reads, references, writes
 from .calls.options import Options, parse_options
 from .calls.patches import Patch
 from .calls.results import BulkResult, QueryResult
 from .collections import current
 from .queries.builders import Aggregate, Filter, Query, Sort
+from .query_runner import Given, runner
 
 
 class DataAPI:

@@ -141,8 +141,8 @@ class RequestState:
 
     ``public_url`` is the setting, or empty. ``timeout`` is in seconds, 0 for none. ``refusal`` is the error to answer
     with where there is no handler. ``bridge`` leads to the event loop that serves. ``depth`` counts the rewrites that
-    led here. ``is_static``: nothing of the request itself is known, as when the site is built. ``running_threads`` counts
-    the threads of the request, ``None`` before the first.
+    led here. ``is_static``: nothing of the request itself is known, as when the site is built. ``running_threads``
+    counts the threads of the request, ``None`` before the first.
 
     With ``shared`` it has the cookies, ``locals`` and body of that request.
     """

@@ -8,7 +8,7 @@ from wixhttp.data.queries.tree import both
 from wixhttp.data.stores.contract import to_item
 
 from .access import Collections
-from .builder_checks import check_built
+from .errors import check_builder
 from .hooked_call import HookedCall
 from .options import Options
 from .results import AggregateResult
@@ -16,7 +16,7 @@ from .results import AggregateResult
 
 def aggregate(collections: Collections, aggregation: Aggregate, options: Options) -> AggregateResult:
     """The first page of an aggregation. No hook runs around it."""
-    check_built(aggregation, "aggregation")
+    check_builder(aggregation, "aggregation")
     call = HookedCall(collections, aggregation.collection, options)
     return call.run(lambda: _aggregated(call, aggregation))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from wixhttp.data.queries.builders import MAX_LIMIT, PagedBuilder
 from wixhttp.errors import WixDataError
 from wixhttp.messages import brief
 
@@ -27,6 +28,22 @@ class InvalidQuery(WixDataError):
         made = super().details
         made["applicationError"]["code"] = "WDE0020"
         return made
+
+
+def check_builder(asked: PagedBuilder, what: str) -> None:
+    """Check that a builder was called rightly, when it is run.
+
+    Raises:
+        InvalidQuery: it was not; with every fault.
+    """
+    errors = list(asked.errors)
+    collection = getattr(asked, "collection", "")
+    if not isinstance(collection, str):
+        errors.insert(0, "WDE0001: Collection name must be a string.")
+    if asked.size is not None and asked.size > MAX_LIMIT:
+        errors.append(f"WDE0036: .limit parameter must be {MAX_LIMIT} at most. [{asked.size}]")
+    if errors:
+        raise InvalidQuery(what, collection, errors)
 
 
 class BulkError(WixDataError):

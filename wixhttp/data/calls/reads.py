@@ -12,7 +12,7 @@ from wixhttp.data.queries.tree import Compare, FieldPath, both
 from wixhttp.data.stores.contract import Row, to_item
 
 from .access import Collections
-from .builder_checks import check_built
+from .errors import check_builder
 from .hooked_call import HookedCall
 from .item_ids import checked_id, is_id
 from .options import Options
@@ -58,7 +58,7 @@ class _PageRequest:
 
 def find(collections: Collections, query: Query, options: Options, page: _PageRequest | None = None) -> QueryResult:
     """Read a page of a query, the first unless ``page`` names another."""
-    check_built(query, "query")
+    check_builder(query, "query")
     call = HookedCall(collections, query.collection, options)
     request = page or _PageRequest(query, options, query.offset)
     return call.run(lambda: _found(call, request))
@@ -136,13 +136,13 @@ def _hooked(call: HookedCall, name: str, query: Query) -> Query:
     made: Query = call.before(name, query, Query)
     if made is query or made.collection != call.collection:
         return query
-    check_built(made, "query")
+    check_builder(made, "query")
     return made
 
 
 def count(collections: Collections, query: Query, options: Options) -> int:
     """Count the items that a query selects."""
-    check_built(query, "query")
+    check_builder(query, "query")
     call = HookedCall(collections, query.collection, options)
     return call.run(lambda: _counted(call, query))
 
@@ -163,7 +163,7 @@ def distinct(collections: Collections, query: Query, field: str, options: Option
     made = query.ascending(field)
     if made.errors != query.errors:
         errors.append(made.errors[-1].replace("WDE0051: The .ascending parameter", "WDE0048: The field parameter"))
-    check_built(replace(query, errors=tuple(errors)), "query")
+    check_builder(replace(query, errors=tuple(errors)), "query")
     call = HookedCall(collections, query.collection, options)
     path = made.order[-1].path
     start = options.skip or query.offset

@@ -51,7 +51,7 @@ def use_about(request):
 
 
 async def use_engine(request):
-    """What serves here: the event loop, and what parses the connections there are."""
+    """The event loop that serves, and what parses the connections there are."""
     from wixhttp.server.worker import HTTPConnection
 
     await request.body.buffer()

@@ -17,7 +17,7 @@ from wixhttp.data.calls.patches import Patch
 from wixhttp.data.calls.results import AggregateResult, QueryResult, ResultPage
 from wixhttp.data.queries.builders import Aggregate, Query
 
-from .builder_runner import BuilderRunner, runner
+from .query_runner import QueryRunner, runner
 
 logger = logging.getLogger("wixhttp")
 
@@ -128,9 +128,9 @@ def _turned(result: Any) -> Any:
 
 
 class AwaitedRunner:
-    """A `BuilderRunner` that is awaited."""
+    """A `QueryRunner` that is awaited."""
 
-    def __init__(self, inner: BuilderRunner) -> None:
+    def __init__(self, inner: QueryRunner) -> None:
         self._runner = inner
 
     @classmethod

@@ -20,7 +20,7 @@ from .collections import current
 
 
 @dataclass(frozen=True)
-class BuilderRunner:
+class QueryRunner:
     """Runs queries, aggregations and patches with the defaults of one of the two data APIs."""
 
     is_velo: bool
@@ -58,10 +58,10 @@ class BuilderRunner:
         return collections.acting_as(replace(collections.identity, is_elevated=True))
 
 
-def runner(*, is_velo: bool) -> BuilderRunner:
+def runner(*, is_velo: bool) -> QueryRunner:
     """Make the runner of a builder that is made now."""
     acting = current_collections.get()
-    return BuilderRunner(is_velo, acting is not None and acting.identity.is_elevated)
+    return QueryRunner(is_velo, acting is not None and acting.identity.is_elevated)
 
 
 Given = Mapping[str, Any] | None
