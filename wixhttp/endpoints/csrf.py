@@ -23,8 +23,8 @@ def public_origin(head: Head, public_url: str) -> str:
     return f"{head.scheme}://{host.removesuffix(':' + DEFAULT_PORTS.get(head.scheme, ''))}"
 
 
-def check_origin(head: Head, own: str) -> None:
-    """Check that a form, or a request without a Content-Type, comes from the origin ``own``.
+def check_origin(head: Head, public_url: str) -> None:
+    """Check that a form, or a request without a Content-Type, comes from the site's `public_origin`.
 
     Raises:
         HTTPError: 403, it comes from another site, or does not say from where.
@@ -32,7 +32,7 @@ def check_origin(head: Head, own: str) -> None:
     kind = head.header("content-type")
     if kind and kind.partition(";")[0].strip().lower() not in _FORM_TYPES:
         return
-    given = head.header("origin")
+    own, given = public_origin(head, public_url), head.header("origin")
     if given is None or given.lower() != own:
         raise HTTPError(
             403,

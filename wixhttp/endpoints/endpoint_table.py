@@ -21,7 +21,7 @@ from wixhttp.project.config import Config
 from wixhttp.project.function_table import EVERY_METHOD, Methods
 
 from .context import Context
-from .csrf import check_origin, public_origin
+from .csrf import check_origin
 from .handlers import EndpointHandler
 from .middleware import Middleware
 from .request_state import RouteMatch
@@ -176,7 +176,7 @@ class Endpoints:
             if refusal is not None and methods is not None:
                 is_checked = any(map(self._is_checked, methods.values()))
             if is_checked:
-                check_origin(head, public_origin(head, public_url))
+                check_origin(head, public_url)
         return handler, refusal
 
     def _is_checked(self, handler: EndpointHandler) -> bool:
