@@ -41,7 +41,7 @@ _opening = threading.RLock()
 def set_default(collections: Collections | Callable[[], Collections] | None) -> None:
     """Make ``collections``, or what a callable gives at first use, those of this process.
 
-    ``None`` opens those of `opening.config_to_open` at first use.
+    ``None`` opens those of `active_config.config_to_open` at first use.
     """
     global _default  # noqa: PLW0603 - one of the two ambient values: users' functions have no object in hand
     _default = collections

@@ -1,6 +1,6 @@
 """Writing many items in one call: not all or nothing, and each with its own hooks.
 
-An item that is there already, or is not there, is ``skipped``; every other failure is a `failures.BulkError`.
+An item that is there already, or is not there, is ``skipped``; every other failure is a `errors.BulkError`.
 """
 
 from __future__ import annotations

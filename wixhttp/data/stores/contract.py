@@ -134,7 +134,7 @@ class Store(Protocol):
         limit: int | None = None,
         after: tuple[Any, ...] | None = None,
     ) -> list[Row]:
-        """Rows that a tree selects, in order, at the end by id. ``after`` is an `evaluate.position`."""
+        """Rows that a tree selects, in order, at the end by id. ``after`` is an `evaluator.position`."""
 
     def count(self, collection: str, tree: Tree) -> int:
         """Count the rows that a tree selects."""

@@ -309,7 +309,7 @@ class PostgresDialect:
         )
 
     def _values(self, path: FieldPath) -> str:
-        """The values at a path: what `evaluate.values_at` gives, and NULL."""
+        """The values at a path: what `evaluator.values_at` gives, and NULL."""
         steps = [f"(SELECT {_member('doc', path[:1], self._name)} AS v) AS p1"]
         for place, name in enumerate(path[1:], 1):
             before, bound = f"p{place}.v", self._name(name)

@@ -43,7 +43,7 @@ class Dialect(Protocol):
     table: str
     """The table, as text of the statement."""
     row: str
-    """The columns of a `store.Row`, as text of the statement."""
+    """The columns of a `contract.Row`, as text of the statement."""
 
     def bind(self, value: Any) -> str:
         """The placeholder of a value."""
