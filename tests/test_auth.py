@@ -1,4 +1,4 @@
-"""wixhttp.auth: whose tokens count, who may call, as whom, and that nothing of a token is written down."""
+"""wixhttp.auth: whose tokens are valid, who may call, as whom, and that nothing of a token is written down."""
 
 from __future__ import annotations
 
@@ -316,7 +316,7 @@ def test_a_missing_key_file(tmp_path: Path) -> None:
         token_verifiers.make_verifier(config, tmp_path)
 
 
-# --- tokens that do not count ----------------------------------------------------------------------------------------
+# --- tokens that are not valid ---------------------------------------------------------------------------------------
 
 
 def hs_with(key: bytes) -> Callable[[bytes], bytes]:
@@ -383,7 +383,7 @@ def test_tokens_that_do_not_count(
     client = site()
     given = FORGED[case](issuer)
     assert who(client, given, name) == REFUSED
-    (record,) = (record for record in caplog.records if "does not count" in record.getMessage())
+    (record,) = (record for record in caplog.records if "is not valid" in record.getMessage())
     assert record.levelno == logging.WARNING
     assert not [asked for asked in issuer.asked if asked.path != "/keys"]
     for part in given.split("."):
@@ -411,7 +411,7 @@ def test_clocks_may_differ_a_little(site: Callable[..., TestClient]) -> None:
 def test_headers(site: Callable[..., TestClient], caplog: pytest.LogCaptureFixture, value: str, kind: str) -> None:
     info = site().get("who", headers={"Authorization": value.format(good=token())}).json()
     assert (info["active"], info["subjectType"]) == (False, kind)
-    assert ("does not count" in caplog.text) == (kind == "UNKNOWN")
+    assert ("is not valid" in caplog.text) == (kind == "UNKNOWN")
 
 
 def test_two_headers_are_none(site: Callable[..., TestClient]) -> None:

@@ -51,3 +51,23 @@ def test_a_folder_has_at_most_twenty_modules() -> None:
         if not file.endswith("__init__.py"):
             modules[file.rpartition("/")[0]].append(file)
     assert {folder: len(files) for folder, files in modules.items() if len(files) > 20} == {}
+
+
+def test_names_in_backticks_exist() -> None:
+    known = {"convert_to", "wixhttp"}  # the first is PostgreSQL's
+    for file, tree in TREES.items():
+        known |= {part.removesuffix(".py") for part in file.split("/")}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                known.add(node.name)
+            elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+                known.add(node.id if isinstance(node, ast.Name) else node.attr)
+            elif isinstance(node, ast.arg):
+                known.add(node.arg)
+    stale = [
+        f"{file}: `{name}`"
+        for file in TREES
+        for name in re.findall(r"(?<!`)`([A-Za-z_][\w.]*)`(?!`)", (ROOT / file).read_text())
+        if not known.issuperset(name.split("."))
+    ]
+    assert stale == []

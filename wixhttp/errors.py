@@ -24,6 +24,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+__all__ = [
+    "BodyAlreadyUsed",
+    "BuildError",
+    "ConfigError",
+    "EncodeError",
+    "HTTPError",
+    "InvalidForm",
+    "InvalidJSON",
+    "ProjectError",
+    "SecretNotFound",
+    "StoreUnavailable",
+    "Unavailable",
+    "WixDataError",
+    "WixHTTPError",
+    "WrongAnswer",
+]
+
 
 class WixHTTPError(Exception):
     """The root of every exception that wixhttp raises."""

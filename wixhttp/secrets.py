@@ -25,6 +25,8 @@ from wixhttp.project.dotenv import check_name, format_line, format_value, parse,
 
 from .errors import ConfigError, ProjectError, SecretNotFound
 
+__all__ = ["Secret", "getSecret"]
+
 _LEAST_MASKED = 4
 # Settings stand in .env files beside secrets; to mask these words would make every log unreadable.
 _NEVER_MASKED = frozenset({"true", "True", "false", "False", "null", "none", "None"})

@@ -89,7 +89,7 @@ def _admit(info: TokenInfo, subject_types: tuple[str, ...]) -> None:
         if info.subjectType == "VISITOR":
             raise HTTPError(401, "This needs a token.", headers={"WWW-Authenticate": "Bearer"})
         challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
-        raise HTTPError(401, "The token does not count.", headers=challenge)
+        raise HTTPError(401, "The token is not valid.", headers=challenge)
     if subject_types and info.subjectType not in subject_types:
         raise HTTPError(
             403,

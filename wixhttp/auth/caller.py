@@ -140,7 +140,7 @@ def _of(head: Head) -> TokenInfo:
     try:
         token = _bearer(head)
     except TokenRefused as error:
-        logger.warning("the caller's token does not count: %s", error)
+        logger.warning("the caller's token is not valid: %s", error)
         return REFUSED
     return VISITOR if token is None else _Unchecked(token, _config())
 
@@ -179,7 +179,7 @@ def _check(token: str, config: Config) -> TokenInfo:
     try:
         return _told(config.auth, shared_verifier(config.auth, config.root).verify(token))
     except TokenRefused as error:
-        logger.warning("the caller's token does not count: %s", error)
+        logger.warning("the caller's token is not valid: %s", error)
         return REFUSED
 
 

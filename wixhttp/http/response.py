@@ -10,7 +10,15 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-_MISSING: Any = object()
+
+class _Missing:
+    """The default of a parameter that was not given."""
+
+    def __repr__(self) -> str:
+        return "..."  # for help() and the reference
+
+
+_MISSING: Any = _Missing()
 TOKEN_CHARACTERS = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 """The characters of a token (RFC 9110, 5.6.2)."""
 

@@ -115,7 +115,9 @@ class Config:
     ] = None
     auth: Annotated[
         AuthConfig | None,
-        Rule(AuthConfig.parse, "whose tokens count: {issuer, audience, jwks_url, ...}; none is nobody's", read_table),
+        Rule(
+            AuthConfig.parse, "whose tokens are valid: {issuer, audience, jwks_url, ...}; none is nobody's", read_table
+        ),
     ] = None
     pages: Annotated[Path, Rule(parse_path, "folder whose files are endpoints")] = Path("src/pages")
     pages_prefix: Annotated[str, Rule(parse_base_path, "path in front of the endpoints' routes")] = ""

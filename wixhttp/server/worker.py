@@ -35,7 +35,7 @@ _TITLES = {
     408: "Request Timeout",
     414: "URI Too Long",
     426: "Upgrade Required",
-    431: "Request Header HeaderFields Too Large",
+    431: "Request Header Fields Too Large",
     500: "Internal Server Error",
     501: "Not Implemented",
 }

@@ -61,7 +61,7 @@ def digests(ids: Iterable[str]) -> list[str]:
 
 
 class PostgresTransaction:
-    """See `store.Transaction`. Until `begin` is called, each statement is a transaction of its own."""
+    """See `contract.Transaction`. Until `begin` is called, each statement is a transaction of its own."""
 
     def __init__(
         self,

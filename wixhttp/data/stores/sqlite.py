@@ -458,7 +458,7 @@ class SQLiteStore:
 
 
 class _SQLiteTransaction:
-    """The transaction of a job: see `store.Transaction`."""
+    """The transaction of a job: see `contract.Transaction`."""
 
     def __init__(self, store: SQLiteStore, connection: apsw.Connection) -> None:
         self._store = store
