@@ -250,7 +250,7 @@ def pairs(bare: Any, count: int, random_: random.Random) -> Iterator[tuple[str, 
 
 
 def same(left: Any, right: Any) -> bool:
-    """Whether both gave the same items."""
+    """Return whether both gave the same items."""
     if isinstance(left, list):
         return [each["_id"] for each in left] == [each["_id"] for each in right]
     return bool(left["title"] == right["title"]) if isinstance(left, dict) else bool(left == right)

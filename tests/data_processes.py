@@ -1,4 +1,4 @@
-"""What the tests of the stores run in processes of their own: ``python tests/data_processes.py URL ROLE ...``."""
+"""Programs that the tests of the stores run as processes: ``python tests/data_processes.py URL ROLE ...``."""
 
 from __future__ import annotations
 

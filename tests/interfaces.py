@@ -78,7 +78,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back. ``broken`` is the error with which a streamed answer ended, or ``None``."""
+    """The answer to a request. ``broken`` is the error with which a streamed answer ended, or ``None``."""
 
     status: int
     fields: Fields

@@ -197,7 +197,7 @@ def site(tmp_path: Path, issuer: Issuer) -> Callable[..., TestClient]:
 
 
 def who(client: TestClient, given: str | None, name: str = "who") -> Any:
-    """What `getTokenInfo` says of a token."""
+    """Return what `getTokenInfo` says of a token."""
     headers = {} if given is None else {"Authorization": f"Bearer {given}"}
     return client.get(name, headers=headers).json()
 
@@ -844,7 +844,7 @@ def test_require_is_written_with_names() -> None:
 
 def test_require_keeps_the_function_and_its_notes() -> None:
     def handler(request: object, *, limit: int = 3) -> tuple[object, int]:
-        """What it does."""
+        """Answer."""
         return request, limit
 
     inside = require("MEMBER")(limits(timeout=3)(cors(origins="*")(handler)))

@@ -65,7 +65,7 @@ def project(tmp_path: Path) -> Project:
 
 
 class Outcome:
-    """What a build came to; its code must be the one that is expected."""
+    """The outcome of a build, whose exit code must be the expected one."""
 
     def __init__(self, out: bytes, err: bytes, found: int, code: int) -> None:
         self.out, self.err = out.decode(), err.decode()
@@ -82,7 +82,7 @@ def build(folder: Path, *arguments: str, code: int = 0, **environ: str) -> Outco
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """What is in a build folder, without its manifest."""
+    """Read the files of a build folder, without its manifest."""
     found = (path for path in folder.rglob("*") if path.is_file() and path.name != Manifest.NAME)
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 

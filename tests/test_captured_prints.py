@@ -1,4 +1,4 @@
-"""What functions print, and what their own set-up of logging does to it, in a real server."""
+"""Prints of functions, and of functions that set up logging themselves, in a real server."""
 
 from __future__ import annotations
 

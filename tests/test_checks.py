@@ -1,4 +1,4 @@
-"""What ``wixhttp check`` finds beyond the file of the functions: modules of the backend, the test site, endpoints."""
+"""``wixhttp check`` beyond the file of the functions: modules of the backend, the test site, endpoints."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ Project = Callable[..., Path]
 
 
 class Outcome:
-    """What a run of the command came to; its code must be the one that is expected."""
+    """The outcome of a run of the command, whose exit code must be the expected one."""
 
     def __init__(self, process: subprocess.CompletedProcess[bytes], code: int) -> None:
         self.out = process.stdout.decode()

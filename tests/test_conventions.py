@@ -10,6 +10,7 @@ from pathlib import Path
 import wixhttp
 
 ROOT = Path(wixhttp.__file__).parent
+REPOSITORY = Path(__file__).parents[1]
 TREES = {
     path.relative_to(ROOT).as_posix(): ast.parse(path.read_bytes())
     for path in ROOT.rglob("*.py")
@@ -35,9 +36,13 @@ def test_no_class_name_occurs_twice_but_those_of_counterparts() -> None:
 
 def test_docstrings_begin_with_what_the_thing_is_or_does() -> None:
     question = re.compile(r"(What|Who|Whose|How|Whether|Where|When|Which)\b")
+    beside = [
+        path for folder in ("tests", "benchmarks", "backend", "src") for path in REPOSITORY.glob(f"{folder}/**/*.py")
+    ]
+    trees = TREES | {str(path): ast.parse(path.read_bytes()) for path in beside if "sites" not in path.parts}
     wrong = [
         f"{file}:{node.lineno if not isinstance(node, ast.Module) else 1}"
-        for file, tree in TREES.items()
+        for file, tree in trees.items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         and question.match(ast.get_docstring(node) or "")

@@ -1,4 +1,4 @@
-"""Who may do what to collections."""
+"""Permissions of collections."""
 
 from __future__ import annotations
 

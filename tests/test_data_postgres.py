@@ -1,4 +1,4 @@
-"""What PostgreSQL promises beyond the contract of the stores: processes, outages, indexes, long texts."""
+"""PostgreSQL beyond the contract of the stores: processes, outages, indexes, long texts."""
 
 from __future__ import annotations
 
@@ -285,7 +285,7 @@ def test_what_others_change_is_seen(store: PostgresStore, url: str) -> None:
 
 
 def race(url: str, role: str, count: int, processes: int = 8) -> list[Any]:
-    """What so many processes report that do the same at the same time."""
+    """Run so many processes that do the same at the same time, and return their reports."""
     running = [
         subprocess.Popen(
             [sys.executable, "-m", "tests.data_processes", url, role, f"p{number}", str(count)],

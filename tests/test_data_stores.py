@@ -300,7 +300,7 @@ class Process:
 
 
 def race(store: SQLiteStore, role: str, count: int, processes: int = 8) -> list[Any]:
-    """What so many processes report that do the same at the same time."""
+    """Run so many processes that do the same at the same time, and return their reports."""
     running = [Process(store, role, f"p{number}", count) for number in range(processes)]
     for process in running:
         process.begin()

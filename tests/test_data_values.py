@@ -1,4 +1,4 @@
-"""What an item can hold, and the one text that it is written down as."""
+"""Values that an item can hold, and their canonical JSON."""
 
 from __future__ import annotations
 

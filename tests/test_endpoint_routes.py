@@ -201,7 +201,7 @@ def test_matching(text: str, path: str, params: dict[str, str | None] | None) ->
 
 
 def reference(pattern: Pattern) -> re.Pattern[str]:
-    """What a pattern means, as a regular expression (Astro's), with each spelling of reserved characters."""
+    """The meaning of a pattern, as a regular expression (Astro's), with each spelling of reserved characters."""
     source = ""
     for segment in pattern.segments:
         if len(segment) == 1 and segment[0].rest:
@@ -428,7 +428,7 @@ def test_the_table_finds_the_first_that_matches(path: str, winner: str | None) -
 
 
 def scanned(table: RouteTable[str], path: str) -> tuple[Pattern, str, dict[str, str | None]] | None:
-    """What a table must find: the first of its routes, in their order, that matches."""
+    """The reference for the look-up: the first of its routes, in their order, that matches."""
     for pattern, value in table:
         params = pattern.match(path)
         if params is not None:

@@ -60,7 +60,7 @@ def built_folder(folder: Path, *entries: dict[str, Any]) -> Path:
 
 
 def ask(files: StaticFiles, path: str = "/data.txt", method: str = "GET", **fields: str) -> Encoded:
-    """What goes on the wire for a path; an underscore in a field's name is a hyphen."""
+    """Ask for a path, and return what goes on the wire; an underscore in a field's name is a hyphen."""
     built = files.find(path)
     assert built is not None
     head = PlainHead(method, path, fields=[(name.replace("_", "-"), value) for name, value in fields.items()])

@@ -1,4 +1,4 @@
-"""What `getStaticPaths` lists: every misuse names file and entry; pages of lists; one call for a process."""
+"""The paths that `getStaticPaths` lists: every misuse names file and entry; pages of lists; one call for a process."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def migrated(folder: Path, to: str = "api") -> Path:
 
 
 def run(folder: Path, *arguments: str, code: int = 0) -> tuple[str, str]:
-    """What a run of the command printed and said, which ends with ``code``."""
+    """Run the command, which ends with ``code``, and return both outputs."""
     command = [sys.executable, "-m", "wixhttp", *arguments]
     done = subprocess.run(command, cwd=folder, env=clean({}), capture_output=True, timeout=TIMEOUT, check=False)
     out, err = done.stdout.decode(), done.stderr.decode()
@@ -371,7 +371,7 @@ Outcome = tuple[int, Fields, str, type]
 
 
 def comparable(reply: Reply, mount: str) -> Outcome:
-    """What is the same at both mounts, which are of one length: what names the mount names no mount."""
+    """The part of an answer that is the same at both mounts, which are of one length: the mount is taken out."""
     fields = [(name, value.replace(mount, "")) for name, value in reply.fields]
     content = reply.content.decode("latin-1").replace(mount, "")
     return reply.status, fields, content, type(reply.broken)
@@ -535,7 +535,7 @@ KEY = ("X-Api-Key", SECRETS["ZAPIER_KEY"])
 
 
 def sample_cases() -> Iterator[Case]:
-    """What the sample site is asked, in this order: it keeps what it is told."""
+    """The requests to the sample site, in this order: it keeps what it is told."""
     book = b'{"_id": "b", "title": "Kindred", "author": "Octavia E. Butler"}'
     ping = b'{"zen": "Design for failure."}'
     signed = hmac.new(SECRETS["GITHUB_SECRET"].encode(), ping, hashlib.sha256).hexdigest()
@@ -590,7 +590,7 @@ def test_the_sample_site_answers_the_same(serve: Serve, tmp_path: Path) -> None:
 
 
 def _sample_outcomes(serve: Serve, folder: Path, mount: str) -> Iterator[Outcome]:
-    """What the sample site answers at a mount, with a store of its own that holds the sample's items."""
+    """The answers of the sample site at a mount, with a store of its own that holds the sample's items."""
     shutil.copy(folder / "data/wixhttp.sqlite3", folder / f"{mount[1:]}.sqlite3")
     config = load_config(folder, environ={}, flags={"database_url": f"sqlite:///{mount[1:]}.sqlite3"})
     collections = open_collections(config)

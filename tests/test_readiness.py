@@ -19,7 +19,7 @@ from wixhttp.server.readiness import SHORT, Readiness
 
 
 class Database:
-    """What is pinged: it answers, fails, or hangs until it is let go."""
+    """A database to be pinged: it answers, fails, or hangs until it is let go."""
 
     def __init__(self) -> None:
         self.error: Exception | None = None

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def problem(answer: Answer, status: int) -> Answer:
 
 
 def ended(connection: socket.socket) -> bool:
-    """Whether the server has ended the connection; waits for it."""
+    """Wait for the server to end the connection, and return whether it did."""
     try:
         return connection.recv(1) == b""
     except ConnectionResetError:
@@ -244,6 +245,7 @@ def test_refused_head(server: Server, case: str) -> None:
         answer = read_answer(connection)
         assert answer.status in statuses, answer.body
         problem(answer, answer.status)
+        assert answer.status == 414 or json.loads(answer.body)["title"] == HTTPStatus(answer.status).phrase
         connection.shutdown(socket.SHUT_WR)
         assert ended(connection)
 

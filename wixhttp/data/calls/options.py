@@ -128,7 +128,7 @@ KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 def parse_options(
     function: str,
-    options: Mapping[str, Any] | Options | None,
+    options: Mapping[str, Any] | None,
     keywords: Mapping[str, Any] | None = None,
     *,
     is_velo: bool = True,
@@ -139,8 +139,6 @@ def parse_options(
         WixDataError: WDE0018, they are no dict, one is unknown, or its value is of the wrong type; a filter that is
             wrong has its own code.
     """
-    if isinstance(options, Options):
-        return options
     if options is not None and not isinstance(options, Mapping):
         raise WixDataError("WDE0018", f"The options of {function} are a dict or None, not {brief(options)}.")
     values = {**(options or {}), **(keywords or {})}
