@@ -39,7 +39,11 @@ def test_docstrings_begin_with_what_the_thing_is_or_does() -> None:
     beside = [
         path for folder in ("tests", "benchmarks", "backend", "src") for path in REPOSITORY.glob(f"{folder}/**/*.py")
     ]
-    trees = TREES | {str(path): ast.parse(path.read_bytes()) for path in beside if "sites" not in path.parts}
+    trees = TREES | {
+        path.relative_to(REPOSITORY).as_posix(): ast.parse(path.read_bytes())
+        for path in beside
+        if "sites" not in path.parts
+    }
     wrong = [
         f"{file}:{node.lineno if not isinstance(node, ast.Module) else 1}"
         for file, tree in trees.items()

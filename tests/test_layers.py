@@ -1,4 +1,4 @@
-"""Which folder may import which: the order of folders, and no cycle among modules, type-only and late imports too."""
+"""The order of folders, and no import cycle among modules; type-only and late imports are looked at too."""
 
 from __future__ import annotations
 
