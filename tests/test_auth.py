@@ -850,7 +850,7 @@ def test_require_keeps_the_function_and_its_notes() -> None:
     inside = require("MEMBER")(limits(timeout=3)(cors(origins="*")(handler)))
     outside = limits(timeout=3)(cors(origins="*")(require("MEMBER")(handler)))
     for each in (inside, outside):
-        assert (each.__name__, each.__doc__) == ("handler", "What it does.")
+        assert (each.__name__, each.__doc__) == ("handler", "Answer.")
         assert policy_of(each).timeout == 3
         assert policy_of(each).cors is not None
         with fake_caller():
