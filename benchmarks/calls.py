@@ -1,7 +1,6 @@
 """One candidate in a process of its own: load it, check its answer, make calls.
 
-A call is what a server does with a WSGI application: a fresh environ, start_response, every chunk, close. The cost of
-the copied environ and of the `BytesIO` is part of every figure, the same for all.
+What a call is stands in `wsgi_calls.py` and `asgi_calls.py`.
 """
 
 from __future__ import annotations
@@ -13,21 +12,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
-from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
-from time import perf_counter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import workload
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+from asgi_calls import ASGICalls
+from workload import Case
+from wsgi_calls import WSGICalls
 
 
 class Candidate(NamedTuple):
-    """A WSGI application to import, and the settings it reads at import."""
+    """An application to import, and the settings it reads at import."""
 
     target: str
     settings: Mapping[str, str] = MappingProxyType({})
@@ -37,20 +34,16 @@ class Candidate(NamedTuple):
     """Whether a call writes to standard output; checked, as a log that is off costs nothing and proves nothing."""
     paths: Mapping[str, str] = MappingProxyType({})
     """Case -> where this candidate answers it, if elsewhere than the others."""
-
-
-class Case(NamedTuple):
-    method: str
-    path: str
-    query: str
-    body: bytes
-    answer: Any
+    interface: type[WSGICalls | ASGICalls] = WSGICalls
 
 
 _WIXHTTP = "wixhttp.wsgi:application"
+_WIXHTTP_ASGI = "wixhttp.asgi:application"
 _QUIET = {"WIXHTTP_PROJECT": str(workload.SITE), "WIXHTTP_ACCESS_LOG": "false"}
 _BESIDE = _QUIET | {"WIXHTTP_PROJECT": str(workload.ENDPOINTS)}
 _ENDPOINT = {"get": workload.ENDPOINT_PATH, "post": workload.ENDPOINT_ECHO_PATH}
+_ASYNC = {"get": workload.PRODUCT_ASYNC_PATH, "post": workload.ECHO_ASYNC_PATH}
+_ENDPOINT_ASYNC = {"get": workload.ENDPOINT_ASYNC_PATH, "post": workload.ENDPOINT_ECHO_ASYNC_PATH}
 
 
 def _functions(number: int) -> dict[str, str]:
@@ -76,6 +69,8 @@ def _behind_middleware() -> dict[str, str]:
     return files | {"src/middleware.py": "def onRequest(context, next):\n    return next()\n"}
 
 
+_asgi = partial(Candidate, interface=ASGICalls)
+
 FRAMEWORKS = {
     "bare": Candidate("peers.bare_app:application"),
     "wixhttp": Candidate(_WIXHTTP, _QUIET),
@@ -96,6 +91,19 @@ ENDPOINTS = {
         _WIXHTTP, _BESIDE, paths={"get": "/adapted/product/sku%2042", "post": "/adapted/echo"}
     ),
 }
+ASGI = {
+    "bare-asgi": _asgi("peers.bare_asgi_app:application"),
+    "wixhttp-asgi": _asgi(_WIXHTTP_ASGI, _QUIET, paths=_ASYNC),
+    "wixhttp-asgi-endpoint": _asgi(_WIXHTTP_ASGI, _BESIDE, paths=_ENDPOINT_ASYNC),
+    "falcon-asgi": _asgi("peers.falcon_asgi_app:application"),
+    "starlette": _asgi("peers.starlette_app:application", paths=_ASYNC),
+    "blacksheep": _asgi("peers.blacksheep_app:application"),
+}
+ASGI_DEF = {
+    "starlette-def": _asgi("peers.starlette_app:application"),
+    "wixhttp-asgi-def": _asgi(_WIXHTTP_ASGI, _QUIET),
+    "wixhttp-asgi-endpoint-def": _asgi(_WIXHTTP_ASGI, _BESIDE, paths=_ENDPOINT),
+}
 GROWTH = {
     "wixhttp-1-function": Candidate(_WIXHTTP, _QUIET, partial(_functions, 1)),
     "wixhttp-10000-functions": Candidate(_WIXHTTP, _QUIET, partial(_functions, 10_000)),
@@ -104,7 +112,7 @@ GROWTH = {
     "wixhttp-1-sibling": Candidate(_WIXHTTP, _QUIET, partial(_routes, 1, "p{}-[id]")),
     "wixhttp-1000-siblings": Candidate(_WIXHTTP, _QUIET, partial(_routes, 1000, "p{}-[id]")),
 }
-CANDIDATES = {**FRAMEWORKS, **ENDPOINTS, **GROWTH}
+CANDIDATES = {**FRAMEWORKS, **ENDPOINTS, **ASGI, **ASGI_DEF, **GROWTH}
 
 CASES = {
     "get": Case("GET", workload.PRODUCT_PATH, workload.PRODUCT_QUERY, b"", workload.PRODUCT),
@@ -125,7 +133,7 @@ def serve(name: str, case_name: str, calls: int) -> None:
     with _output_kept_apart() as out, _project(CANDIDATES[name]) as settings:
         os.environ.update(settings)
         try:
-            application = _load(CANDIDATES[name].target)
+            application = CANDIDATES[name].interface(_load(CANDIDATES[name].target))
             with _written() as size:
                 check(application, case)
                 if bool(size()) != CANDIDATES[name].logs:
@@ -134,82 +142,26 @@ def serve(name: str, case_name: str, calls: int) -> None:
             print(json.dumps({"error": f"{type(error).__name__}: {error}"}), file=out, flush=True)
             return
         while True:
-            print(json.dumps({"microseconds": time_calls(application, case, calls)}), file=out, flush=True)
+            print(json.dumps({"microseconds": application.time(case, calls)}), file=out, flush=True)
             if not sys.stdin.readline():
-                return
+                break
+        application.close()
 
 
-def check(application: WSGIApplication, case: Case) -> None:
+def check(application: WSGICalls | ASGICalls, case: Case) -> None:
     """Make one call.
 
     Raises:
         ValueError: the answer is not a 200 with the case's JSON.
     """
-    seen: list[str] = []
-
-    def start_response(status: str, *_: object) -> Any:
-        seen.append(status)
-
-    chunks = application(_environ(case) | {"wsgi.input": BytesIO(case.body)}, start_response)
-    body = b"".join(chunks)
-    getattr(chunks, "close", lambda: None)()
-    if not seen[0].startswith("200 ") or json.loads(body) != case.answer:
-        raise ValueError(f"answered {seen[0]!r} {body[:200]!r}, not {case.answer!r}")
+    status, body = application.answer(case)
+    if status != 200 or json.loads(body) != case.answer:
+        raise ValueError(f"answered {status} {body[:200]!r}, not {case.answer!r}")
 
 
-def time_calls(application: WSGIApplication, case: Case, calls: int) -> float:
-    """Microseconds per call, the mean of `calls` calls in a row."""
-    environ, body = _environ(case), case.body
-
-    def start_response(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Any:
-        return None
-
-    begin = perf_counter()
-    for _ in range(calls):
-        call = environ.copy()
-        call["wsgi.input"] = BytesIO(body)
-        chunks = application(call, start_response)
-        for _chunk in chunks:
-            pass
-        close = getattr(chunks, "close", None)
-        if close is not None:
-            close()
-    return (perf_counter() - begin) / calls * 1e6
-
-
-def _environ(case: Case) -> WSGIEnvironment:
-    """The WSGI environ that gunicorn makes for a request of `wrk`, without `wsgi.input`."""
-    target = f"{case.path}?{case.query}" if case.query else case.path
-    content = {"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(case.body))} if case.body else {}
-    return content | {
-        "REQUEST_METHOD": case.method,
-        "SCRIPT_NAME": "",
-        "PATH_INFO": case.path.replace("%20", " "),
-        "RAW_URI": target,
-        "QUERY_STRING": case.query,
-        "SERVER_NAME": "127.0.0.1",
-        "SERVER_PORT": "8080",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "SERVER_SOFTWARE": "gunicorn",
-        "REMOTE_ADDR": "127.0.0.1",
-        "REMOTE_PORT": "50000",
-        "HTTP_HOST": "127.0.0.1:8080",
-        "HTTP_USER_AGENT": "benchmark",
-        "HTTP_ACCEPT": "*/*",
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-        "wsgi.input_terminated": True,
-    }
-
-
-def _load(target: str) -> WSGIApplication:
+def _load(target: str) -> Any:
     module, _, attribute = target.partition(":")
-    application: WSGIApplication = getattr(import_module(module), attribute)
-    return application
+    return getattr(import_module(module), attribute)
 
 
 @contextmanager

@@ -4,8 +4,8 @@
     python benchmarks/data.py --store postgres           PostgreSQL at WIXHTTP_TEST_POSTGRES_URL
     python benchmarks/data.py --items 100000 --rounds 3  less, sooner
 
-*bare* is a table of the same columns with one index on the expression that the query names, and the statements that a
-person would write for the work, through the same driver, giving the same dicts. TinyDB, which keeps all in one JSON
+*bare* is a table of the same columns with the indexes and statements that a person would write for the work, through
+the same driver, giving the same dicts. TinyDB, which keeps all in one JSON
 file, is measured with 10,000 items, where it can still be waited for.
 """
 
@@ -22,7 +22,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -33,7 +34,9 @@ import report
 from wixhttp.data import items
 from wixhttp.data.calls.access import Collections
 from wixhttp.data.collections import override
-from wixhttp.data.queries.tree import Order
+from wixhttp.data.queries.evaluator import position
+from wixhttp.data.queries.tree import NEWEST_FIRST, Order
+from wixhttp.data.queries.values import format_date, parse_date
 from wixhttp.data.stores.contract import Index, Row, Store
 from wixhttp.data.stores.factory import open_store
 
@@ -41,6 +44,7 @@ DISTRIBUTIONS = ["wixhttp", "apsw", "psycopg", "orjson", "tinydb"]
 URL = os.environ.get("WIXHTTP_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 SCHEMA = "wixhttp_benchmark"
 NOW = "2024-01-01T00:00:00.000Z"
+NEWEST = "ORDER BY created DESC, id LIMIT 50"
 BATCH = 1000
 YEARS = 1000  # different values of the indexed field, so that each has 100 items of 100,000
 Call = Callable[[], Any]
@@ -65,6 +69,11 @@ def text_of(number: int) -> str:
     return orjson.dumps(document(number), option=orjson.OPT_SORT_KEYS).decode()
 
 
+def made_at(number: int) -> str:
+    """The date of an item: those of one bulk call share a millisecond."""
+    return format_date(parse_date(NOW) + timedelta(milliseconds=number // BATCH))
+
+
 # --- by hand ---------------------------------------------------------------------------------------------------------
 
 
@@ -84,9 +93,13 @@ class BareSQLite:
         run = self.connection.execute
         run("CREATE TABLE books (id TEXT PRIMARY KEY, doc BLOB NOT NULL, created TEXT, updated TEXT, owner TEXT)")
         run("CREATE INDEX by_year ON books (json_extract(doc, '$.year'), id)")
+        run("CREATE INDEX by_year_newest ON books (json_extract(doc, '$.year'), created DESC, id)")
+        run("CREATE INDEX newest ON books (created DESC, id)")
         spent = 0.0
         for start in range(0, count, BATCH):
-            rows = [(f"{n:07}", text_of(n), NOW, NOW, None) for n in range(start, min(start + BATCH, count))]
+            rows = [
+                (f"{n:07}", text_of(n), made_at(n), made_at(n), None) for n in range(start, min(start + BATCH, count))
+            ]
             began = time.perf_counter()
             with self.connection:
                 self.connection.executemany("INSERT INTO books VALUES (?, jsonb(?), ?, ?, ?)", rows)
@@ -110,13 +123,21 @@ class BareSQLite:
         return self._items("WHERE id = ?", name)[0]
 
     def eq(self, field: str, value: int) -> Any:
-        return self._items(f"WHERE json_extract(doc, '$.{field}') = ? ORDER BY id LIMIT 50", value)
+        return self._items(f"WHERE json_extract(doc, '$.{field}') = ? {NEWEST}", value)
 
     def page(self, _: int) -> Any:
         return self._items("ORDER BY json_extract(doc, '$.year'), id LIMIT 50")
 
+    def newest(self, _: int) -> Any:
+        return self._items(NEWEST)
+
+    def following(self, number: int) -> Any:
+        created = made_at(number)
+        where = "WHERE created <= ? AND (created < ? OR id > ?)"
+        return self._items(f"{where} {NEWEST}", created, created, f"{number:07}")
+
     def contains(self, text: str) -> Any:
-        return self._items("WHERE instr(lower(json_extract(doc, '$.title')), ?) ORDER BY id LIMIT 50", text)
+        return self._items(f"WHERE instr(lower(json_extract(doc, '$.title')), ?) {NEWEST}", text)
 
     def count(self, year: int) -> Any:
         statement = "SELECT count(*) FROM books WHERE json_extract(doc, '$.year') = ?"
@@ -147,9 +168,13 @@ class BarePostgres:
             " owner text)"
         )
         run("CREATE INDEX by_year ON books (((doc -> 'year')::numeric), id)")
+        run("CREATE INDEX by_year_newest ON books (((doc -> 'year')::numeric), created DESC, id)")
+        run("CREATE INDEX newest ON books (created DESC, id)")
         spent = 0.0
         for start in range(0, count, BATCH):
-            rows = [(f"{n:07}", text_of(n), NOW, NOW, None) for n in range(start, min(start + BATCH, count))]
+            rows = [
+                (f"{n:07}", text_of(n), made_at(n), made_at(n), None) for n in range(start, min(start + BATCH, count))
+            ]
             began = time.perf_counter()
             with self.connection.transaction(), self.connection.cursor() as cursor:
                 cursor.executemany("INSERT INTO books VALUES (%s, %s::jsonb, %s, %s, %s)", rows)
@@ -174,13 +199,21 @@ class BarePostgres:
         return self._items("WHERE id = %s", name)[0]
 
     def eq(self, field: str, value: int) -> Any:
-        return self._items(f"WHERE (doc -> '{field}')::numeric = %s ORDER BY id LIMIT 50", value)
+        return self._items(f"WHERE (doc -> '{field}')::numeric = %s {NEWEST}", value)
 
     def page(self, _: int) -> Any:
         return self._items("ORDER BY (doc -> 'year')::numeric, id LIMIT 50")
 
+    def newest(self, _: int) -> Any:
+        return self._items(NEWEST)
+
+    def following(self, number: int) -> Any:
+        created = made_at(number)
+        where = "WHERE created <= %s AND (created < %s OR id > %s)"
+        return self._items(f"{where} {NEWEST}", created, created, f"{number:07}")
+
     def contains(self, text: str) -> Any:
-        return self._items("WHERE strpos(lower(doc ->> 'title'), %s) > 0 ORDER BY id LIMIT 50", text)
+        return self._items(f"WHERE strpos(lower(doc ->> 'title'), %s) > 0 {NEWEST}", text)
 
     def count(self, year: int) -> Any:
         statement = "SELECT count(*) FROM books WHERE (doc -> 'year')::numeric = %s"
@@ -204,7 +237,9 @@ def fill(store: Store, count: int) -> float:
     store.add_index("books", Index((Order(("year",)),)))
     spent = 0.0
     for start in range(0, count, BATCH):
-        rows = [Row(f"{n:07}", text_of(n), NOW, NOW, None) for n in range(start, min(start + BATCH, count))]
+        rows = [
+            Row(f"{n:07}", text_of(n), made_at(n), made_at(n), None) for n in range(start, min(start + BATCH, count))
+        ]
         began = time.perf_counter()
         store.write(lambda changes, rows=rows: changes.insert("books", rows))
         spent += time.perf_counter() - began
@@ -240,6 +275,12 @@ def pairs(bare: Any, count: int, random_: random.Random) -> Iterator[tuple[str, 
         case(lambda each: bare.eq("plain", each), lambda each: books.eq("plain", each).find().items, year),
         slow,
     )
+    yield "first page, newest first", case(bare.newest, lambda _: books.find().items, year), 60
+    yield (
+        "a page by `next()`, anywhere",
+        case(bare.following, lambda each: page_behind(books, each), lambda: random_.randrange(count - BATCH)),
+        60,
+    )
     yield "sorted page, indexed", case(bare.page, lambda _: books.ascending("year").find().items, year), 60
     yield (
         "`contains`, first 50",
@@ -247,6 +288,13 @@ def pairs(bare: Any, count: int, random_: random.Random) -> Iterator[tuple[str, 
         slow,
     )
     yield "count of an indexed `eq`", case(bare.count, lambda each: books.eq("year", each).count(), year), 60
+
+
+def page_behind(books: Any, number: int) -> list[dict[str, Any]]:
+    """The page that `next` gives where this item is the last of the one before."""
+    last = {"_id": f"{number:07}", "_createdDate": parse_date(made_at(number))}
+    found: list[dict[str, Any]] = replace(books, after=position(last, NEWEST_FIRST), size=50).find().items
+    return found
 
 
 def same(left: Any, right: Any) -> bool:

@@ -1,8 +1,8 @@
-"""One call of the WSGI application, without a server: microseconds, or processor instructions, per call.
+"""One call of the WSGI or ASGI application, without a server: microseconds, or processor instructions, per call.
 
     python benchmarks/inprocess.py                  microseconds, medians over interleaved rounds
     python benchmarks/inprocess.py --instructions   instructions, which other load on the machine does not change
-    python benchmarks/inprocess.py --tables endpoints routes siblings
+    python benchmarks/inprocess.py --tables asgi asgi-def
     python benchmarks/inprocess.py --one flask get 2000
 
 Every candidate runs in its own process, so none shares a heap, a garbage collector or an import with another.
@@ -25,7 +25,10 @@ from typing import Any, NamedTuple
 import calls
 import report
 
-DISTRIBUTIONS = ["wixhttp", "falcon", "bottle", "werkzeug", "flask", "functions-framework", "orjson"]
+DISTRIBUTIONS = [
+    *("wixhttp", "falcon", "bottle", "werkzeug", "flask", "functions-framework", "starlette", "blacksheep", "orjson"),
+    "uvloop",
+]
 
 
 class Result(NamedTuple):
@@ -48,6 +51,8 @@ SECTIONS = {
     "endpoints": Section(
         "Endpoints, of the same function", ["wixhttp", "wixhttp-endpoint", *calls.ENDPOINTS], ["get", "post"]
     ),
+    "asgi": Section("ASGI, `async def`", list(calls.ASGI), ["get", "post"]),
+    "asgi-def": Section("ASGI, `def` on a thread", list(calls.ASGI_DEF), ["get"]),
     "functions": Section("Functions in the project", ["wixhttp-1-function", "wixhttp-10000-functions"], ["last"]),
     "routes": Section("Routes `/api/r17/[id]` in the project", ["wixhttp-1-route", "wixhttp-1000-routes"], ["route"]),
     "siblings": Section(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from statistics import median
+
+import workload
 
 
 def turned(names: list[str], number: int) -> list[str]:
@@ -51,6 +54,16 @@ def environment(distributions: Iterable[str]) -> dict[str, str]:
         "cpus": str(os.cpu_count()),
     }
     return about | {name: installed(name) for name in distributions}
+
+
+def node_environment(packages: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The versions of the packages that `npm install` put beside each peer on Node: peer -> packages."""
+    about = {}
+    for peer, names in packages.items():
+        for name in names:
+            file = workload.BENCHMARKS / "peers" / peer / "node_modules" / name / "package.json"
+            about[name] = json.loads(file.read_bytes())["version"] if file.exists() else "not installed"
+    return about
 
 
 def environment_line(about: dict[str, str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 BENCHMARKS = Path(__file__).parent
 SITE = BENCHMARKS / "site"
@@ -16,10 +16,17 @@ PRODUCT_QUERY = "q=blue+chair"
 PRODUCT: Any = {"id": "sku 42", "q": "blue chair", "price": 12.5, "tags": ["a", "b"]}
 
 ECHO_PATH = "/_functions/echo"
+ECHO_ASYNC_PATH = "/_functions/echoasync"
+
+WAIT_PATH = "/_functions/wait"  # waits 0.1 s in an `async def`
+WAITED: Any = {"seconds": 0.1}
+LARGE_PATH = "/_functions/large"
+LARGE_BYTES = 5_000_000
 
 ENDPOINT_PATH = "/api/product/sku%2042"
 ENDPOINT_ASYNC_PATH = "/api/productasync/sku%2042"
 ENDPOINT_ECHO_PATH = "/api/echo"
+ENDPOINT_ECHO_ASYNC_PATH = "/api/echoasync"
 
 ORDER_BYTES = 1024
 
@@ -34,3 +41,13 @@ def _order() -> dict[str, Any]:
 
 ORDER = _order()
 ORDER_JSON = json.dumps(ORDER, separators=(",", ":")).encode()
+
+
+class Case(NamedTuple):
+    """A request, and the JSON of its answer."""
+
+    method: str
+    path: str
+    query: str
+    body: bytes
+    answer: Any

@@ -1,7 +1,8 @@
-"""Programs that the tests of the stores run as processes: ``python tests/data_processes.py URL ROLE ...``."""
+"""Programs that the tests of the stores run as processes, with the arguments URL ROLE WORKER COUNT."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -9,9 +10,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+from tests import commands
 from wixhttp.data.stores.contract import Row, Store, Transaction, WriteOutcome
 from wixhttp.data.stores.factory import open_store
+from wixhttp.errors import StoreUnavailable
 
 THREADS = 4
 NOW = "2024-01-01T00:00:00.000Z"
@@ -70,6 +74,16 @@ def stream(store: Store, worker: str, count: str) -> dict[str, str]:
     return {}
 
 
+def stubborn(store: Store, worker: str, count: str) -> dict[str, str]:
+    """As `stream`, but what the database refuses is left out."""
+    for number in range(int(count)):
+        name = f"{worker}-{number}"
+        with contextlib.suppress(StoreUnavailable):
+            add(store, row(name, '{"pad":"' + "x" * 300 + '"}'))
+            os.write(1, f"{name}\n".encode())
+    return {}
+
+
 def halves(store: Store, worker: str, count: str) -> dict[str, str]:
     """Write two items, and two values in each, always together and alike."""
 
@@ -82,15 +96,55 @@ def halves(store: Store, worker: str, count: str) -> dict[str, str]:
 
 
 ROLES: dict[str, Callable[[Store, str, str], object]] = {
-    "insert": insert, "same": same, "increment": increment, "stream": stream, "halves": halves,
+    "insert": insert, "same": same, "increment": increment, "stream": stream, "stubborn": stubborn, "halves": halves,
 }  # fmt: skip
 
-if __name__ == "__main__":
+
+def main() -> None:
     url, role, worker, count = sys.argv[1:]
     store = open_store(url, Path())
     store.collections()
-    if role != "stream":
+    if role not in ("stream", "stubborn"):
         print("ready", flush=True)  # noqa: T201  # to the test
         sys.stdin.readline()
     result = ROLES[role](store, worker, count)
     print(json.dumps(result), flush=True)  # noqa: T201  # to the test
+
+
+class Process:
+    """One of these programs, which begins when it is told to."""
+
+    def __init__(self, url: str, role: str, worker: str, count: int) -> None:
+        self.process = commands.start_program(__name__, url, role, worker, str(count))
+
+    def line(self) -> str:
+        """The next line that it writes."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().decode().strip()
+
+    def begin(self) -> None:
+        """Tell it to begin, once it is ready."""
+        assert self.process.stdin is not None
+        assert self.line() == "ready"
+        self.process.stdin.write(b"\n")
+
+    def rest(self) -> str:
+        """Everything that it writes until its end."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with self.process.stdin, self.process.stdout as output:
+            return output.read().decode()
+
+    def result(self) -> Any:
+        """Its report, once it has ended."""
+        report = self.rest()
+        assert self.process.wait(120) == 0
+        return json.loads(report)
+
+
+def race(url: str, role: str, count: int) -> list[Any]:
+    """Run eight processes that do the same at the same time, and return their reports."""
+    running = [Process(url, role, f"p{number}", count) for number in range(8)]
+    for process in running:
+        process.begin()
+    return [process.result() for process in running]

@@ -12,6 +12,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -22,6 +23,7 @@ from wixhttp.data.stores.contract import Store
 from wixhttp.data.stores.factory import open_store
 from wixhttp.data.stores.memory import MemoryStore
 from wixhttp.data.stores.sqlite import SQLiteStore
+from wixhttp.errors import StoreUnavailable
 
 DEFAULT_URL = "postgresql://postgres@127.0.0.1:5432/postgres"
 
@@ -34,6 +36,18 @@ def opened_store(kind: str, folder: Path) -> Iterator[Store]:
             yield open_store(stack.enter_context(postgres_url()), folder)
         else:
             yield MemoryStore() if kind == "memory" else SQLiteStore(folder / "site.sqlite3")
+
+
+def wait_until_sound(store: Store) -> None:
+    """Wait until a store that met a fault finds it gone. It looks again ten times as long after a look as that took."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            store.ping()
+            return
+        except StoreUnavailable:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 def missing(reason: str) -> None:

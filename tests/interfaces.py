@@ -27,6 +27,7 @@ from wixhttp.dispatch.stream_chunks import StreamBroken
 from wixhttp.errors import HTTPError
 from wixhttp.http.body import too_large
 from wixhttp.http.request_head import MALFORMED, UNKNOWN, PlainHead
+from wixhttp.http.request_target import host_of, split_absolute
 from wixhttp.http.url import ascii_target, split_target
 from wixhttp.project import loader
 from wixhttp.project.config import load_config
@@ -139,10 +140,14 @@ class DirectInterface(Interface):
     name = "direct"
 
     def ask(self, ask: Ask) -> Reply:
-        path, query = split_target(ascii_target(ask.target.encode("latin-1")))
-        host = next(value for name, value in ask.fields() if name.lower() == "host")
+        target, fields = ascii_target(ask.target.encode("latin-1")), ask.fields()
+        host = next(value for name, value in fields if name.lower() == "host")
+        if (split := split_absolute(target)) is not None:  # as the server interfaces do
+            host, target = host_of(split[0], host) or "", split[1]
+            fields = [("Host", host), *(field for field in fields if field[0].lower() != "host")]
+        path, query = split_target(target)
         head = PlainHead(
-            ask.method, path, query, ask.fields(), scheme=ask.scheme, host=host, client=ask.client, length=_length(ask)
+            ask.method, path, query, fields, scheme=ask.scheme, host=host, client=ask.client, length=_length(ask)
         )
         if ask.root and path.startswith(ask.root):
             head.base, head.path = ask.root, path[len(ask.root) :]
@@ -207,7 +212,7 @@ class WSGIInterface(Interface):
         announced = environ.get("CONTENT_LENGTH", "")
         if announced and not (announced.isdecimal() and announced.isascii() and len(announced) < 4000):
             unclean["CONTENT_LENGTH"] = environ.pop("CONTENT_LENGTH")
-        if environ["REQUEST_METHOD"] not in ("GET", "HEAD", "POST", "OPTIONS", "PATCH", "PUT", "DELETE", "TRACE"):
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD", "POST", "OPTIONS", "PATCH", "PUT", "DELETE"):
             unclean["REQUEST_METHOD"] = environ["REQUEST_METHOD"]
             environ["REQUEST_METHOD"] = "POST"
 
@@ -234,7 +239,7 @@ class WSGIInterface(Interface):
         environ: dict[str, Any] = {
             "REQUEST_METHOD": ask.method,
             "SCRIPT_NAME": ask.root,
-            "PATH_INFO": unquote_to_bytes(path.encode("latin-1")).decode("latin-1")[len(ask.root) :],
+            "PATH_INFO": unquote_to_bytes(_path_of(path).encode("latin-1")).decode("latin-1")[len(ask.root) :],
             "QUERY_STRING": query,
             "RAW_URI": ask.target,
             "SERVER_NAME": "localhost",
@@ -258,6 +263,11 @@ class WSGIInterface(Interface):
         if not environ["PATH_INFO"].startswith("/"):
             environ["PATH_INFO"] = "/" + environ["PATH_INFO"]
         return environ
+
+
+def _path_of(target: str) -> str:
+    split = split_absolute(target)
+    return target if split is None else split[1]
 
 
 class ASGIInterface(Interface):
@@ -427,9 +437,9 @@ def write_project(folder: Path, files: str | dict[str, str]) -> Path:
     return folder
 
 
-def load_app(folder: Path, **settings: Any) -> App:
+def load_app(folder: Path, *, has_short_path: bool = True, **settings: Any) -> App:
     """The dispatcher of a project folder, with settings checked as flags are."""
-    return App(load_site(load_config(folder, environ={}, flags=settings)))
+    return App(load_site(load_config(folder, environ={}, flags=settings)), has_short_path=has_short_path)
 
 
 class Served:
@@ -440,9 +450,14 @@ class Served:
         self.app = interface.app
 
     def __call__(self, target: str, method: str = "GET", *headers: tuple[str, str], **details: Any) -> Reply:
-        if not target.startswith("/"):
-            target = "/_functions/" + target
-        return self.interface.ask(Ask(method, target, headers, **details))
+        return self.ask(self._asked(target, method, *headers, **details))
+
+    def _asked(self, target: str, method: str = "GET", *headers: tuple[str, str], **details: Any) -> Ask:
+        return Ask(method, target if target.startswith("/") else "/_functions/" + target, headers, **details)
+
+    def ask(self, ask: Ask) -> Reply:
+        """The reply to a request for any target, a path or not."""
+        return self.interface.ask(ask)
 
     @property
     def state(self) -> dict[str, Any]:
@@ -450,3 +465,38 @@ class Served:
         function = next(iter(self.app.site.functions))
         namespace: dict[str, Any] = function.target.__globals__
         return namespace
+
+
+WAYS = 2 * len(INTERFACES)  # so many lines of the log come from a request of `ServedAlike`, if any does
+
+
+class ServedAlike(Served):
+    """A project, loaded once, behind every interface, with the short path and without: each request is asked of all
+    six. Their answers have to be the same; the reply is the first."""
+
+    def __init__(self, interfaces: list[Interface]) -> None:
+        super().__init__(interfaces[0])
+        self.interfaces = interfaces
+
+    def each(self, target: str, method: str = "GET", *headers: tuple[str, str], **details: Any) -> list[Reply]:
+        """The replies of all six, which may differ."""
+        ask = self._asked(target, method, *headers, **details)
+        return [interface.ask(ask) for interface in self.interfaces]
+
+    def ask(self, ask: Ask) -> Reply:
+        replies = [interface.ask(ask) for interface in self.interfaces]
+        first, *others = map(_essence, self.interfaces, replies)
+        for interface, other in zip(self.interfaces[1:], others, strict=True):
+            assert other == first, f"{interface.name} answers {ask} with {other}, not {first}"
+        return replies[0]
+
+
+def _essence(interface: Interface, reply: Reply) -> tuple[int, Fields, bytes, type]:
+    """The part of a reply that is the same from ``interface`` as from any other."""
+    request_id = reply.header("X-Request-Id") or ""
+    passing = [("X-Request-Id", request_id), ("Connection", "close")]
+    fields = [field for field in reply.fields if field not in passing]
+    is_whole = bool(reply.content and reply.all("Content-Length"))
+    if interface.name != "wsgi" and not (is_whole or reply.all("Content-Type") or reply.status in (204, 304)):
+        fields.append(("Content-Type", "text/plain; charset=utf-8"))  # as the WSGI interface does
+    return reply.status, sorted(fields), reply.content.replace(request_id.encode("latin-1"), b""), type(reply.broken)

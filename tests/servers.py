@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -24,7 +25,10 @@ from typing import Any, NoReturn
 
 import pytest
 
+from tests import commands
+
 SITES = Path(__file__).parent / "sites"
+_WIXHTTP = [sys.executable, "-m", "wixhttp"]
 TIMEOUT = 60.0  # seconds until a wait is a failure; long, for machines that do other work, too
 _OURS = ("WIXHTTP_", "GUNICORN_", "WEB_CONCURRENCY", "HOST", "PORT", "FORWARDED_ALLOW_IPS", "PYTEST_")
 
@@ -50,10 +54,14 @@ class Server:
         self.lines: list[Any] = []
         self.errors = ""
         self._changed = threading.Condition()
-        self.process = subprocess.Popen(
-            command, cwd=folder, env=dict(environ), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
+        self.process: subprocess.Popen[bytes] | commands.Process
+        if list(command[: len(_WIXHTTP)]) == _WIXHTTP and commands.is_forkable(environ):
+            self.process = commands.start_server(command[len(_WIXHTTP) :], folder, environ)
+        else:
+            self.process = subprocess.Popen(
+                command, cwd=folder, env=dict(environ), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, start_new_session=True,
+            )  # fmt: skip
         self._readers = [threading.Thread(target=read) for read in (self._read_lines, self._read_errors)]
         for reader in self._readers:
             reader.start()
@@ -204,7 +212,7 @@ def _start(command: list[str], port: int | None, environ: dict[str, str], folder
 
 def own_command(project: Path, flags: Sequence[str], gunicorn: Sequence[str]) -> list[str]:
     """The command line of `wixhttp serve`."""
-    command = [sys.executable, "-m", "wixhttp", "--project", str(project), "serve", "--host", "127.0.0.1"]
+    command = [*_WIXHTTP, "--project", str(project), "serve", "--host", "127.0.0.1"]
     command += ["--port", "{port}", *flags]
     return [*command, "--", *gunicorn] if gunicorn else command
 
@@ -306,6 +314,19 @@ def ask(port: int, request: bytes, method: str = "GET") -> Answer:
     with connect(port) as connection:
         connection.sendall(request)
         return read_answer(connection, method)
+
+
+def drip(port: int, *, pause: float, part: bytes) -> Answer:
+    """The answer to a POST whose body of 120 parts comes with a ``pause`` in seconds after each, as soon as there is
+    one. No pause is longer than ``body_timeout``."""
+    with connect(port) as connection:
+        head = f"POST /_functions/echo HTTP/1.1\r\nHost: x\r\nContent-Length: {120 * len(part)}\r\n\r\n"
+        connection.sendall(head.encode())
+        for _ in range(120):
+            connection.sendall(part)
+            if select.select([connection], [], [], pause)[0]:
+                break
+        return read_answer(connection)
 
 
 def read_all(connection: socket.socket) -> bytes:

@@ -27,6 +27,7 @@ from tests.test_imports import loaded_by
 from wixhttp.auth import TokenInfo, caller, elevate, fetchWithAuth, getTokenInfo, require, signing_keys, token_verifiers
 from wixhttp.auth.caller import settings_are
 from wixhttp.auth.signing_keys import TokenRefused
+from wixhttp.concurrency import service_threads
 from wixhttp.data import collections, items
 from wixhttp.data.calls.access import Collections
 from wixhttp.data.schema.permissions import Identity
@@ -1135,7 +1136,7 @@ def test_slow_fetches_do_not_delay_the_check_of_tokens(issuer: Issuer, tmp_path:
             url = issuer.url + "/slow"
             fetching = [asyncio.ensure_future(cast(Any, fetchWithAuth(url, timeout=30))) for _ in range(64)]
         try:
-            for _ in range(caller._THREADS):
+            for _ in range(service_threads.THREADS):
                 assert await asyncio.to_thread(begun.acquire, timeout=20)
             return (await asyncio.wait_for(info, 10)).subjectId
         finally:

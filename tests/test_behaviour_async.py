@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -12,10 +14,17 @@ from textwrap import dedent
 
 import pytest
 
-from tests.interfaces import TIMEOUT, ASGIInterface, Served, load_app, write_project
+from tests.interfaces import TIMEOUT, ASGIInterface, Served, forget_projects, load_app, write_project
 
 ROOT = Path(__file__).parents[1]
 Serve = Callable[..., Served]
+
+
+@pytest.fixture(params=[True, False], ids=["short", "general"])
+def has_short_path(request: pytest.FixtureRequest) -> bool:
+    """Each request goes the short way, where it can, and the general one."""
+    return bool(request.param)
+
 
 STREAMS = """
     import asyncio, threading
@@ -80,74 +89,67 @@ STREAMS = """
 WHOLE = "".join(f"{number}," for number in range(1000)).encode()
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("sync", WHOLE),
-        ("syncasync", WHOLE),
-        ("async", WHOLE),
-        ("asyncasync", WHOLE),
-        ("file", b"x" * 131_072),
+def closes(served: Served) -> bool:
+    """Return whether the stream was closed, or is in time; and begin anew."""
+    closed: threading.Event = served.state["closed"]
+    has_closed = closed.wait(TIMEOUT)
+    closed.clear()
+    return has_closed
+
+
+def test_a_stream_is_sent_whole_and_closed_at_its_end(serve: Serve) -> None:
+    served = serve(STREAMS)
+    for name, content in (
+        ("sync", WHOLE), ("syncasync", WHOLE), ("async", WHOLE), ("asyncasync", WHOLE), ("file", b"x" * 131_072),
         ("rows", b"row" * 3),
-    ],
-)
-def test_a_stream_is_sent_whole_and_closed_at_its_end(serve: Serve, name: str, content: bytes) -> None:
+    ):  # fmt: skip
+        reply = served(name)
+        assert (reply.status, reply.content, reply.broken) == (200, content, None), name
+        assert reply.header("Content-Type") == "application/octet-stream"
+        assert not reply.all("Content-Length")
+        assert closes(served), name
+
+
+def test_a_stream_is_closed_when_the_client_leaves(serve: Serve) -> None:
     served = serve(STREAMS)
-    reply = served(name)
-    assert (reply.status, reply.content, reply.broken) == (200, content, None)
-    assert reply.header("Content-Type") == "application/octet-stream"
-    assert not reply.all("Content-Length")
-    assert served.state["closed"].wait(TIMEOUT)
+    for name in ("sync", "syncasync", "async", "asyncasync"):
+        reply = served(name, leave_after=3)
+        assert reply.content.startswith(b"0,1,2,"), name
+        assert closes(served), name
+        assert served("open").status == 200
 
 
-@pytest.mark.parametrize("name", ["sync", "syncasync", "async", "asyncasync"])
-def test_a_stream_is_closed_when_the_client_leaves(serve: Serve, name: str) -> None:
+def test_a_stream_that_fails_half_way_breaks_off(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     served = serve(STREAMS)
-    reply = served(name, leave_after=3)
-    assert reply.content.startswith(b"0,1,2,")
-    assert served.state["closed"].wait(TIMEOUT)
-    assert served("open").status == 200
+    for name in ("broken", "abroken", "exit"):
+        reply = served(name)
+        assert (reply.status, reply.content) == (200, b"0,1,"), name
+        assert reply.broken is not None
+        assert caplog.text.count(f"the stream of get_{name} broke off") == 1
+        assert closes(served), name
+        assert served("open").status == 200
 
 
-@pytest.mark.parametrize("name", ["broken", "abroken", "exit"])
-def test_a_stream_that_fails_half_way_breaks_off(serve: Serve, name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_stream_that_fails_at_once_is_an_answer(serve_alike: Serve) -> None:
+    served = serve_alike(STREAMS)
+    for name, status in {"atonce": 500, "aatonce": 500, "exitatonce": 500, "httperror": 404, "wrong": 500}.items():
+        assert served(name).problem["status"] == status, name
+        assert served("open").status == 200
+
+
+def test_the_chunks_of_a_stream(serve_alike: Serve) -> None:
+    served = serve_alike(STREAMS)
+    assert served("none").broken is not None  # None is no end
+    assert (served("nothing").status, served("nothing").content) == (200, b"")
+    assert served("noclose").content == b"ab"
+
+
+def test_a_stream_that_nobody_reads_is_closed(serve: Serve) -> None:
     served = serve(STREAMS)
-    reply = served(name)
-    assert (reply.status, reply.content) == (200, b"0,1,")
-    assert reply.broken is not None
-    assert caplog.text.count(f"the stream of get_{name} broke off") == 1
-    assert served.state["closed"].wait(TIMEOUT)
-    assert served("open").status == 200
-
-
-@pytest.mark.parametrize(
-    ("name", "status"), [("atonce", 500), ("aatonce", 500), ("exitatonce", 500), ("httperror", 404), ("wrong", 500)]
-)
-def test_a_stream_that_fails_at_once_is_an_answer(serve: Serve, name: str, status: int) -> None:
-    served = serve(STREAMS)
-    assert served(name).problem["status"] == status
-    assert served("open").status == 200
-
-
-def test_none_is_no_end_of_a_stream(serve: Serve) -> None:
-    assert serve(STREAMS)("none").broken is not None
-
-
-def test_a_stream_of_nothing_is_an_empty_answer(serve: Serve) -> None:
-    reply = serve(STREAMS)("nothing")
-    assert (reply.status, reply.content) == (200, b"")
-
-
-def test_an_iterator_that_cannot_be_closed_is_sent(serve: Serve) -> None:
-    assert serve(STREAMS)("noclose").content == b"ab"
-
-
-@pytest.mark.parametrize(("name", "method"), [("file", "HEAD"), ("rows", "HEAD"), ("nobody", "GET")])
-def test_a_stream_that_nobody_reads_is_closed(serve: Serve, name: str, method: str) -> None:
-    served = serve(STREAMS)
-    assert served(name, method).content == b""
-    if name != "nobody":  # a generator that was never begun has nothing to close
-        assert served.state["closed"].wait(TIMEOUT)
+    for name, method in (("file", "HEAD"), ("rows", "HEAD"), ("nobody", "GET")):
+        assert served(name, method).content == b""
+        if name != "nobody":  # a generator that was never begun has nothing to close
+            assert closes(served), name
 
 
 # --- the event loop --------------------------------------------------------------------------------------------------
@@ -236,16 +238,149 @@ CONTEXT = """
 """
 
 
-@pytest.mark.parametrize("name", ["def", "async", "task", "gathered"])
-def test_the_request_is_in_the_context_and_contexts_do_not_mix(serve: Serve, name: str) -> None:
+def test_the_request_is_in_the_context_and_contexts_do_not_mix(serve: Serve) -> None:
     served = serve(CONTEXT)
-    for given in ("one", "two"):
-        assert served(name, "GET", ("X-Request-Id", given)).json() == [given, None]
+    for name in ("def", "async", "task", "gathered"):
+        for given in ("one", "two"):
+            assert served(name, "GET", ("X-Request-Id", given)).json() == [given, None], name
+    for name in ("stream", "astream"):
+        assert served(name, "GET", ("X-Request-Id", "mine")).text == "mine", name
 
 
-@pytest.mark.parametrize("name", ["stream", "astream"])
-def test_the_request_is_in_the_context_of_a_stream(serve: Serve, name: str) -> None:
-    assert serve(CONTEXT)(name, "GET", ("X-Request-Id", "mine")).text == "mine"
+VARIABLES = """
+import asyncio, threading
+from contextvars import ContextVar
+mine = ContextVar("mine", default="unset")
+reset, closed = [], threading.Event()
+
+def end(token):
+    try:
+        mine.reset(token)
+        reset.append(mine.get())
+    finally:
+        closed.set()
+
+def chunks(token):
+    try:
+        yield mine.get()
+        mine.set("later")
+        yield " " + mine.get()
+    finally:
+        end(token)
+
+async def achunks(token):
+    try:
+        await asyncio.sleep(0)
+        yield mine.get()
+        mine.set("later")
+        await asyncio.sleep(0)
+        yield " " + mine.get()
+    finally:
+        await asyncio.sleep(0)
+        end(token)
+
+def get_dd(): return ok(body=chunks(mine.set("early")))
+def get_da(): return ok(body=achunks(mine.set("early")))
+async def get_ad(): return ok(body=chunks(mine.set("early")))
+async def get_aa():
+    token = mine.set("early")
+    await asyncio.sleep(0)
+    return ok(body=achunks(token))
+def get_hidden():
+    return get_aa()
+"""
+PAGES = {
+    f"src/pages/{name}.py": f"""
+from backend import http_functions as site
+from wixhttp.endpoints import Response
+{kind} GET(): return Response(site.{stream}(site.mine.set("early")))
+"""
+    for name, kind, stream in (
+        ("dd", "def", "chunks"), ("da", "def", "achunks"),
+        ("ad", "async def", "chunks"), ("aa", "async def", "achunks"),
+    )
+}  # fmt: skip
+COMPRESSES = """
+from wixhttp.endpoints import Response
+def wrapped(chunks):
+    try:
+        for chunk in chunks:
+            yield chunk.upper()
+    finally:
+        chunks.close()
+async def awrapped(chunks):
+    try:
+        async for chunk in chunks:
+            yield chunk.upper()
+    finally:
+        await chunks.aclose()
+KIND onRequest(context, next):
+    response = WAIT next()
+    response.body = (awrapped if hasattr(response.body, "__anext__") else wrapped)(response.body)
+    return response
+"""
+
+
+def _ends_in_its_context(served: Served, target: str, text: str) -> None:
+    for leave_after in (None, 1):
+        content = served(target, leave_after=leave_after).text
+        assert content == text if leave_after is None else text.startswith(content)
+        assert closes(served), target
+        assert served.state["reset"] == ["unset"]
+        served.state["reset"].clear()
+
+
+def test_a_stream_is_drawn_and_closed_in_the_context_of_its_handler(serve: Serve) -> None:
+    served = serve(VARIABLES)
+    for name in ("dd", "da", "ad", "aa", "hidden"):
+        _ends_in_its_context(served, name, "early later")
+
+
+@pytest.mark.parametrize("middleware", ["def", "async def"])
+def test_a_stream_behind_middleware_is_drawn_and_closed_in_the_context_of_its_handler(
+    serve: Serve, middleware: str
+) -> None:
+    plain = f"{middleware} onRequest(context, next): return {'await ' if 'async' in middleware else ''}next()"
+    wraps = COMPRESSES.replace("KIND", middleware).replace("WAIT", "await" if "async" in middleware else "")
+    files = {"backend/http_functions.py": "from wixhttp import *\n" + VARIABLES, **PAGES}
+    for text, expected in ((plain, "early later"), (wraps, "EARLY LATER")):
+        forget_projects()
+        served = serve({**files, "src/middleware.py": text})
+        for name in ("dd", "da", "ad", "aa"):
+            _ends_in_its_context(served, f"/{name}", expected)
+
+
+def test_nothing_that_goes_on_keeps_the_context_of_a_request(serve: Serve) -> None:
+    """Neither a timer that other requests share, nor a thread or a loop that this one was the first to need."""
+    served = serve("""
+        import asyncio, contextvars, weakref
+        mine = contextvars.ContextVar("mine")
+        kept = []
+        class Large: pass
+        def put():
+            large = Large()
+            kept.append(weakref.ref(large))
+            mine.set(large)
+        def get_def():
+            put()
+            return ok(1)
+        async def post_async(request):
+            await request.body.buffer()
+            put()
+            await asyncio.sleep(0.001)
+            return ok(1)
+        async def get_stream():
+            put()
+            def chunks(): yield b"x"
+            return ok(body=chunks())
+    """)
+    for name, details in (("def", {}), ("async", {"method": "POST", "body": b"xy"}), ("stream", {})):
+        assert served(name, **details).status == 200  # type: ignore[arg-type]
+    patience = time.monotonic() + TIMEOUT
+    while any(reference() is not None for reference in served.state["kept"]):  # a thread may still be ending its part
+        gc.collect()
+        assert time.monotonic() < patience
+    assert len(served.state["kept"]) == 3
 
 
 def test_many_requests_at_once_keep_to_themselves(serve: Serve) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from tests.interfaces import Served
 from wixhttp.concurrency.bridge import Bridge, WaitGroup
+from wixhttp.dispatch.call import Call
 
 Serve = Callable[..., Served]
 
@@ -85,6 +87,20 @@ def test_a_request_that_goes_on_after_its_answer_gives_one_slot_back(serve: Serv
     assert (len(served.app.admission.def_slots), len(served.app.admission.async_slots)) == before
 
 
+def test_a_call_that_has_ended_is_not_kept(serve: Serve) -> None:
+    """It ran long enough to be seen by the thread that looks for late handlers, twice a second."""
+    served = serve("import time\nfrom wixhttp import ok\ndef get_slow(request):\n    time.sleep(1)\n    return ok()\n")
+    assert served("slow").status == 200
+
+    def is_kept() -> bool:
+        return any(isinstance(each, Call) and each.head.path.endswith("/slow") for each in gc.get_objects())
+
+    deadline = time.monotonic() + 5
+    while is_kept() and time.monotonic() < deadline:  # its thread may still be ending
+        gc.collect()
+    assert not is_kept()
+
+
 HANDLERS = """
 from wixhttp import HTTPError
 from wixhttp.endpoints import Response
@@ -101,9 +117,12 @@ KIND PATCH(cookies):
 def without_collector() -> Iterator[None]:
     """The collector is off, and the log, which would keep exceptions for the test."""
     logging.disable(logging.CRITICAL)
+    gc.collect()
+    gc.freeze()  # what other tests left is not looked at a hundred times
     gc.disable()
     yield
     gc.enable()
+    gc.unfreeze()
     logging.disable(logging.NOTSET)
 
 

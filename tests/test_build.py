@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests import commands
 from wixhttp.cli.build_folder import check_place, replace_in_steps, swap
 from wixhttp.cli.static_build import build_site
 from wixhttp.dispatch.app import App
@@ -74,10 +75,7 @@ class Outcome:
 
 
 def build(folder: Path, *arguments: str, code: int = 0, **environ: str) -> Outcome:
-    done = subprocess.run(
-        [*WIXHTTP, "build", *arguments],
-        cwd=folder, capture_output=True, env={**ENVIRON, **environ}, timeout=TIMEOUT, check=False,
-    )  # fmt: skip
+    done = commands.run(["build", *arguments], cwd=folder, env={**ENVIRON, **environ})
     return Outcome(done.stdout, done.stderr, done.returncode, code)
 
 
@@ -232,7 +230,7 @@ def test_it_reads_collections_and_secrets(project: Project) -> None:
         "def GET(props):\n    return Response(props['title'] + getSecret('SIGN'))\n"
     )
     folder = project({**pages("books/[id].txt.py", text=lister), "books.jsonl": '{"_id": "emma", "title": "Emma"}\n'})
-    subprocess.run([*WIXHTTP, "data", "import", "books.jsonl"], cwd=folder, env=ENVIRON, check=True, timeout=TIMEOUT)
+    commands.run(["data", "import", "books.jsonl"], cwd=folder, env=ENVIRON, check=True)
     build(folder, SIGN="!")
     assert files(folder / "dist") == {"books/emma.txt": b"Emma!"}
 
@@ -273,7 +271,9 @@ def test_a_new_build_takes_the_place_of_the_old_one(project: Project) -> None:
 
 def test_no_static_endpoints(project: Project) -> None:
     folder = project({"src/pages/a.py": TEXT.replace("True", "False")})
-    assert build(folder).out == "there are no static endpoints (prerender = True), and nothing was built\n"
+    assert build(folder).out == (
+        "there are no static endpoints (prerender = True) and no files in public/, and nothing was built\n"
+    )
     assert not (folder / "dist").exists()
     (folder / "src/pages/a.py").write_text(TEXT)
     build(folder)
@@ -335,7 +335,6 @@ MISUSE: list[tuple[dict[str, str], tuple[str, ...]]] = [
     (listing("[id].py", {"id": ".."}), ("src/pages/[id].py: getStaticPaths()[0]", "no path that a request can have")),
     (listing("[id].py", {"id": "a"}, {"id": "a"}), ("src/pages/[id].py: getStaticPaths()[1]", "is listed twice")),
     (listing("[id].py", {}), ("src/pages/[id].py: getStaticPaths()[0] = {'params': {}}", "is missing")),
-    (pages("a\x07b.py"), ("a path outside of the build folder, or none of a file, because of 'a\\x07b'",)),
     (pages("a.py", text=STATIC + COOKIE), ("src/pages/a.py: the path '/a' sets a cookie",)),
     (pages("a.py", text=STATIC + OWN_COOKIE), ("src/pages/a.py: the path '/a' sets a cookie",)),
     (pages("a.py", text=STATIC + FAILS), ("src/pages/a.py: the path '/a' answered 503", "the row is locked")),
@@ -513,7 +512,8 @@ def built(project: Project) -> Path:
     """A project with a build, whose file says something else by now."""
     folder = project(pages("a.txt.py", text=FEED))
     build(folder)
-    (folder / "src/pages/a.txt.py").write_text(FEED.replace("old", "new"))
+    # Not of the same size: with the time in seconds, that is all by which Python knows the byte code of another source.
+    (folder / "src/pages/a.txt.py").write_text(FEED.replace("old", "new") + "# changed\n")
     return folder
 
 

@@ -54,6 +54,15 @@ def test_the_declared_collections_are_looked_at(tmp_path: Path) -> None:
     assert found.startswith("data/collections.toml:2: books.indexs: 'indexs' is not a key of a collection")
 
 
+def test_a_database_that_everybody_may_read_is_warned_of(tmp_path: Path) -> None:
+    root = write_project(tmp_path, {"backend/http_functions.py": FINE, "data/wixhttp.sqlite3": ""})
+    database = root / "data" / "wixhttp.sqlite3"
+    database.chmod(0o600)
+    assert warnings(root) == []
+    database.chmod(0o644)
+    assert warnings(root) == [f"every user of this machine may read the database; run: chmod o-rwx {database}*"]
+
+
 def test_the_hooks_are_looked_at(tmp_path: Path) -> None:
     hooks = "def books_beforeInsert(item, context, more): ..."
     (found,) = problems(write_project(tmp_path, {"backend/http_functions.py": FINE, "backend/data.py": hooks}))
@@ -155,11 +164,11 @@ def test_all_broken_endpoints_are_told_at_once(tmp_path: Path, caplog: pytest.Lo
     found = sorted(problems(write_project(tmp_path, files)))
     texts = (
         ("src/pages/a.py cannot be imported: ModuleNotFoundError", "(src/pages/a.py:1)"),
-        ("src/pages/b.py cannot be imported: SyntaxError", "line 2)"),
+        ("src/pages/b.py:2: the file is not Python: ", "[syntax]"),
         ("src/pages/d.py cannot be imported: NameError", "(src/pages/d.py:3)"),
         ("src/pages/e.py cannot be imported: ZeroDivisionError", "(src/shared.py:1)"),
     )
-    assert len(found) == 6
+    assert len(found) == 7  # d.py is told by its text, too: what to write for undefined
     for text, place in texts:
         (problem,) = [each for each in found if text in each]
         assert problem.endswith(place)
@@ -167,6 +176,22 @@ def test_all_broken_endpoints_are_told_at_once(tmp_path: Path, caplog: pytest.Lo
     assert any(each.startswith("src/never.py:1: the file is not Python") for each in found)
     assert caplog.records == []
     assert logging.getLogger("wixhttp").propagate
+
+
+@pytest.mark.parametrize("name", ["backend/http_functions.py", "src/middleware.py", "src/pages/x.py"])
+def test_a_file_that_is_not_python_is_told_once_with_what_to_write(tmp_path: Path, name: str) -> None:
+    files = {"src/pages/a.py": ENDPOINT, name: "x = a === b\n"}
+    report = check_project(load_config(write_project(tmp_path, files), environ={}))
+    [problem] = report.problems
+    assert problem.startswith(f"{name}:1: the file is not Python")
+    assert "write ==" in problem
+    assert report.summary
+
+
+def test_an_endpoint_whose_only_handler_is_lower_case_is_told_once(tmp_path: Path) -> None:
+    report = check_project(load_config(write_project(tmp_path, {"src/pages/a.py": "\ndef get(): ...\n"}), environ={}))
+    assert (report.warnings, len(report.problems)) == ([], 1)
+    assert report.problems[0].startswith("src/pages/a.py:2: get is not served; a handler's name is upper case: GET [")
 
 
 @pytest.mark.parametrize("mode", ["production", "development"])
@@ -178,11 +203,11 @@ def test_two_files_of_one_route_are_a_problem(tmp_path: Path, mode: str) -> None
 
 
 @pytest.mark.parametrize("name", ["[id.py", "[a][b].py", "[a-b].py"])
-def test_a_name_that_is_no_route_stops_the_check(tmp_path: Path, name: str) -> None:
-    root = write_project(tmp_path, {f"src/pages/{name}": ENDPOINT})
-    with pytest.raises(ProjectError) as caught:
-        problems(root)
-    assert name in str(caught.value)
+def test_a_name_that_is_no_route_is_a_problem_beside_others(tmp_path: Path, name: str) -> None:
+    root = write_project(tmp_path, {f"src/pages/{name}": ENDPOINT, "src/pages/x.py": "def GET(: ..."})
+    first, second = problems(root)
+    assert name in first
+    assert "src/pages/x.py:1: the file is not Python" in second
 
 
 def test_a_build_that_serve_would_refuse_is_told(tmp_path: Path) -> None:
@@ -197,8 +222,8 @@ STATIC_PATHS = "def getStaticPaths(): return []\n"
 @pytest.mark.parametrize(
     ("name", "text", "starts", "says"),
     [
-        ("x", "def get(): ...\n" + ENDPOINT, "src/pages/x.py: get is not served", "upper case: GET"),
-        ("x", "def Post(): ...\n" + ENDPOINT, "src/pages/x.py: Post is not served", "POST"),
+        ("x", "def get(): ...\n" + ENDPOINT, "src/pages/x.py:1: get is not served", "upper case: GET"),
+        ("x", "def Post(): ...\n" + ENDPOINT, "src/pages/x.py:1: Post is not served", "POST"),
         ("x", "from src.shared import POST\n" + ENDPOINT, "src/pages/x.py: POST is imported", "__all__"),
         ("x", "def GET(reqest): ...", "src/pages/x.py:1: GET(reqest) is given the whole context", "mean request?"),
         ("x", "async def GET(req): ...", "src/pages/x.py:1: GET(req) ", "mean request?"),
@@ -241,10 +266,10 @@ def test_endpoints_elsewhere_are_looked_at_too(tmp_path: Path) -> None:
     files = {
         "wixhttp.toml": 'pages = "site/routes"\n',
         "site/routes/x.py": ENDPOINT + "from wixhttp.secrets import getSecret\ndef key(): return getSecret('GONE')\n",
-        "site/middleware.py": "def onRequest(context, next): return getSecret('MORE')\n",
+        "site/middleware.py": "from wixhttp import secrets\ndef onRequest(context, next): secrets.getSecret('MORE')\n",
     }
     found = problems(write_project(tmp_path, files))
-    assert [each.partition(": ")[0] for each in found] == ["site/middleware.py:1", "site/routes/x.py:4"]
+    assert [each.partition(": ")[0] for each in found] == ["site/middleware.py:2", "site/routes/x.py:4"]
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,10 @@ workers = 3
 threads = 5
 worker_class = "gevent"
 body_timeout = 1.5
+send_timeout = 2.5
+max_unsent = "1MB"
 max_concurrency = 7
+queue_timeout = 0.5
 graceful_timeout = 2
 import_timeout = 3
 secrets_file = "/run/secrets.env"
@@ -87,6 +90,7 @@ log_level = "debug"
 access_log = false
 health = "off"
 health_port = 9000
+dev_allow = ["[FD00::1]", "192.168.1.7/24", "10.0.0.1", "*.Example.com"]
 pages = "routes"
 pages_prefix = "/v1/"
 trailing_slash = "never"
@@ -121,7 +125,10 @@ jwks_url = "https://id.example.com/keys"
         threads=5,
         worker_class="gevent",
         body_timeout=1.5,
+        send_timeout=2.5,
+        max_unsent=1024**2,
         max_concurrency=7,
+        queue_timeout=0.5,
         graceful_timeout=2.0,
         import_timeout=3.0,
         secrets_file=Path("/run/secrets.env"),
@@ -132,6 +139,7 @@ jwks_url = "https://id.example.com/keys"
         access_log=False,
         health="off",
         health_port=9000,
+        dev_allow=("fd00::1", "192.168.1.0/24", "10.0.0.1", "*.example.com"),
         pages=tmp_path / "routes",
         pages_prefix="/v1",
         trailing_slash="never",
@@ -143,7 +151,7 @@ jwks_url = "https://id.example.com/keys"
     )
     assert "default" not in config.sources.values()
     assert config.sources["mode"] == "wixhttp.toml:2"
-    assert config.sources["cors"] == "wixhttp.toml:35"
+    assert config.sources["cors"] == "wixhttp.toml:39"
 
 
 def test_flags_over_environment_over_file_over_default(tmp_path: Path) -> None:
@@ -253,6 +261,10 @@ def test_unknown_flag(tmp_path: Path) -> None:
         ("host = 'http://x'", 1, "host is an address"),
         ("secrets_file = ''", 1, "secrets_file is a path"),
         ("health_port = -1", 1, "health_port is a whole number"),
+        ("dev_allow = 'laptop'", 1, "dev_allow holds addresses, networks and host names"),
+        ("dev_allow = ['laptop:8000']", 1, "'laptop:8000'; leave out scheme and port"),
+        ("dev_allow = ['10.0.0.300']", 1, "and not '10.0.0.300'"),
+        ("dev_allow = ['*']", 1, "dev_allow holds addresses"),
     ],
 )
 def test_the_file_is_refused_with_its_line(tmp_path: Path, toml: str, line: int, text: str) -> None:
@@ -343,7 +355,7 @@ def test_test_site_may_be_a_package(tmp_path: Path) -> None:
 
 def test_concurrency(tmp_path: Path) -> None:
     config = Config(root=tmp_path, threads=5)
-    assert (config.def_concurrency, config.async_concurrency) == (20, 10_000)
+    assert (config.def_concurrency, config.async_concurrency) == (10_000, 10_000)
     config = dataclasses.replace(config, max_concurrency=3)
     assert (config.def_concurrency, config.async_concurrency) == (3, 3)
 

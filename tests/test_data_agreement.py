@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.databases import postgres_url
+from wixhttp import data as wix_data
+from wixhttp.data import aio, items
+from wixhttp.data.calls.access import Collections
+from wixhttp.data.collections import override
 from wixhttp.data.queries.builders import Filter
-from wixhttp.data.queries.evaluator import position
+from wixhttp.data.queries.evaluator import matches, position
 from wixhttp.data.queries.filters import format_filter, parse_filter
-from wixhttp.data.queries.tree import And, Compare, Not, Or, Order, Tree
+from wixhttp.data.queries.tree import EVERYTHING, NEWEST_FIRST, And, Compare, Linked, Not, Or, Order, Tree
 from wixhttp.data.queries.values import encode, format_date, normalised
-from wixhttp.data.stores.contract import Index, Row, Store, to_item
+from wixhttp.data.stores.contract import Index, Link, Row, Store, to_item
 from wixhttp.data.stores.factory import open_store
 from wixhttp.data.stores.memory import MemoryStore
 from wixhttp.data.stores.sqlite import SQLiteStore
@@ -55,6 +61,8 @@ values = st.recursive(
 )
 documents = st.dictionaries(names, values, max_size=4).map(normalised)
 system = st.sampled_from([("_id",), ("_createdDate",), ("_updatedDate",), ("_owner",), ("_owner", "a")])
+ids = st.sampled_from([*string.ascii_lowercase, "Z", "ä", "'", "%"])
+link_ids = st.sampled_from(["a", "b", "c", "ä", "'", "l" * 63, "l" * 64])
 paths = st.lists(names, min_size=1, max_size=3).map(tuple) | system
 comparable = st.one_of(st.booleans(), numbers, texts, dates).map(normalised)
 leaves: st.SearchStrategy[Tree] = st.one_of(
@@ -64,25 +72,38 @@ leaves: st.SearchStrategy[Tree] = st.one_of(
     st.builds(Compare, st.just("in"), paths, st.lists(values.map(normalised), max_size=3)),
     st.builds(Compare, st.just("exists"), paths, st.booleans()),
 )
-trees: st.SearchStrategy[Tree] = st.recursive(
-    leaves,
-    lambda inner: st.one_of(
+
+
+def joined(inner: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
+    return st.one_of(
         st.builds(And, st.lists(inner, max_size=3).map(tuple)),
         st.builds(Or, st.lists(inner, max_size=3).map(tuple)),
         st.builds(Not, inner),
-    ),
-    max_leaves=5,
+    )
+
+
+linked = st.builds(
+    Linked,
+    st.just("c"),
+    st.just("field"),
+    st.booleans(),
+    st.none() | st.lists(link_ids, unique=True, max_size=3).map(tuple),
 )
-orders = st.lists(st.builds(Order, paths, st.booleans()), max_size=3).map(tuple)
-ids = st.sampled_from([*string.ascii_lowercase, "Z", "ä", "'", "%"])
+plain_trees: st.SearchStrategy[Tree] = st.recursive(leaves, joined, max_leaves=5)
+trees: st.SearchStrategy[Tree] = st.recursive(leaves | linked, joined, max_leaves=5)
+orders = st.just(NEWEST_FIRST) | st.lists(st.builds(Order, paths, st.booleans()), max_size=3).map(tuple)
+links = st.lists(st.tuples(link_ids, link_ids), unique=True, max_size=6)
 
 INDEXES = [(), (Index((Order(("a",)),)),), (Index((Order(("a",)), Order(("b",), True))), Index((Order(("b", "a")),)))]
+
+
+LINK = Link("c", "field")
 
 
 @st.composite
 def worlds(draw: st.DrawFn) -> list[Row]:
     rows = []
-    for each in draw(st.lists(ids, unique=True, max_size=8)):
+    for each in draw(st.lists(ids | link_ids, unique=True, max_size=8)):
         created = format_date(draw(dates))
         owner = draw(st.sampled_from([None, "ada", "Ä"]))
         rows.append(Row(each, encode(draw(documents)), created, format_date(draw(dates)), owner))
@@ -107,8 +128,10 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[tuple[str,
         yield made
 
 
-def fill(store: Store, collection: str, rows: list[Row]) -> None:
+def fill(store: Store, collection: str, rows: list[Row], pairs: Sequence[tuple[str, str]] = ()) -> None:
     def work(changes: Any) -> None:
+        changes.remove_links(LINK, changes.linked(LINK, None, None))
+        changes.add_links(LINK, pairs)
         changes.truncate(collection)
         assert changes.insert(collection, rows) == ["done"] * len(rows)
 
@@ -118,11 +141,13 @@ def fill(store: Store, collection: str, rows: list[Row]) -> None:
 @settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
-@given(st.data(), worlds(), st.integers(0, len(INDEXES) - 1))
-def test_the_stores_agree(stores: list[tuple[str, Store]], data: st.DataObject, rows: list[Row], number: int) -> None:
+@given(st.data(), worlds(), links, st.integers(0, len(INDEXES) - 1))
+def test_the_stores_agree(
+    stores: list[tuple[str, Store]], data: st.DataObject, rows: list[Row], pairs: list[tuple[str, str]], number: int
+) -> None:
     collection = f"c{number}"
     for _, store in stores:
-        fill(store, collection, rows)
+        fill(store, collection, rows, pairs)
     (_, reference), *others = stores
     for _ in range(6):  # of one world, several questions
         tree, order = data.draw(trees), data.draw(orders)
@@ -132,23 +157,64 @@ def test_the_stores_agree(stores: list[tuple[str, Store]], data: st.DataObject, 
         after = (
             data.draw(st.none() | st.sampled_from([position(to_item(row), order) for row in rows])) if rows else None
         )
-        following = [row.id for row in reference.find(collection, tree, order, after=after, limit=limit)]
+        paged: dict[str, Any] = {"after": after, "limit": limit, "is_reversed": data.draw(st.booleans())}
+        following = [row.id for row in reference.find(collection, tree, order, **paged)]
         for name, store in others:
             found = [to_item(row) for row in store.find(collection, tree, order, skip=skip, limit=limit)]
             assert found == expected, name
             assert encode(found) == encode(expected), name
             assert store.count(collection, tree) == count, name
-            assert [row.id for row in store.find(collection, tree, order, after=after, limit=limit)] == following, name
-            assert sorted(row.id for row in store.scan(collection, tree)) == sorted(
-                row.id for row in reference.scan(collection, tree)
-            )
+            assert [row.id for row in store.find(collection, tree, order, **paged)] == following, name
+            for each in ((), NEWEST_FIRST):
+                scanned = [row.id for row in store.scan(collection, tree, each)]
+                assert scanned == [row.id for row in reference.find(collection, tree, each)], name
+
+
+async def two_pages(query: Any) -> list[str]:
+    page = await query.find()
+    following = await page.next() if page.hasNext() else None
+    return [each["_id"] for each in (*page.items, *(following.items if following else ()))]
+
+
+@settings(max_examples=EXAMPLES // 4, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data(), worlds(), st.integers(0, len(INDEXES) - 1), st.integers(1, 3), st.integers(0, 3), st.booleans())
+def test_pages_without_a_sort_are_the_newest_items_first(
+    stores: list[tuple[str, Store]],
+    data: st.DataObject,
+    rows: list[Row],
+    number: int,
+    limit: int,
+    skip: int,
+    is_velo: bool,
+) -> None:
+    """Through all pages of both APIs, there and back, awaited and not."""
+    collection, tree = f"c{number}", data.draw(st.just(EVERYTHING) | plain_trees)
+    newest = sorted((row for row in rows if matches(tree, to_item(row))), key=lambda row: row.id)
+    newest.sort(key=lambda row: row.created, reverse=True)
+    expected = [row.id for row in newest]
+    for name, store in stores:
+        fill(store, collection, rows)
+        with override(Collections(store)):
+            query = replace((wix_data if is_velo else items).query(collection), tree=tree)
+            page = query.skip(skip).limit(limit).find()
+            found, pages = [each["_id"] for each in page.items], [page.items]
+            while page.hasNext():
+                page = page.next()
+                pages.append(page.items)
+                found += [each["_id"] for each in page.items]
+            assert found == expected[skip:], name
+            for before in reversed(pages[:-1]):
+                page = page.prev()
+                assert page.items == before, name
+
+            assert (
+                asyncio.run(two_pages(replace(aio.query(collection), tree=tree).limit(limit))) == expected[: 2 * limit]
+            ), name
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(trees, st.lists(documents, max_size=5))
+@given(plain_trees, st.lists(documents, max_size=5))
 def test_the_json_form_of_a_filter_selects_the_same(tree: Tree, items: list[dict[str, Any]]) -> None:
-    from wixhttp.data.queries.evaluator import matches
-
     again = parse_filter(format_filter(tree))
     for item in items:
         assert matches(again, item) == matches(tree, item)

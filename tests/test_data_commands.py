@@ -138,11 +138,18 @@ def test_query_prints_what_a_filter_selects(site: Path) -> None:
     def ids(*arguments: str) -> str:
         return "".join(str(each["_id"]) for each in printed(data(site, "query", "books", *arguments)))
 
-    assert ids() == "abc"
+    assert ids() == "abc"  # the newest first; those of one import have one date
+    assert ids('{"authors": {"$hasSome": ["p2"]}}') == "a"
+    assert ids('{"authors": {"$isEmpty": true}}') == "b"
+    assert "multi-reference" in data(site, "query", "books", '{"authors": {"$gt": "p"}}', code=2).err
+    (site / "late.jsonl").write_text('{"_id":"0","_createdDate":{"$date":"2100-01-01T00:00:00.000Z"},"year":1}\n')
+    data(site, "import", "books", "late.jsonl")
+    assert (ids(), ids("--skip", "1", "--limit", "2"), ids("--sort", "_id", "--limit", "2")) == ("0abc", "ab", "0a")
+    data(site, "import", "books", "late.jsonl", "--update")
+    assert [each["_id"] for each in printed(data(site, "export", "books"))] == ["0", "a", "b", "c"]
     assert ids('{"title": {"$contains": "ÄPF"}}') == "a"
-    assert ids("--sort", "-year,-title") == "cba"
-    assert ids("--sort", "year", "--skip", "1", "--limit", "1") == "b"
-    assert ids("--limit", "2") == "ab"
+    assert ids("--sort", "-year,-title") == "cba0"
+    assert ids("--sort", "year", "--skip", "2", "--limit", "1") == "b"
     assert data(site, "query", "books", '{"year": 2024}', "--count").out == "2\n"
     assert "WDE0025" in data(site, "query", "none", code=1).err
 

@@ -38,7 +38,9 @@ def test_each_level(level: str, action: Action) -> None:
             scope(permissions, action, identity, "books")
         assert (caught.value.code, caught.value.status) == ("WDE0027", 403)
         rule = f"The current user does not have permissions to {action} on the books collection."
-        assert caught.value.message == f"WDE0027: {rule}"
+        way = "change permissions below [books] in data/collections.toml"
+        assert caught.value.message.startswith(f"WDE0027: {rule} It takes {level}: pass suppressAuth")
+        assert caught.value.message.endswith(way)
 
 
 def test_a_collection_without_permissions_is_open() -> None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from tests.databases import opened_store
 from wixhttp import data as wix_data
+from wixhttp.auth import elevate
 from wixhttp.data import items
 from wixhttp.data.calls.access import Collections
 from wixhttp.data.calls.hooks import Hooks
 from wixhttp.data.collections import current, override
-from wixhttp.data.schema.declarations import CollectionSchema, Permissions, Reference
+from wixhttp.data.queries.evaluator import matches
+from wixhttp.data.schema.declarations import PRESETS, CollectionSchema, Permissions, Reference
 from wixhttp.data.schema.permissions import Identity
 from wixhttp.data.stores.memory import MemoryStore
 from wixhttp.errors import WixDataError
@@ -59,18 +66,18 @@ def fails(code: str, call: Callable[[], Any]) -> None:
 
 
 def test_a_reference_is_an_id_and_included_an_item() -> None:
-    assert [item["author"] for item in wix_data.query("books").find().items] == ["p1", "none"]
-    first, second = wix_data.query("books").include("author").find().items
+    assert [item["author"] for item in wix_data.query("books").ascending("_id").find().items] == ["p1", "none"]
+    first, second = wix_data.query("books").include("author").ascending("_id").find().items
     assert first["author"]["name"] == "Jane"
     assert second["author"] is None
     assert "genres" not in first
 
 
 def test_include_of_many_and_its_limit() -> None:
-    result = wix_data.query("books").include("genres").fields("title").find()
+    result = wix_data.query("books").include("genres").fields("title").ascending("_id").find()
     assert [ids(item["genres"]) for item in result.items] == [["g3", "g1", "g2"], []]
     assert (result.partialIncludes, "author" in result.items[0]) == (False, False)
-    cut = wix_data.query("books").include("genres", 2).find()
+    cut = wix_data.query("books").include("genres", 2).ascending("_id").find()
     assert (ids(cut.items[0]["genres"]), cut.partialIncludes) == (["g3", "g1"], True)
     wix_data.remove("genres", "g3")
     wix_data.insertReference("books", "genres", "b1", "missing")
@@ -162,32 +169,154 @@ def test_what_may_not_be_read_is_not_included() -> None:
         assert results[0]["unresolvedReference"] == {"referencedItemId": "n1", "unauthorized": True}
 
 
-@pytest.mark.parametrize(("collection", "field"), [("books", "genres"), ("genres", "books"), ("books", "genres._id")])
-def test_conditions_on_references_to_many_items_say_what_to_use(collection: str, field: str) -> None:
+@pytest.mark.parametrize("kind", ["memory", "sqlite", "postgres"])
+def test_references_to_many_items_are_compared(kind: str, tmp_path: Path) -> None:
+    with opened_store(kind, tmp_path) as store, contextlib.closing(store), override(Collections(store, SCHEMA)):
+        for name in ("b1", "b2", "b3"):
+            wix_data.insert("books", {"_id": name, "n": name})
+        for name in ("g1", "g2", "g3"):
+            wix_data.insert("genres", {"_id": name})
+        wix_data.insertReference("books", "genres", "b1", ["g1", "g2"])
+        wix_data.insertReference("books", "genres", "b2", ["g2", "gone"])
+        books, genres, has = wix_data.query("books"), wix_data.query("genres"), wix_data.filter()
+        for query, expected in (
+            (books.hasSome("genres", ["g1", "g3"]), "b1"),
+            (books.hasSome("genres", "g2", "g1"), "b1 b2"),
+            (books.hasSome("genres", []), ""),
+            (books.hasAll("genres", ["g1", "g2"]), "b1"),
+            (books.hasAll("genres", ["g1", "g3"]), ""),
+            (books.eq("genres", "g2"), "b1 b2"),
+            (books.eq("genres", "gone"), "b2"),
+            (books.in_("genres", ["g1", None]), "b1 b3"),
+            (books.ne("genres", "g1"), "b2 b3"),
+            (books.isEmpty("genres"), "b3"),
+            (books.isNotEmpty("genres"), "b1 b2"),
+            (books.eq("n", "b1").or_(has.isEmpty("genres")), "b1 b3"),
+            (books.not_(has.hasSome("genres", ["g1"])).isNotEmpty("genres"), "b2"),
+            (books.hasSome("genres", "g2").eq("n", "b2").include("genres"), "b2"),
+            (genres.hasSome("books", ["b2"]), "g2"),
+            (genres.hasAll("books", "b1", "b2"), "g2"),
+            (genres.isEmpty("books"), "g3"),
+            (books.and_({"genres": {"$hasSome": ["g1"]}}), "b1"),
+            (books.and_({"genres": {"$hasAll": ["g2", "gone"]}}), "b2"),
+            (books.and_({"$or": [{"genres": "g1"}, {"genres": {"$isEmpty": True}}]}), "b1 b3"),
+            (books.and_({"genres": {"$nin": ["g1"]}, "$not": {"genres": None}}), "b2"),
+        ):
+            assert " ".join(sorted(ids(query.find()))) == expected, query.tree
+            assert query.count() == len(expected.split())
+        assert ids(books.hasSome("genres", "g2").find().items[0:1]) == ids(books.eq("genres", "g2").limit(1).find())
+        one = books.hasSome("genres", ["g1", "g2"]).descending("n").limit(1).find()
+        assert (ids(one), ids(one.next())) == (["b2"], ["b1"])
+        assert ids(books.eq("n", "b2").include("genres").find().items[0]["genres"]) == ["g2"]
+        assert books.hasSome("genres", "g2").distinct("n").items == ["b1", "b2"]
+        assert wix_data.aggregate("books").filter(has.eq("genres", "g2")).count().run().items == [{"count": 2}]
+        assert items.count("books", filter={"genres": {"$hasSome": ["g1"]}}) == 1
+        assert items.distinct("books", "n", filter={"genres": "g1"}).items == ["b1"]
+        wix_data.remove("genres", "g1")
+        assert ids(books.hasSome("genres", "g1").find()) == []
+
+
+filters = st.recursive(
+    st.one_of(
+        st.builds(lambda method, ids: getattr(wix_data.filter(), method)("genres", ids),
+                  st.sampled_from(["hasSome", "hasAll", "in_"]), st.lists(st.sampled_from(["g1", "g2", "g3"]))),
+        st.builds(lambda method, one: getattr(wix_data.filter(), method)("genres", one),
+                  st.sampled_from(["eq", "ne"]), st.sampled_from(["g1", "g2", None])),
+        st.builds(lambda method: getattr(wix_data.filter(), method)("genres"),
+                  st.sampled_from(["isEmpty", "isNotEmpty"])),
+        st.builds(lambda n: wix_data.filter().gt("n", n), st.integers(0, 3)),
+    ),
+    lambda inner: st.builds(lambda one, method, two: getattr(one, method)(two),
+                            inner, st.sampled_from(["and_", "or_", "not_"]), inner),
+    max_leaves=4,
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(filters, st.lists(st.lists(st.sampled_from(["g1", "g2", "g3"]), unique=True), min_size=4, max_size=4))
+def test_a_field_of_many_references_is_compared_as_an_array_of_ids(condition: Any, linked: list[list[str]]) -> None:
+    """Absent where there are none."""
+    with override(Collections(MemoryStore(), SCHEMA)):
+        expected = set()
+        for number, genres in enumerate(linked):
+            item = wix_data.insert("books", {"n": number})
+            wix_data.replaceReferences("books", "genres", item["_id"], genres)
+            if matches(condition.tree, {**item, "genres": genres} if genres else item):
+                expected.add(item["_id"])
+        assert set(ids(wix_data.query("books").and_(condition).find())) == expected
+
+
+@pytest.mark.parametrize(("collection", "field"), [("books", "genres"), ("genres", "books")])
+def test_conditions_on_references_to_many_items_say_what_they_can_be(collection: str, field: str) -> None:
     query = wix_data.query(collection)
-    compared = wix_data.filter().eq("n", 1).or_(wix_data.filter().hasSome(field, ["g1"]))
     calls: list[Callable[[], Any]] = [
-        query.eq(field, "g1").find,
-        query.not_(wix_data.filter().isEmpty(field)).find,
-        query.and_(compared).count,
-        lambda: query.ne(field, "g1").distinct("n"),
+        query.gt(field, "g1").find,
+        query.contains(field, "g1").count,
+        query.eq(f"{field}._id", "g1").find,
+        query.exists(field).find,
+        query.eq(field, {"_id": "g1"}).find,
+        query.hasSome(field, 1).find,
+        query.ascending("n").descending(field).find,
+        wix_data.aggregate(collection).group(field).run,
+        wix_data.aggregate(collection).max(field).run,
+        query.ne(field, ["g1", "g2"]).find,
         lambda: query.distinct(field),
-        lambda: items.count(collection, filter={field: "g1"}),
-        lambda: items.distinct(collection, "n", filter={field: "g1"}),
-        wix_data.aggregate(collection).filter(compared).count().run,
         lambda: items.remove(collection, "none", condition={field: "g1"}),
     ]
     for call in calls:
-        with pytest.raises(WixDataError, match="queryReferenced") as caught:
+        with pytest.raises(WixDataError, match=r"multi-reference field.*use queryReferenced") as caught:
             call()
         assert caught.value.code == "WDE0093"
+    with pytest.raises(WixDataError, match="hasSome, hasAll, in_, eq, ne"):
+        query.gt(field, "g1").find()
 
 
-def test_a_hook_may_not_compare_references_to_many_items_either() -> None:
+def test_references_to_ids_that_name_no_item_are_compared_as_others() -> None:
+    wix_data.insertReference("books", "genres", "b2", "never")
+    assert ids(wix_data.query("books").hasSome("genres", "never").find()) == ["b2"]
+
+
+def test_a_hook_may_compare_references_to_many_items() -> None:
     hooks = Hooks.of({"books_beforeQuery": lambda query: query.eq("genres", "g1")})
     with override(Collections(MemoryStore(), SCHEMA, hooks=hooks)):
-        fails("WDE0093", wix_data.query("books").find)
-        fails("WDE0093", lambda: wix_data.query("books").distinct("author"))
+        for name in ("b1", "b2"):
+            wix_data.insert("books", {"_id": name})
+        wix_data.insertReference("books", "genres", "b2", "g1")
+        assert ids(wix_data.query("books").find()) == ["b2"]
+
+
+def test_a_condition_tells_nothing_of_items_that_may_not_be_read() -> None:
+    """An item that `include` leaves out is not there for a filter either, in both directions of a link."""
+    schema = {
+        "open": CollectionSchema("open", references={"notes": Reference("notes", "notes", True, "open")}),
+        "notes": CollectionSchema("notes", permissions=AUTHORS),
+        "closed": CollectionSchema(
+            "closed", permissions=PRESETS["private"], references={"open": Reference("open", "open", True, "closed")}
+        ),
+    }
+    elevated: Any = {"suppressAuth": True}
+    with override(Collections(MemoryStore(), schema)) as made:
+        for name in ("o1", "o2"):
+            wix_data.insert("open", {"_id": name})
+        for name, owner in (("n1", "ada"), ("n2", "bob")):
+            wix_data.insert("notes", {"_id": name, "_owner": owner}, elevated)
+        wix_data.insert("closed", {"_id": "c1"}, elevated)
+        wix_data.insertReference("open", "notes", "o1", ["n1", "n2"])
+        wix_data.insertReference("closed", "open", "c1", "o2", elevated)
+        query = wix_data.query("open")
+        probes = [query.hasSome("notes", ["n1", "n2"]), query.eq("notes", "n1"), query.isNotEmpty("notes"),
+                  query.hasAll("notes", "n1", "n2")]  # fmt: skip
+        reverse = [query.eq("closed", "c1"), query.isNotEmpty("closed")]
+        assert [each.count() for each in (*probes, *reverse)] == [0, 0, 0, 0, 0, 0]
+        assert [query.isEmpty("notes").count(), query.isEmpty("closed").count()] == [2, 2]
+        assert [query.ne("notes", "n1").count(), wix_data.aggregate("open").filter(probes[0]).count().run().items] == [
+            2, [{"count": 0}],
+        ]  # fmt: skip
+        with override(made.acting_as(Identity("bob", "siteMember"))):
+            assert [each.count() for each in probes] == [1, 0, 1, 0]
+            assert [each.count() for each in reverse] == [0, 0]
+        assert [each.count(elevated) for each in (*probes, *reverse)] == [1, 1, 1, 1, 1, 1]
+        assert [each.count() for each in (elevate(items.query)("open").eq("closed", "c1"),)] == [1]
 
 
 def test_references_to_one_item_are_compared() -> None:

@@ -21,6 +21,7 @@ from wixhttp.data.files.exports import backup, export_file, export_folder, expor
 from wixhttp.data.files.formats import BadItem, Format, read_items
 from wixhttp.data.files.imports import BATCH, Counts, Importer, Mode, TransferError
 from wixhttp.data.queries.tree import EVERYTHING, Order
+from wixhttp.data.queries.values import encode
 from wixhttp.data.schema.declarations import parse_schema
 from wixhttp.data.stores.contract import Index, Link, Row, Store, to_item
 from wixhttp.data.stores.factory import open_store
@@ -158,6 +159,20 @@ def test_a_folder_moves_a_site_whole_there_and_back(store: Store, others: str, t
         importer.read_folder(tmp_path / "two")
         assert importer.counts == Counts(5, links=4)
         assert items(back, "books") == items(store, "books")
+
+
+def test_exports_are_for_their_owner_alone(store: Store, tmp_path: Path) -> None:
+    store.create("books")
+    old = os.umask(0)
+    try:
+        export_folder(store, {}, ["books"], tmp_path / "whole")
+        with new_file(tmp_path / "one.jsonl") as file:
+            export_items(store, "books", file, "jsonl")
+    finally:
+        os.umask(old)
+    files = [tmp_path / "one.jsonl", *(tmp_path / "whole").iterdir()]
+    assert len(files) == 4
+    assert {each.stat().st_mode & 0o777 for each in files} == {0o600}
 
 
 def test_the_line_of_an_item_is_its_canonical_text(store: Store) -> None:
@@ -298,6 +313,36 @@ def test_what_a_column_holds_is_decided_over_all_of_it(cells: list[str], read: l
     assert list(map(type, found)) == list(map(type, read))
 
 
+@pytest.mark.parametrize("cell", ["1e400", "1" * 5000, "9223372036854775808", "-9223372036854775809"])
+def test_a_number_that_no_collection_holds_is_refused_and_not_rounded(cell: str, tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    path.write_text(f"a,n\nx,1\ny,{cell}\n")
+    with pytest.raises(BadItem, match=r"c\.csv:3: "):
+        list(read_items(path, types={"n": "number"}))
+
+
+def test_every_digit_of_a_number_is_kept_in_every_store_and_file(store: Store, tmp_path: Path) -> None:
+    numbers = [
+        sign * (base + step)
+        for base in (2**53, 2**62, 10**15, 10**18, 2**63 - 2)
+        for step in (-1, 0, 1)
+        for sign in (1, -1)
+    ]
+    kept = [*numbers, -(2**63), 1e19, -1e19, 1e21, 9.3e18, 1e300, 5e-324, 0.1]
+    fill(
+        store,
+        "c",
+        row("all", encode({"n": kept})),
+        *(row(f"n{place:02}", encode({"n": n})) for place, n in enumerate(kept)),
+    )
+    assert [each["n"] for each in values(store, "c")] == [kept, *kept]
+    formats: tuple[Format, ...] = ("jsonl", "csv")
+    for kind in formats:
+        other = MemoryStore()
+        load(other, "c", dumped(store, "c", kind), kind, types={"n": "json"} if kind == "csv" else None)
+        assert [each["n"] for each in values(other, "c")] == [kept, *kept]
+
+
 def test_types_that_are_named_win(tmp_path: Path) -> None:
     path = tmp_path / "c.csv"
     path.write_text("Zip,n,when,j\n123,007,2023-05-04T10:15,3\n", newline="")
@@ -325,6 +370,18 @@ def test_a_column_called_owner_beside_the_system_field_is_a_field(tmp_path: Path
         ("c.jsonl", b'{"a":"\xff"}', "c.jsonl:1: this is not JSON"),
         ("c.jsonl", b'{"a":"\\u0000"}', "c.jsonl:1: WDE0075: a is"),
         ("c.jsonl", b'{"a":9223372036854775808}', "64 bits at most"),
+        (
+            "c.jsonl",
+            b'{"a":-9223372036854775809}',
+            "c.jsonl:1: WDE0075: a is -9223372036854775809 (int): a whole number",
+        ),
+        ("c.jsonl", b'{"a":[18446744073709551616]}', "c.jsonl:1: WDE0075: a[0] is 18446744073709551616 (int)"),
+        ("c.jsonl", b'{"a":%s}' % (b"1" * 5000), "c.jsonl:1: this is not JSON: number is infinity"),
+        (
+            "c.csv",
+            b'_id,a\n1,"[-9223372036854775809]"\n',
+            "a[0] is -9223372036854775809 (int): a whole number has 64 bits",
+        ),
         ("c.jsonl", b'{"$a":1}', "WDE0134"),
         ("c.jsonl", b'{"_id":7}', "_id is text that is not empty, not 7"),
         ("c.jsonl", b'{"_id":""}', "_id is text that is not empty"),
@@ -339,7 +396,11 @@ def test_a_column_called_owner_beside_the_system_field_is_a_field(tmp_path: Path
         ("c.csv", b'a\n"x\ny"\n"z', "c.csv:4: this is not CSV"),
         ("c.csv", b'a\n"x"y\n', "c.csv:2: this is not CSV"),
         ("c.csv", b"a\nx\n\xff\n", "c.csv:3: this is not UTF-8"),
-        ("c.csv", b"ID,Created Date\nx,yesterday\n", "c.csv:2: column '_createdDate': 'yesterday' is no date"),
+        (
+            "c.csv",
+            b"ID,Created Date\nx,yesterday\n",
+            "c.csv:2: column 'Created Date': 'yesterday' is no date; write 02/14",
+        ),
     ],
 )
 def test_a_bad_line_is_named(name: str, text: bytes, message: str, tmp_path: Path) -> None:
@@ -352,7 +413,10 @@ def test_a_bad_line_is_named(name: str, text: bytes, message: str, tmp_path: Pat
 @pytest.mark.parametrize("kind", ["number", "boolean", "date", "json"])
 def test_a_cell_that_is_not_of_the_named_type_is_refused(kind: str, tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_text("a\n1_0 x\n")
-    with pytest.raises(BadItem, match=f"c.csv:2: column 'a': '1_0 x' is no {kind}; its type can be set to text"):
+    with pytest.raises(
+        BadItem,
+        match=f"c.csv:2: column 'a': '1_0 x' is no {kind}; write .*; its type can be set to text: --types a=text",
+    ):
         list(read_items(tmp_path / "c.csv", types={"a": kind}))
     with pytest.raises(BadItem, match="no column 'b' to set the type of"):
         list(read_items(tmp_path / "c.csv", types={"b": kind}))

@@ -2,9 +2,10 @@
 
 A python, toml or json block that begins with `# name` is that file. A line `# ...` in a block of commands is what the
 commands before it print; three dots stand for anything. A block that is one command of a server starts it, and the
-commands after it ask that server instead of port 8080. A line `<!-- checkout -->` before a block marks commands to be
-run in this repository, `<!-- docker -->` commands of which those of docker are only parsed. The database of PostgreSQL
-that a page names is one for the test.
+commands after it ask that server instead of port 8080, or 8000 for `wixhttp dev`; what follows a block that is a file
+of its site waits until that is served. A line `<!-- checkout -->` before a block marks commands to be run in this
+repository, `<!-- docker -->` commands of which those of docker are only parsed. The database of PostgreSQL that a page
+names is one for the test.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import importlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import sysconfig
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from contextvars import ContextVar
@@ -29,9 +32,12 @@ import pytest
 import requests
 
 import wixhttp.context
+from tests.commands import ShellCommand
 from tests.databases import postgres_url
+from tests.dev_servers import DONE
 from tests.servers import TIMEOUT, Server, free_port, missing, project, serving
 from wixhttp.cli.commands import cli
+from wixhttp.dev.traffic.store import RequestStore
 from wixhttp.project.config import SETTINGS
 
 if sys.version_info >= (3, 11):
@@ -45,8 +51,9 @@ PAGES = {
 }
 README = PAGES["README.md"]
 SCRIPTS = sysconfig.get_path("scripts")
-KINDS = {"sh", "sh checkout", "sh docker", "python", "toml", "ini", "nginx", "json"}
-SERVERS = re.compile(r"((?:\w+=\S+ )*)((?:wixhttp serve|gunicorn |\./scripts/serve).*)")
+KINDS = {"sh", "sh checkout", "sh docker", "python", "toml", "ini", "nginx", "json", "js"}
+SERVERS = re.compile(r"((?:\w+=\S+ )*)((?:wixhttp serve|wixhttp dev|gunicorn |\./scripts/serve).*)")
+INSTALLS = re.compile(r"pip install (?:\.|'\.\[dev\]')")
 POSTGRES = "postgresql://shop@localhost/shop"
 END = "\x1e"  # what separates the output of one command from that of the next
 
@@ -57,6 +64,7 @@ PUBLIC = (
     "wixhttp.data.aio",
     "wixhttp.data.items",
     "wixhttp.auth",
+    "wixhttp.fetch",
     "wixhttp.secrets",
     "wixhttp.errors",
     "wixhttp.testing",
@@ -91,32 +99,48 @@ BLOCKS = {page: found for page, text in PAGES.items() if (found := _blocks(text)
 class Reader:
     """Somebody who does what a page says, in a folder, with at most one server running."""
 
-    def __init__(self, folder: Path, servers: ExitStack) -> None:
+    def __init__(self, folder: Path, servers: ExitStack, programs: Path) -> None:
         self.folder = folder
         self.start = folder
         self.servers = servers
         self.server: Server | None = None
+        self.is_development = False
+        self.kept: list[str] = []  # the id of the last request that is known to be kept
         self.environ = {
-            "PATH": f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join((str(programs), SCRIPTS, os.environ["PATH"])),
             "HOST": "127.0.0.1",
             "VENV": ".venv",  # that of the checkout, wherever the one of these tests is
             "PYTHONDONTWRITEBYTECODE": "1",
             "PIP_NO_INDEX": "1",  # what is to be installed is there
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "PYTEST_ADDOPTS": "-p no:hypothesispytest",  # which a user need not have, and which is slow to load
         }
 
     def write(self, block: Block) -> None:
         path = self.folder / block.file
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(block.text)
+        before = len(self._reloads())
+        written = self.start.parent / "written"
+        written.write_text(block.text)
+        written.replace(path)  # at once, so that it is one reload
+        if self.server is not None and self.is_development and block.file.startswith(("backend/", "src/")):
+            self.server.wait_for(_is_reload, before + 1)
+
+    def _reloads(self) -> list[Any]:
+        return [line for line in self.server.lines if _is_reload(line)] if self.server is not None else []
 
     def serve(self, variables: str, command: str, folder: Path) -> None:
         self.servers.close()
         port = free_port()
+        self.is_development = command.startswith("wixhttp dev")
         own = dict(each.split("=", 1) for each in variables.split())
         environ: dict[str, Any] = {**self.environ, **own, "PORT": str(port)}
-        shell = ["bash", "-c", f"exec {command.replace('8080', str(port))}"]
-        self.server = self.servers.enter_context(serving(folder, command=shell, port=port, **environ))
+        environ["WIXHTTP_GRACEFUL_TIMEOUT"] = "1"  # one page leaves a stream that goes on without its reader
+        if command.startswith("wixhttp "):
+            words = [sys.executable, "-m", "wixhttp", *shlex.split(command)[1:]]
+        else:
+            words = ["bash", "-c", f"exec {command.replace('8080', str(port))}"]
+        self.server = self.servers.enter_context(serving(folder, command=words, port=port, **environ))
 
     def run(self, block: Block, folder: Path) -> None:
         """Run the commands of a block, and compare what they print with the lines of comment below them."""
@@ -124,27 +148,49 @@ class Reader:
         assert "".join(map("".join, steps)) == block.text, "a block begins with a command"
         script = "set -euo pipefail\n" + "".join(f"{commands}printf '{END}'\n" for commands, _ in steps) + "pwd\n"
         if self.server is not None:
-            script = script.replace("localhost:8080", f"localhost:{self.server.port}")
+            if "wixhttp inspect" in script:
+                self._await_kept(folder)
+            script = script.replace(f"localhost:{self.shown_port}", f"localhost:{self.server.port}")
         used = {tool for tool in ("curl", "openssl") if re.search(rf"\b{tool} ", script)}
         for tool in sorted(used):
             if shutil.which(tool) is None:
                 missing(f"{tool} is not installed")
         process = subprocess.run(
-            ["bash", "-c", script], cwd=folder, env=self._environ(), capture_output=True, text=True, timeout=TIMEOUT,
-            check=False,
+            ["bash", "-c", script], cwd=folder, env=self._environ(), capture_output=True, text=True,
+            timeout=5 * TIMEOUT, check=False,
         )  # fmt: skip
         assert process.returncode == 0, f"line {block.line}: {process.stdout}{process.stderr}"
         *outputs, after = process.stdout.split(END)
         for (commands, expected), output in zip(steps, outputs, strict=True):
             if expected:
-                printed = output.replace("\r", "").strip().replace(f":{self.port}/", ":8080/")
+                printed = output.replace("\r", "").strip().replace(f":{self.port}/", f":{self.shown_port}/")
                 assert re.fullmatch(_pattern(expected), printed, re.DOTALL), f"line {block.line}: {commands}{printed}"
         if folder == self.folder:
             self.folder = Path(after.strip())
 
+    def _await_kept(self, folder: Path) -> None:
+        """Wait until the last request that was answered is kept: that is written soon after."""
+        assert self.server is not None
+        access = [line for line in self.server.lines if isinstance(line, dict) and line["logger"] == "wixhttp.access"]
+        last = [line["request_id"] for line in access if not line["path"].startswith("/_wixhttp/")][-1:]
+        if last == self.kept:
+            return
+        self.kept = last
+        store = RequestStore(folder / ".wixhttp")
+        deadline = time.monotonic() + TIMEOUT
+        while store.get(*last) is None:
+            assert time.monotonic() < deadline, f"not kept: {access}"
+            time.sleep(0.02)
+        store.close()
+
     @property
     def port(self) -> int | None:
         return self.server.port if self.server is not None else None
+
+    @property
+    def shown_port(self) -> int:
+        """The port of that server, as the page has it."""
+        return 8000 if self.is_development else 8080
 
     def _environ(self) -> dict[str, str]:
         names = ("WIXHTTP_", "GUNICORN_", "PYTEST_", "PORT", "WEB_CONCURRENCY", "NO_COLOR", "FORCE_COLOR")
@@ -152,21 +198,34 @@ class Reader:
         return environ | self.environ
 
 
+def _is_reload(line: Any) -> bool:
+    return isinstance(line, dict) and line["message"].startswith(DONE)
+
+
 def _pattern(expected: str) -> str:
     lines = [line.removeprefix("#").removeprefix(" ") for line in expected.splitlines()]
     return ".*".join(map(re.escape, "\n".join(lines).split("...")))
 
 
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with `wixhttp`, forked."""
+    folder = tmp_path_factory.mktemp("programs")
+    command = ShellCommand(folder, Path(SCRIPTS, "wixhttp"))
+    yield folder
+    command.close()
+
+
 @pytest.fixture
-def reader(tmp_path: Path) -> Iterator[Reader]:
+def reader(tmp_path: Path, programs: Path) -> Iterator[Reader]:
     with ExitStack() as servers:
         folder = tmp_path / "new"
         folder.mkdir()
-        yield Reader(folder, servers)
+        yield Reader(folder, servers, programs)
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
+def checkout(tmp_path: Path, programs: Path) -> Path:
     """A copy of this repository, whose virtual environment is, to its scripts, the one that runs these tests."""
     folder = tmp_path / "checkout"
     for name in ("scripts", "backend", "data", "src"):
@@ -175,7 +234,11 @@ def checkout(tmp_path: Path) -> Path:
         shutil.copy(ROOT / name, folder / name)
     environment = folder / ".venv"
     environment.mkdir()
-    (environment / "bin").symlink_to(SCRIPTS)
+    (environment / "bin").mkdir()
+    for program in Path(SCRIPTS).iterdir():
+        (environment / "bin" / program.name).symlink_to(program)
+    (environment / "bin/wixhttp").unlink()
+    (environment / "bin/wixhttp").symlink_to(programs / "wixhttp")
     for stamp in (".installed", ".installed-test", ".installed-postgres"):
         (environment / stamp).write_text(f"{folder}\n")
     return folder
@@ -214,6 +277,8 @@ def _follow(page: str, reader: Reader, checkout: Path, database: str = POSTGRES)
             command = block.text.strip()
             if server := SERVERS.fullmatch(command):
                 reader.serve(server[1], server[2], folder)
+            elif INSTALLS.search(command):  # test_install.py does so, in an environment of its own
+                assert block.kind == "sh checkout"
             elif command == "./scripts/test":  # these tests: only begun here
                 reader.run(block._replace(text="./scripts/test --version\n# pytest ...\n"), folder)
             else:

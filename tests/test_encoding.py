@@ -117,6 +117,12 @@ def nulled(value: Any) -> Any:
     return value
 
 
+def test_an_empty_text_has_no_type() -> None:
+    assert encode(Response(200, ""), "GET").fields == encode(Response(200), "GET").fields == [("Content-Length", "0")]
+    assert encode(Response(200, "", {"Content-Type": "text/x"}), "GET").fields[0] == ("Content-Type", "text/x")
+    assert encode(Response(200, " "), "GET").fields[0] == ("Content-Type", "text/plain; charset=utf-8")
+
+
 @pytest.mark.parametrize("digits", [20, 1000, 4299, 4301, 20_000])
 def test_integers_of_any_size_are_printed_whole(digits: int) -> None:
     assert encode_json({"n": -(10**digits)}) == b'{"n":-1' + b"0" * digits + b"}"

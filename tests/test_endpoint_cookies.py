@@ -135,7 +135,11 @@ def test_what_a_response_sets(given_value: Any, options: dict[str, Any], expecte
         ("a", {"expires": 5}, TypeError, "maxAge="),
         ("a", {"expires": "tomorrow"}, TypeError, "datetime"),
         ("a", {"secure": "no"}, TypeError, "True or False"),
-        ("a", {"httponly": True}, TypeError, "no option 'httponly'; there are: path, domain, maxAge"),
+        ("a", {"partitioned": 1}, TypeError, "partitioned of a cookie is True or False"),
+        ("a", {"partitioned": True}, ValueError, "is partitioned, so it needs secure=True"),
+        ("a", {"partitioned": True, "secure": False}, ValueError, "is partitioned, so it needs secure=True"),
+        ("a", {"Partitioned": True}, TypeError, "no option 'Partitioned'; did you mean 'partitioned'"),
+        ("a", {"httponly": True}, TypeError, "no option 'httponly'; did you mean 'httpOnly'"),
         ("__Secure-a", {}, ValueError, "secure=True"),
         ("__Host-a", {"secure": True}, ValueError, "path='/'"),
         ("__host-a", {"path": "/"}, ValueError, "secure=True"),
@@ -173,10 +177,24 @@ def test_a_deleted_cookie_is_gone_at_once() -> None:
     cookies.set("a", "new")
     assert value(cookies, "a") == "new"
     for options in ({"maxAge": 1}, {"expires": NOON}):
-        with pytest.raises(TypeError, match="there are: path, domain"):
+        with pytest.raises(TypeError, match="known are path, domain"):
             cookies.delete("a", options)
     with pytest.raises(ValueError, match="cookie's name"):
         cookies.delete("a;")
+
+
+def test_a_partitioned_cookie_is_another_one() -> None:
+    cookies = Cookies()
+    options = {"path": "/", "secure": True, "sameSite": "none", "httpOnly": True}
+    cookies.set("a", "1", options)
+    cookies.set("a", "2", options, partitioned=True)
+    cookies.set("a", "3", options, partitioned=True)
+    rest = "Path=/; HttpOnly; Secure; Partitioned; SameSite=None"
+    assert cookies.headers() == ["a=1; Path=/; HttpOnly; Secure; SameSite=None", f"a=3; {rest}"]
+    cookies.delete("a", options, partitioned=True)
+    cookies.delete("b", path="/", partitioned=True)
+    past = "Expires=Thu, 01 Jan 1970 00:00:00 GMT"
+    assert cookies.headers()[1:] == [f"a=; {rest}; {past}", f"b=; Path=/; Secure; Partitioned; {past}"]
 
 
 def test_the_last_of_one_name_path_and_domain_is_sent() -> None:

@@ -11,10 +11,10 @@ from typing import Any, BinaryIO, cast
 
 import pytest
 
-from wixhttp.endpoints.web.forms import AsyncFormFile, FormFile
 from wixhttp.endpoints.web.request import AsyncRequest, Request, SharedBody
 from wixhttp.endpoints.web.url import URL
 from wixhttp.errors import BodyAlreadyUsed, HTTPError, InvalidForm, InvalidJSON
+from wixhttp.http.forms import AsyncFormFile, FormFile
 from wixhttp.http.request_head import PlainHead
 
 URLENCODED = "application/x-www-form-urlencoded"
@@ -85,7 +85,11 @@ def test_a_body_is_read_once(source: Source, first: str, second: str) -> None:
 @SOURCES
 @pytest.mark.parametrize("data", [b"", b"{", b"nan", b"NaN", b"\xff", b'{"a":1}x', b"[" * 200_000])
 def test_what_is_no_json_is_400(source: Source, data: bytes) -> None:
-    for read in (request(source(data)).json, lambda: asyncio.run(as_async(request(source(data))).json())):
+    reads: tuple[Callable[[], Any], ...] = (
+        request(source(data)).json,
+        lambda: asyncio.run(as_async(request(source(data))).json()),
+    )
+    for read in reads:
         with pytest.raises(InvalidJSON) as caught:
             read()
         assert caught.value.status == 400
@@ -143,10 +147,11 @@ def test_forms(source: Source) -> None:
 
     assert asyncio.run(read()) == ["hello", b"hello", [b"hello"]]
     for content_type in (None, "application/json"):
-        for bad in (
+        bads: tuple[Callable[[], Any], ...] = (
             request(source(b"x"), content_type).formData,
             lambda: asyncio.run(as_async(request(b"x")).formData()),
-        ):
+        )
+        for bad in bads:
             with pytest.raises(InvalidForm) as caught:
                 bad()
             assert isinstance(caught.value, HTTPError)

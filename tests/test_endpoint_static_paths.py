@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -195,16 +195,21 @@ def test_it_takes_nothing_else() -> None:
             StaticPaths(pattern_of("[id].py"), FILE, function, keeps=True)
 
 
-def test_props_of() -> None:
+def test_an_entry_is_found_by_its_parameters() -> None:
     paths = paths_of([{"params": {"id": "a"}, "props": {"n": 1}}, {"params": {"id": "b"}}])
-    first = paths.props_of({"id": "a"}, wait)
-    assert first == {"n": 1}
-    assert paths.props_of({"id": "b"}, wait) == {}
-    assert paths.props_of({"id": "c"}, wait) is None
-    assert isinstance(first, dict)
-    first["n"] = 2  # a request's own
-    assert paths.props_of({"id": "a"}, wait) == {"n": 1}
-    assert paths_of([{"params": {"id": None}}], "x/[...id].py").props_of({"id": None}, wait) == {}
+    assert paths.find({"id": "a"}, wait) == StaticPath({"id": "a"}, {"n": 1}, "/api/a")
+    assert paths.find({"id": "b"}, wait) == StaticPath({"id": "b"}, {}, "/api/b")
+    assert paths.find({"id": "c"}, wait) is None
+    assert paths_of([{"params": {"id": None}}], "x/[...id].py").find({"id": None}, wait) is not None
+
+
+@pytest.mark.parametrize("asked", ["a+b@c", "a%2Bb@c", "a%2bb%40c", "a+b%40c"])
+@pytest.mark.parametrize("listed_as", ["a+b@c", "a%2Bb@c"])
+def test_an_entry_is_found_however_reserved_characters_are_spelled(listed_as: str, asked: str) -> None:
+    entry = paths_of([{"params": {"id": listed_as}}]).find({"id": asked}, wait)
+    assert entry == StaticPath({"id": listed_as}, {}, f"/api/{listed_as}")
+    with pytest.raises(BuildError, match="is listed twice"):
+        listed([{"params": {"id": listed_as}}, {"params": {"id": "a%2Bb%40c"}}])
 
 
 @pytest.mark.parametrize(("keeps", "calls"), [(True, 1), (False, 3)])
@@ -217,7 +222,7 @@ def test_a_good_list_may_be_kept(keeps: bool, calls: int) -> None:
 
     paths = StaticPaths(pattern_of("[id].py"), FILE, function, keeps=keeps)
     assert paths.entries(wait) == paths.entries(wait)
-    assert paths.props_of({"id": "good"}, wait) == {}
+    assert paths.find({"id": "good"}, wait) is not None
     assert len(called) == calls
 
 
@@ -225,8 +230,8 @@ def test_a_failure_is_not_kept() -> None:
     answers: list[Any] = [None, [GOOD]]
     paths = StaticPaths(pattern_of("[id].py"), FILE, lambda: answers.pop(0), keeps=True)
     with pytest.raises(BuildError):
-        paths.props_of({"id": "good"}, wait)
-    assert paths.props_of({"id": "good"}, wait) == {}
+        paths.find({"id": "good"}, wait)
+    assert paths.find({"id": "good"}, wait) is not None
 
 
 def test_threads_share_one_call() -> None:
@@ -238,18 +243,18 @@ def test_threads_share_one_call() -> None:
         return [GOOD]
 
     paths = StaticPaths(pattern_of("[id].py"), FILE, function, keeps=True)
-    found: list[Mapping[str, Any] | None] = []
+    found: list[StaticPath | None] = []
 
     def ask() -> None:
         ready.wait(10)
-        found.append(paths.props_of({"id": "good"}, wait))
+        found.append(paths.find({"id": "good"}, wait))
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(10)
-    assert (len(called), found) == (1, [{}] * 8)
+    assert (len(called), found) == (1, [StaticPath({"id": "good"}, {}, "/good")] * 8)
 
 
 # --- pages -----------------------------------------------------------------------------------------------------------
@@ -339,7 +344,7 @@ def test_a_listed_path_is_the_path_of_a_request(value: str, name: str) -> None:
     assert normalize(encode(entry.path)) == entry.path
     assert paths.pattern.match(entry.path) == entry.params
     assert ".." not in entry.path.split("/")
-    assert paths.props_of(entry.params, wait) == {}
+    assert paths.find(entry.params, wait) == entry
 
 
 def test_wait_is_asked_only_for_awaitables() -> None:

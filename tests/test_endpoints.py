@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
 import pytest
 
-from tests.interfaces import Served, write_project
+from tests.interfaces import WAYS, Served, write_project
 from wixhttp import check_origin
 from wixhttp.cli.static_build import build_site
 from wixhttp.project.config import load_config
@@ -33,37 +34,32 @@ def one(serve: Serve, source: str, **settings: Any) -> Served:
 # --- methods ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
 @pytest.mark.parametrize("kind", ["def", "async def"])
-def test_each_method_has_its_handler(serve: Serve, method: str, kind: str) -> None:
-    served = one(serve, "\n".join(f"{kind} {m}(request): return Response({m!r} + request.method)" for m in
-                                  ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")))  # fmt: skip
-    assert served("/x", method, JSON).text == method * 2
+def test_each_method_has_its_handler(serve_alike: Serve, kind: str) -> None:
+    methods = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+    served = one(
+        serve_alike,
+        "\n".join(f"{kind} {each}(request): return Response({each!r} + request.method)" for each in methods),
+    )
+    for method in methods:
+        assert served("/x", method, JSON).text == method * 2
 
 
-@pytest.mark.parametrize(
-    ("handlers", "method", "answers"),
-    [
-        ("GET ALL", "GET", "GET"),
-        ("GET ALL", "POST", "ALL"),
-        ("GET ALL", "BREW", "ALL"),
-        ("ALL", "OPTIONS", "ALL"),
-        ("GET", "HEAD", "GET"),
-        ("GET ALL", "HEAD", "ALL"),
-        ("GET ALL HEAD", "HEAD", "HEAD"),
-    ],
-)
-def test_own_method_then_all_then_get_for_head(serve: Serve, handlers: str, method: str, answers: str) -> None:
-    served = one(serve, "\n".join(
-        f"def {name}(): return Response({name!r}, headers={{'X-By': {name!r}}})" for name in handlers.split()
-    ))  # fmt: skip
-    reply = served("/x", method, JSON)
-    assert (reply.status, reply.header("X-By")) == (200, answers)
-    assert reply.text == ("" if method == "HEAD" else answers)
+def test_own_method_then_all_then_get_for_head(serve_alike: Serve) -> None:
+    by = "def {0}(): return Response({0!r}, headers={{'X-By': {0!r}}})"
+    names = ("ALL", "GET", "GET-ALL", "GET-ALL-HEAD")
+    served = serve_alike({f"src/pages/{name}.py": page("\n".join(map(by.format, name.split("-")))) for name in names})
+    for name, method, answers in (
+        ("GET-ALL", "GET", "GET"), ("GET-ALL", "POST", "ALL"), ("GET-ALL", "BREW", "ALL"), ("ALL", "OPTIONS", "ALL"),
+        ("GET", "HEAD", "GET"), ("GET-ALL", "HEAD", "ALL"), ("GET-ALL-HEAD", "HEAD", "HEAD"),
+    ):  # fmt: skip
+        reply = served(f"/{name}", method, JSON)
+        assert (reply.status, reply.header("X-By")) == (200, answers), (name, method)
+        assert reply.text == ("" if method == "HEAD" else answers)
 
 
-def test_a_method_that_nobody_handles_is_405_with_allow(serve: Serve) -> None:
-    served = one(serve, "def GET(): return Response('x')\ndef POST(): return Response('x')")
+def test_a_method_that_nobody_handles_is_405_with_allow(serve_alike: Serve) -> None:
+    served = one(serve_alike, "def GET(): return Response('x')\ndef POST(): return Response('x')")
     reply = served("/x", "PUT", JSON)
     assert (reply.status, reply.header("Allow"), reply.problem["status"]) == (405, "GET, HEAD, POST", 405)
     assert served("/x", "ALL", JSON).status == 405
@@ -72,9 +68,9 @@ def test_a_method_that_nobody_handles_is_405_with_allow(serve: Serve) -> None:
 
 
 def test_what_an_import_binds_and_lower_case_names_are_no_handlers(
-    serve: Serve, caplog: pytest.LogCaptureFixture
+    serve_alike: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
-    served = serve(
+    served = serve_alike(
         {
             "lib.py": page("def POST(): return Response('never')"),
             "src/pages/x.py": page("from lib import POST\ndef GET(): return Response('x')\ndef put(): ..."),
@@ -87,26 +83,28 @@ def test_what_an_import_binds_and_lower_case_names_are_no_handlers(
 # --- what a handler is given -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["def", "async def"])
-@pytest.mark.parametrize(
-    ("signature", "expression"),
-    [
-        ("context", "[context.params['id'], context.url.pathname]"),
-        ("anything", "[anything.params['id'], anything.url.pathname]"),
-        ("params, url", "[params['id'], url.pathname]"),
-        ("*, url, params", "[params['id'], url.pathname]"),
-        ("params, *, url", "[params['id'], url.pathname]"),
-        ("url, params, request, cookies, redirect, locals", "[params['id'], url.pathname]"),
-    ],
-)
-def test_the_context_or_its_members_by_name(serve: Serve, kind: str, signature: str, expression: str) -> None:
-    served = serve({"src/pages/u/[id].py": page(f"{kind} GET({signature}): return Response.json({expression})")})
-    assert served("/u/7").json() == ["7", "/u/7"]
+def test_the_context_or_its_members_by_name(serve_alike: Serve) -> None:
+    signatures = {
+        "context": "[context.params['id'], context.url.pathname]",
+        "anything": "[anything.params['id'], anything.url.pathname]",
+        "params, url": "[params['id'], url.pathname]",
+        "*, url, params": "[params['id'], url.pathname]",
+        "params, *, url": "[params['id'], url.pathname]",
+        "url, params, request, cookies, redirect, locals": "[params['id'], url.pathname]",
+    }
+    pages = [
+        f"{kind} GET({signature}): return Response.json({expression})"
+        for kind in ("def", "async def")
+        for signature, expression in signatures.items()
+    ]
+    served = serve_alike({f"src/pages/{number}/[id].py": page(text) for number, text in enumerate(pages)})
+    for number, text in enumerate(pages):
+        assert served(f"/{number}/7").json() == ["7", f"/{number}/7"], text
 
 
-def test_a_decorator_hands_members_on(serve: Serve) -> None:
+def test_a_decorator_hands_members_on(serve_alike: Serve) -> None:
     served = one(
-        serve,
+        serve_alike,
         """
         import functools
         def plain(function):
@@ -124,8 +122,8 @@ def test_a_decorator_hands_members_on(serve: Serve) -> None:
     assert [served("/x", method, JSON).text for method in ("GET", "POST")] == ["/xGET", "/xPOST"]
 
 
-def test_the_members_of_a_context(serve: Serve) -> None:
-    served = serve(
+def test_the_members_of_a_context(serve_alike: Serve) -> None:
+    served = serve_alike(
         {"src/pages/[lang]-[v]/[...rest].py": page("""
             def GET(context):
                 c, u = context, context.url
@@ -159,17 +157,19 @@ def test_the_members_of_a_context(serve: Serve) -> None:
     [("site", "set public_url"), ("preferredLocale", "set locales")],
 )
 def test_what_is_not_available_raises_when_it_is_read(
-    serve: Serve, member: str, words: str, caplog: pytest.LogCaptureFixture
+    serve_alike: Serve, member: str, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    served = one(serve, f"def GET(context): return Response('unread')\ndef POST({member}): return Response('read')")
+    served = one(
+        serve_alike, f"def GET(context): return Response('unread')\ndef POST({member}): return Response('read')"
+    )
     assert served("/x").text == "unread"
     assert served("/x", "POST", JSON).status == 500
-    assert f"context.{member} is not available in src/pages/x.py: {words}" in caplog.text
+    assert caplog.text.count(f"context.{member} is not available in src/pages/x.py: {words}") == WAYS
 
 
-def test_locals_and_params_cannot_be_replaced(serve: Serve) -> None:
+def test_locals_and_params_cannot_be_replaced(serve_alike: Serve) -> None:
     served = one(
-        serve,
+        serve_alike,
         """
         def GET(context):
             context.locals.user = "Ada"
@@ -182,23 +182,22 @@ def test_locals_and_params_cannot_be_replaced(serve: Serve) -> None:
     assert served("/x").text == "Ada"
 
 
-@pytest.mark.parametrize("returned", ["None", "'text'", "{'a': 1}", "3", "Response", "object()"])
-@pytest.mark.parametrize("kind", ["def", "async def"])
-def test_anything_but_a_response_is_a_500_that_names_it(
-    serve: Serve, kind: str, returned: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    reply = one(serve, f"{kind} GET(): return {returned}")("/x")
-    assert reply.problem["status"] == 500
-    assert "GET of src/pages/x.py returned" in caplog.text
+def test_anything_but_a_response_is_a_500_that_names_it(serve_alike: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    returned = ["None", "'text'", "{'a': 1}", "3", "Response", "object()"]
+    pages = [f"{kind} GET(): return {each}" for kind in ("def", "async def") for each in returned]
+    served = serve_alike({f"src/pages/x{number}.py": page(text) for number, text in enumerate(pages)})
+    for number, text in enumerate(pages):
+        assert served(f"/x{number}").problem["status"] == 500, text
+        assert caplog.text.count(f"GET of src/pages/x{number}.py returned") == WAYS, text
 
 
 # --- bodies ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("kind", "wait"), [("def", ""), ("async def", "await ")])
-def test_bodies_are_read_once(serve: Serve, kind: str, wait: str) -> None:
+def test_bodies_are_read_once(serve_alike: Serve, kind: str, wait: str) -> None:
     served = one(
-        serve,
+        serve_alike,
         f"""
         from wixhttp.errors import BodyAlreadyUsed
         {kind} POST(request):
@@ -214,16 +213,16 @@ def test_bodies_are_read_once(serve: Serve, kind: str, wait: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "wait"), [("def", ""), ("async def", "await ")])
-def test_what_is_not_json_is_400(serve: Serve, kind: str, wait: str) -> None:
-    served = one(serve, f"{kind} POST(request): return Response.json({wait}request.json())")
+def test_what_is_not_json_is_400(serve_alike: Serve, kind: str, wait: str) -> None:
+    served = one(serve_alike, f"{kind} POST(request): return Response.json({wait}request.json())")
     assert served("/x", "POST", JSON, body=b"{").problem["status"] == 400
     assert served("/x", "POST", JSON).problem["status"] == 400
 
 
 @pytest.mark.parametrize(("kind", "wait"), [("def", ""), ("async def", "await ")])
-def test_forms(serve: Serve, kind: str, wait: str) -> None:
+def test_forms(serve_alike: Serve, kind: str, wait: str) -> None:
     served = one(
-        serve,
+        serve_alike,
         f"""
         {kind} POST(request):
             form = {wait}request.formData()
@@ -254,9 +253,9 @@ def test_forms(serve: Serve, kind: str, wait: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "wait"), [("def", ""), ("async def", "await ")])
-def test_a_long_body_is_spooled_and_read_whole(serve: Serve, kind: str, wait: str) -> None:
+def test_a_long_body_is_spooled_and_read_whole(serve_alike: Serve, kind: str, wait: str) -> None:
     served = one(
-        serve,
+        serve_alike,
         f"""
         from wixhttp import limits
         @limits(max_body="5MB")
@@ -278,9 +277,9 @@ def test_a_long_body_is_spooled_and_read_whole(serve: Serve, kind: str, wait: st
 
 @pytest.mark.parametrize("kind", ["def", "async def"])
 @pytest.mark.parametrize("how", ["Response('x', headers={'Set-Cookie': 'own=1'})", "redirect('/y')", "None"])
-def test_cookies_go_with_every_answer(serve: Serve, kind: str, how: str) -> None:
+def test_cookies_go_with_every_answer(serve_alike: Serve, kind: str, how: str) -> None:
     served = one(
-        serve,
+        serve_alike,
         f"""
         from wixhttp import HTTPError
         {kind} GET(cookies, redirect):
@@ -302,10 +301,12 @@ def test_cookies_go_with_every_answer(serve: Serve, kind: str, how: str) -> None
         assert (reply.status, reply.header("Location")) == (302, "/y")
 
 
-@pytest.mark.parametrize("target", ["//evil.example", "/\\evil.example", "\\\\evil", "/x\r\nSet-Cookie: a=b", ""])
-def test_redirects_do_not_leave_the_site_unsaid(serve: Serve, target: str) -> None:
-    reply = one(serve, f"def GET(redirect): return redirect({target!r})")("/x")
-    assert (reply.status, reply.all("Location")) == (500, [])
+def test_redirects_do_not_leave_the_site_unsaid(serve_alike: Serve) -> None:
+    targets = ["//evil.example", "/\\evil.example", "\\\\evil", "\n//evil", ""]
+    served = one(serve_alike, f"def GET(redirect, url): return redirect({targets}[int(url.search[1:])])")
+    for number, target in enumerate(targets):
+        reply = served(f"/x?{number}")
+        assert (reply.status, reply.all("Location")) == (400, []), target
 
 
 BEGINS_A = page("""
@@ -331,16 +332,16 @@ THROUGH = ("", "def onRequest(c, next): return next()", "async def onRequest(c, 
 
 
 @pytest.mark.parametrize("middleware", THROUGH)
-def test_rewrites(serve: Serve, middleware: str) -> None:
+def test_rewrites(serve_alike: Serve, middleware: str) -> None:
     files = {**REWRITES, **({"src/middleware.py": middleware} if middleware else {})}
-    served = serve(files)
+    served = serve_alike(files)
     for name, other in (("ab", "b"), ("ac", "c"), ("bb", "b"), ("bc", "c")):
         reply = served(f"/{name}?z=1")
         assert reply.text == f"7 http://localhost/{other}/7?q=2 {name}"
         assert reply.header("Set-Cookie") == "a=1"
     assert served("/loop").problem["status"] == 508
     assert served("/aloop").problem["status"] == 508
-    assert served("/away").status == 500
+    assert served("/away").problem["status"] == 400
     assert served("/none").problem["status"] == 404
 
 
@@ -365,8 +366,8 @@ HANDLERS = {
 
 
 @pytest.mark.parametrize("middleware", [SYNC, ASYNC])
-def test_middleware_around_both_kinds_of_handlers(serve: Serve, middleware: str) -> None:
-    served = serve({**HANDLERS, "src/middleware.py": middleware})
+def test_middleware_around_both_kinds_of_handlers(serve_alike: Serve, middleware: str) -> None:
+    served = serve_alike({**HANDLERS, "src/middleware.py": middleware})
     for name in ("s", "a"):
         reply = served(f"/{name}")
         assert (reply.text, reply.header("X-Trail")) == (name, f"m {name}")
@@ -385,31 +386,31 @@ def test_middleware_around_both_kinds_of_handlers(serve: Serve, middleware: str)
         ("return None", "returned nothing and never called next()"),
         ("return 'text'", "returned str, not a Response"),
         ("return {}", "returned dict, not a Response"),
-        ("WAITnext(); WAITnext()", "next() is called once"),
+        ("WAITnext(); WAITnext()", "RuntimeError: next() is called once"),
     ],
 )
 def test_what_middleware_does_wrong_is_said(
-    serve: Serve, kind: str, body: str, words: str, caplog: pytest.LogCaptureFixture
+    serve_alike: Serve, kind: str, body: str, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     body = body.replace("WAIT", "await " if "async" in kind else "")
-    served = serve(
+    served = serve_alike(
         {
             **HANDLERS,
             "src/middleware.py": f"{kind} onRequest(context, next):\n    context.locals.trail = []\n    {body}",
         }
     )
     assert served("/s").problem["status"] == 500
-    assert words in caplog.text
+    assert caplog.text.count(words) == WAYS
 
 
-def test_middleware_that_returns_nothing_after_next_passes_its_response_on(serve: Serve) -> None:
+def test_middleware_that_returns_nothing_after_next_passes_its_response_on(serve_alike: Serve) -> None:
     middleware = "def onRequest(c, next):\n c.locals.trail = []\n next().headers['X-A'] = '1'"
-    served = serve({**HANDLERS, "src/middleware.py": middleware})
+    served = serve_alike({**HANDLERS, "src/middleware.py": middleware})
     assert served("/s").header("X-A") == "1"
 
 
-def test_middleware_answers_itself_and_replaces(serve: Serve) -> None:
-    served = serve(
+def test_middleware_answers_itself_and_replaces(serve_alike: Serve) -> None:
+    served = serve_alike(
         {
             **HANDLERS,
             "src/middleware.py": page("""
@@ -428,7 +429,7 @@ def test_middleware_answers_itself_and_replaces(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("kinds", ["ss", "aa", "sa", "as", "sas", "asa"])
-def test_sequence(serve: Serve, kinds: str) -> None:
+def test_sequence(serve_alike: Serve, kinds: str) -> None:
     parts = []
     for number, kind in enumerate(kinds):
         wait, word = ("await ", "async def") if kind == "a" else ("", "def")
@@ -441,7 +442,7 @@ def test_sequence(serve: Serve, kinds: str) -> None:
         """))  # fmt: skip
     names = ", ".join(f"m{number}" for number in range(len(kinds)))
     files = {**HANDLERS, "src/middleware.py": page("\n".join(parts) + f"\nonRequest = sequence({names})\n")}
-    served = serve(files)
+    served = serve_alike(files)
     for name in ("s", "a"):
         reply = served(f"/{name}")
         assert reply.text == name
@@ -451,9 +452,10 @@ def test_sequence(serve: Serve, kinds: str) -> None:
 # --- forms from elsewhere --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("method", "kind", "origin", "status"),
-    [
+def test_check_origin(serve_alike: Serve) -> None:
+    called = "called = []\ndef onRequest(c, next):\n c.locals.n = called.append(1); return next()"
+    served = serve_alike({"src/pages/x.py": page("def ALL(): return Response('x')"), "src/middleware.py": called})
+    for method, kind, origin, status in (
         ("GET", None, None, 200),
         ("HEAD", "text/plain", None, 200),
         ("OPTIONS", None, None, 200),
@@ -469,22 +471,54 @@ def test_sequence(serve: Serve, kinds: str) -> None:
         ("DELETE", None, None, 403),
         ("DELETE", None, "http://localhost", 200),
         ("PUT", None, "https://localhost", 403),
-    ],
-)
-def test_check_origin(serve: Serve, method: str, kind: str | None, origin: str | None, status: int) -> None:
-    called = "called = []\ndef onRequest(c, next):\n c.locals.n = called.append(1); return next()"
-    served = serve({"src/pages/x.py": page("def ALL(): return Response('x')"), "src/middleware.py": called})
-    headers = [("X-Forwarded-Host", "evil.example"), ("X-Forwarded-Proto", "https")]
-    headers += [] if kind is None else [("Content-Type", kind)]
-    headers += [] if origin is None else [("Origin", origin)]
-    assert served("/x", method, *headers).status == status
+    ):
+        headers = [("X-Forwarded-Host", "evil.example"), ("X-Forwarded-Proto", "https")]
+        headers += [] if kind is None else [("Content-Type", kind)]
+        headers += [] if origin is None else [("Origin", origin)]
+        assert served("/x", method, *headers).status == status, (method, kind, origin)
 
 
-def test_check_origin_is_a_setting_and_knows_the_public_url(serve: Serve) -> None:
+def test_what_browsers_send_without_a_preflight_is_checked(serve_alike: Serve) -> None:
+    served = one(serve_alike, "def ALL(): return Response('x')\nasync def PUT(): return Response('x')")
+    kinds = [
+     "", " ", ";", ";x", "; charset=utf-8", "x", "text", "text/", "/plain", "/", "application/", "text/plain/x",
+     "text/plain,application/json", "application/json, text/plain", "application/json,", "text/plain;application/json",
+     "text/plain ; a=b", "\ttext/plain\t", "text /plain", "text/ plain", "text/plain x", "Text/Plain;CHARSET=x",
+     "multipart/form-data", "multipart/form-data;boundary", "multipart/form-data; boundary=\"a;b\"",
+     "MULTIPART/Form-Data;boundary=x", "application/x-www-form-urlencoded;application/json", "\xa0application/json",
+     "application/\xe9", "application/json\xa0", "*", "null", "\"application/json\"", "application/json:x",
+     "(application/json)", "text\\plain", "application/json=x", "application/js on",
+    ]  # fmt: skip
+    for kind, method in product(kinds, ("POST", "PUT", "BREW")):
+        content = ("Content-Type", kind)
+        assert served("/x", method, content).status == 403, kind
+        assert served("/x", method, content, ("Origin", "https://evil.example")).status == 403, kind
+        assert served("/x", method, content, ("Origin", "null")).status == 403, kind
+        assert served("/x", method, content, ORIGIN).status == 200, kind
+
+
+def test_several_content_types_are_checked(serve: Serve) -> None:
+    served = one(serve, "def POST(): return Response('x')")
+    for kinds in (("application/json", "text/plain"), ("text/plain", "application/json"), ("application/json",) * 2):
+        assert served("/x", "POST", *(("Content-Type", kind) for kind in kinds)).status == 403
+
+
+def test_what_browsers_ask_for_before_they_send_it_is_left_to_cors(serve_alike: Serve) -> None:
+    served = one(serve_alike, "def POST(): return Response('x')")
+    for kind in (
+     "application/json", "APPLICATION/JSON;", "application/json; charset=utf-8", " application/json ",
+     "\tapplication/json", "application/json;text/plain", "application/ld+json", "text/plain+x", "text/html",
+     "application/octet-stream",
+     "application/x-www-form-urlencoded+x", "multipart/mixed; boundary=x", "image/svg+xml", "a/b",
+    ):  # fmt: skip
+        assert served("/x", "POST", ("Content-Type", kind), ("Origin", "https://evil.example")).status == 200, kind
+
+
+def test_check_origin_is_a_setting_and_knows_the_public_url(serve_alike: Serve) -> None:
     form = ("Content-Type", "application/x-www-form-urlencoded")
     files = {"src/pages/x.py": page("def POST(): return Response('x')")}
-    assert serve(files, check_origin=False)("/x", "POST", form).status == 200
-    served = serve(files, public_url="https://www.example.com")
+    assert serve_alike(files, check_origin=False)("/x", "POST", form).status == 200
+    served = serve_alike(files, public_url="https://www.example.com")
     assert served("/x", "POST", form, ORIGIN).status == 403
     assert served("/x", "POST", form, ("Origin", "https://www.example.com")).status == 200
 
@@ -494,7 +528,7 @@ def test_check_origin_is_a_setting_and_knows_the_public_url(serve: Serve) -> Non
 
 @pytest.mark.parametrize("kind", ["def", "async def"])
 @pytest.mark.parametrize("middleware", ["", SYNC, ASYNC])
-def test_the_pages_for_errors(serve: Serve, kind: str, middleware: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_pages_for_errors(serve_alike: Serve, kind: str, middleware: str, caplog: pytest.LogCaptureFixture) -> None:
     files = {
         **HANDLERS,
         "src/pages/af.py": page("async def GET(): raise RuntimeError('secret')"),
@@ -506,7 +540,7 @@ def test_the_pages_for_errors(serve: Serve, kind: str, middleware: str, caplog: 
         "src/pages/500.py": page(f"{kind} GET(props): return Response(type(props['error']).__name__)"),
         **({"src/middleware.py": middleware} if middleware else {}),
     }  # fmt: skip
-    served = serve(files)
+    served = serve_alike(files)
     for method in ("GET", "POST", "HEAD"):
         reply = served("/nowhere", method, JSON)
         assert (reply.status, reply.text) == (404, "" if method == "HEAD" else "no /nowhere /404")
@@ -515,21 +549,24 @@ def test_the_pages_for_errors(serve: Serve, kind: str, middleware: str, caplog: 
         reply = served(f"/{name}")
         assert (reply.status, reply.text) == (500, error)
     assert (served("/own").status, served("/own").text) == (404, "mine")
-    assert "RuntimeError: secret" in caplog.text
+    assert caplog.text.count("RuntimeError: secret") == 2 * WAYS
     assert served("/_functions/none").problem["status"] == 404
 
 
-def test_a_500_page_that_fails_itself_is_the_runtimes_500(serve: Serve) -> None:
-    served = serve({**HANDLERS, "src/pages/500.py": page("def GET(): raise ValueError('again')")})
+def test_a_500_page_that_fails_itself_is_the_runtimes_500(serve_alike: Serve) -> None:
+    served = serve_alike({**HANDLERS, "src/pages/500.py": page("def GET(): raise ValueError('again')")})
     assert served("/f").problem["status"] == 500
 
 
 # --- paths -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("rule", "target", "method", "status", "location"),
-    [
+def test_trailing_slashes(serve_alike: Serve) -> None:
+    by_rule = {
+        rule: one(serve_alike, "def ALL(): return Response('x')", trailing_slash=rule)
+        for rule in ("always", "never", "ignore")
+    }
+    for rule, target, method, status, location in (
         ("always", "/x", "GET", 301, "/x/"),
         ("always", "/x?q=1", "GET", 301, "/x/?q=1"),
         ("always", "/x", "POST", 308, "/x/"),
@@ -547,21 +584,18 @@ def test_a_500_page_that_fails_itself_is_the_runtimes_500(serve: Serve) -> None:
         ("never", "/%5Cevil.example/", "GET", 301, "/evil.example"),
         ("never", "/%0d%0aSet-Cookie:a=b/", "GET", 301, "/%0D%0ASet-Cookie:a=b"),
         ("ignore", "/x/", "GET", 200, None),
-    ],
-)
-def test_trailing_slashes(serve: Serve, rule: str, target: str, method: str, status: int, location: str | None) -> None:
-    served = one(serve, "def ALL(): return Response('x')", trailing_slash=rule)
-    reply = served(target, method, JSON)
-    assert (reply.status, reply.header("Location")) == (status, location)
+    ):
+        reply = by_rule[rule](target, method, JSON)
+        assert (reply.status, reply.header("Location")) == (status, location), (rule, target)
 
 
-@pytest.mark.parametrize("target", ["/%", "/%zz", "/%ff", "/%c3", "/" + "%25" * 1 + "25" * 12 + "41"])
-def test_a_path_that_cannot_be_decoded_is_400(serve: Serve, target: str) -> None:
-    served = serve({"src/pages/[...x].py": page("def GET(): return Response('x')")})
-    assert served(target).problem["status"] == 400
+def test_a_path_that_cannot_be_decoded_is_400(serve_alike: Serve) -> None:
+    served = serve_alike({"src/pages/[...x].py": page("def GET(): return Response('x')")})
+    for target in ("/%", "/%zz", "/%ff", "/%c3", "/" + "%25" * 1 + "25" * 12 + "41"):
+        assert served(target).problem["status"] == 400, target
 
 
-def test_prefix_and_base_path(serve: Serve) -> None:
+def test_prefix_and_base_path(serve_alike: Serve) -> None:
     files = {
         "backend/http_functions.py": "from wixhttp import ok\ndef get_f(): return ok('f')",
         "src/pages/x/[id].py": page("""
@@ -569,15 +603,15 @@ def test_prefix_and_base_path(serve: Serve) -> None:
         """),
         "src/pages/index.py": page("def GET(): return Response('root')"),
     }  # fmt: skip
-    served = serve(files, base_path="/mysite", pages_prefix="/v1")
+    served = serve_alike(files, base_path="/mysite", pages_prefix="/v1")
     assert served("/mysite/v1/x/1").json() == ["/mysite/v1/x/1", "1", "/x/[id]"]
     assert (served("/mysite/v1").text, served("/mysite/v1/").text) == ("root", "root")
     assert [served(path).status for path in ("/x/1", "/mysite/x/1", "/mysite/v1x/1", "/v1/x/1")] == [404] * 4
     assert served("/mysite/_functions/f").text == "f"
 
 
-def test_functions_and_endpoints_side_by_side(serve: Serve) -> None:
-    served = serve(
+def test_functions_and_endpoints_side_by_side(serve_alike: Serve) -> None:
+    served = serve_alike(
         {
             "backend/http_functions.py": "from wixhttp import ok\ndef get_x(request): return ok(request.url)",
             "backend/words.py": "HELLO = 'hello'",
@@ -595,9 +629,9 @@ def test_functions_and_endpoints_side_by_side(serve: Serve) -> None:
     assert served("/api/_shared").status == 404
 
 
-def test_cors_and_limits_are_the_functions(serve: Serve) -> None:
+def test_cors_and_limits_are_the_functions(serve_alike: Serve) -> None:
     served = one(
-        serve,
+        serve_alike,
         """
         from wixhttp import cors, limits
         @cors(origins=["https://app.example.com"])
@@ -612,9 +646,9 @@ def test_cors_and_limits_are_the_functions(serve: Serve) -> None:
     assert served("/x", "POST", JSON, body=b"abcd").problem["status"] == 413
 
 
-def test_streams(serve: Serve) -> None:
+def test_streams(serve_alike: Serve) -> None:
     served = one(
-        serve,
+        serve_alike,
         """
         def GET(): return Response(iter(["a", b"b"]), headers={"Content-Type": "text/csv"})
         async def POST():
@@ -650,24 +684,24 @@ def test_a_time_out_is_504_and_ends_what_is_awaited(serve: Serve, middleware: st
     assert served("/x", "POST", JSON).json() is True
 
 
-def test_a_middleware_that_rewrites_without_end_is_508(serve: Serve) -> None:
+def test_a_middleware_that_rewrites_without_end_is_508(serve_alike: Serve) -> None:
     for kind, wait in (("def", ""), ("async def", "await ")):
         middleware = f"{kind} onRequest(context, next): return {wait}context.rewrite('/s')"
-        assert serve({**HANDLERS, "src/middleware.py": middleware})("/s").problem["status"] == 508
+        assert serve_alike({**HANDLERS, "src/middleware.py": middleware})("/s").problem["status"] == 508
 
 
-def test_a_file_that_fails_to_import_fails_alone_in_development(serve: Serve, tmp_path: Path) -> None:
+def test_a_file_that_fails_to_import_fails_alone_in_development(serve_alike: Serve, tmp_path: Path) -> None:
     files = {
         "src/pages/bad.py": "import nothing_of_that_name",
         "src/pages/x.py": page("def GET(): return Response('x')"),
     }
-    served = serve(files, mode="development")
+    served = serve_alike(files, mode="development")
     assert (served("/x").status, served("/bad").status) == (200, 500)
 
 
-def test_a_response_for_many_requests_keeps_no_cookies(serve: Serve) -> None:
+def test_a_response_for_many_requests_keeps_no_cookies(serve_alike: Serve) -> None:
     served = one(
-        serve,
+        serve_alike,
         """
         DONE = Response("done")
         def GET(cookies, url):
@@ -678,11 +712,11 @@ def test_a_response_for_many_requests_keeps_no_cookies(serve: Serve) -> None:
     assert [served(f"/x?who={who}").all("Set-Cookie") for who in "ab"] == [["who=a"], ["who=b"]]
 
 
-@pytest.mark.parametrize(("host", "origin"), [("LOCALHOST", "http://localhost"), ("localhost:80", "http://localhost")])
-def test_the_origin_is_compared_in_its_one_spelling(serve: Serve, host: str, origin: str) -> None:
-    served = one(serve, "def ALL(url): return Response(url.href)")
-    reply = served("/x", "DELETE", ("Host", host), ("Origin", origin))
-    assert (reply.status, reply.text) == (200, "http://localhost/x")
+def test_the_origin_is_compared_in_its_one_spelling(serve_alike: Serve) -> None:
+    served = one(serve_alike, "def ALL(url): return Response(url.href)")
+    for host in ("LOCALHOST", "localhost:80"):
+        reply = served("/x", "DELETE", ("Host", host), ("Origin", "http://localhost"))
+        assert (reply.status, reply.text) == (200, "http://localhost/x")
 
 
 def test_a_static_endpoint_on_demand_knows_nothing_of_who_asks(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
@@ -769,8 +803,8 @@ def test_a_thread_that_nothing_can_stop_keeps_the_slot_of_its_request(serve: Ser
     assert len(served.app.admission.def_slots) == 3
 
 
-def test_an_adapted_function_opens_no_other_handler_of_its_file(serve: Serve) -> None:
-    served = serve(
+def test_an_adapted_function_opens_no_other_handler_of_its_file(serve_alike: Serve) -> None:
+    served = serve_alike(
         {
             "backend/http_functions.py": "from wixhttp import ok\ndef post_x(request): return ok('function')",
             "src/pages/x/[...path].py": page("""
@@ -794,8 +828,8 @@ def test_an_adapted_function_opens_no_other_handler_of_its_file(serve: Serve) ->
     assert served("/w/a", "PUT", *evil).status == 405
 
 
-def test_a_handler_may_take_forms_from_everywhere(serve: Serve) -> None:
-    served = serve(
+def test_a_handler_may_take_forms_from_everywhere(serve_alike: Serve) -> None:
+    served = serve_alike(
         {
             "src/pages/hook.py": page("""
                 from wixhttp import check_origin
@@ -819,8 +853,8 @@ def test_a_handler_may_take_forms_from_everywhere(serve: Serve) -> None:
         check_origin(lambda: None)  # type: ignore[arg-type]
 
 
-def test_a_rewrite_meets_the_size_that_its_target_takes(serve: Serve) -> None:
-    served = serve(
+def test_a_rewrite_meets_the_size_that_its_target_takes(serve_alike: Serve) -> None:
+    served = serve_alike(
         {
             "src/pages/a.py": page("def POST(rewrite): return rewrite('/b')"),
             "src/pages/b.py": page("""
@@ -834,8 +868,8 @@ def test_a_rewrite_meets_the_size_that_its_target_takes(serve: Serve) -> None:
     assert served("/a", "POST", JSON, body=b"123456").problem["status"] == 413
 
 
-def test_a_rewrite_is_refused_as_a_request_is(serve: Serve) -> None:
-    served = serve(
+def test_a_rewrite_is_refused_as_a_request_is(serve_alike: Serve) -> None:
+    served = serve_alike(
         {
             "src/pages/[...to].py": page("def PUT(rewrite, url): return rewrite(url.searchParams.get('to'))"),
             "src/pages/a.py": page("def GET(): return Response('a')\ndef POST(): return Response('a')"),
@@ -848,8 +882,8 @@ def test_a_rewrite_is_refused_as_a_request_is(serve: Serve) -> None:
     assert direct.header("Allow") == rewritten.header("Allow") == "GET, HEAD, OPTIONS, POST"
 
 
-def test_a_rewrite_behind_a_mount_point_cuts_it_off_whole(serve: Serve) -> None:
-    served = serve(
+def test_a_rewrite_behind_a_mount_point_cuts_it_off_whole(serve_alike: Serve) -> None:
+    served = serve_alike(
         {
             "src/pages/a.py": page("def GET(rewrite, url): return rewrite(url.searchParams.get('to'))"),
             "src/pages/application.py": page("def GET(url): return Response(url.pathname)"),
@@ -859,15 +893,15 @@ def test_a_rewrite_behind_a_mount_point_cuts_it_off_whole(serve: Serve) -> None:
         assert served(f"/app/a?to={target}", root="/app").text == "/app/application"
 
 
-@pytest.mark.parametrize("host", ["localhost:99999", "[:::]", "[1:2]", "[::1]:70000", "[]"])
-def test_a_host_that_is_none_is_400(serve: Serve, host: str) -> None:
-    served = one(serve, "def GET(rewrite): return rewrite('/y')")
-    assert served("/x", "GET", ("Host", host)).problem["status"] == 400
+def test_a_host_that_is_none_is_400(serve_alike: Serve) -> None:
+    served = one(serve_alike, "def GET(rewrite): return rewrite('/y')")
+    for host in ("localhost:99999", "[:::]", "[1:2]", "[::1]:70000", "[]"):
+        assert served("/x", "GET", ("Host", host)).problem["status"] == 400, host
     assert served("/x", "GET", ("Host", "[::1]:8080")).problem["status"] == 404
 
 
-def test_what_only_begins_as_the_functions_do_is_an_endpoint(serve: Serve) -> None:
-    served = serve({"src/pages/[id].py": page("def GET(params): return Response(params['id'])")})
+def test_what_only_begins_as_the_functions_do_is_an_endpoint(serve_alike: Serve) -> None:
+    served = serve_alike({"src/pages/[id].py": page("def GET(params): return Response(params['id'])")})
     assert served("/_functionsfoo").text == "_functionsfoo"
     assert [served(f"/_functions{rest}").problem["status"] for rest in ("", "/x", "-dev", "-dev/x")] == [404] * 4
 
@@ -881,15 +915,15 @@ def test_what_only_begins_as_the_functions_do_is_an_endpoint(serve: Serve) -> No
     ],
 )
 def test_middleware_without_a_response_is_told_why(
-    serve: Serve, middleware: str, words: str, caplog: pytest.LogCaptureFixture
+    serve_alike: Serve, middleware: str, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    served = serve({"src/pages/x.py": page("def GET(): raise ValueError"), "src/middleware.py": middleware})
+    served = serve_alike({"src/pages/x.py": page("def GET(): raise ValueError"), "src/middleware.py": middleware})
     assert served("/x").problem["status"] == 500
-    assert words in caplog.text
+    assert caplog.text.count(words) == WAYS
 
 
-def test_a_static_function_sees_nothing_of_who_asks(serve: Serve) -> None:
-    served = serve(
+def test_a_static_function_sees_nothing_of_who_asks(serve_alike: Serve) -> None:
+    served = serve_alike(
         {
             "backend/http_functions.py": "from wixhttp import ok\n"
             "def get_x(request): return ok({'q': request.query, 'a': request.headers['x-a'], 'ip': request.ip})",
@@ -903,7 +937,7 @@ def test_a_static_function_sees_nothing_of_who_asks(serve: Serve) -> None:
     assert served("/x?z=1", "GET", ("X-A", "1")).json() == {"q": {}, "a": None, "ip": ""}
 
 
-def test_after_a_build_static_endpoints_have_the_paths_that_were_built(serve: Serve, tmp_path: Path) -> None:
+def test_after_a_build_static_endpoints_have_the_paths_that_were_built(serve_alike: Serve, tmp_path: Path) -> None:
     source = page("""
         from pathlib import Path
         from wixhttp import cors
@@ -920,7 +954,7 @@ def test_after_a_build_static_endpoints_have_the_paths_that_were_built(serve: Se
     folder = write_project(tmp_path / "site", files)
     build_site(load_config(folder, environ={}))
     (tmp_path / "ids.txt").write_text("1 2 3")
-    served = serve(folder)
+    served = serve_alike(folder)
     origin = ("Origin", "https://app.example.com")
     for target in ("/c++1.txt", "/c%2B%2b1.txt", "/c++1.txt/", "/to"):
         reply = served(target, "GET", origin)
@@ -931,9 +965,9 @@ def test_after_a_build_static_endpoints_have_the_paths_that_were_built(serve: Se
     assert served("/c++3.txt").problem["status"] == 404
 
 
-def test_a_server_says_which_routes_never_answer(serve: Serve) -> None:
+def test_a_server_says_which_routes_never_answer(serve_alike: Serve) -> None:
     source = page("def GET(): return Response('x')")
-    endpoints = serve({"src/pages/[id].py": source, "src/pages/[name].py": source}).app.site.endpoints
+    endpoints = serve_alike({"src/pages/[id].py": source, "src/pages/[name].py": source}).app.site.endpoints
     assert endpoints is not None
     assert list(endpoints.startup_warnings()) == [
         "src/pages/[name].py never answers: src/pages/[id].py has the same route; remove one"
@@ -954,6 +988,6 @@ def test_a_built_file_that_is_gone_is_answered_by_404(serve: Serve, tmp_path: Pa
     assert (reply.status, reply.text) == (404, "not here")
 
 
-def test_a_host_with_an_empty_port_is_one_without(serve: Serve) -> None:
-    served = one(serve, "def ALL(url): return Response(url.origin)")
+def test_a_host_with_an_empty_port_is_one_without(serve_alike: Serve) -> None:
+    served = one(serve_alike, "def ALL(url): return Response(url.origin)")
     assert served("/x", "DELETE", ("Host", "localhost:"), ("Origin", "http://localhost")).text == "http://localhost"

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import subprocess
 import sys
+import time
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 from wixhttp.concurrency.event_loop import BackgroundLoop
+from wixhttp.concurrency.slow_steps import SLOW, SlowSteps
 
 
 def raise_(error: BaseException) -> None:
@@ -55,3 +59,23 @@ def test_greenlets_that_need_the_loop_at_once_do_not_stop_each_other() -> None:
     command = [sys.executable, "-W", "ignore", "-c", dedent(program)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     assert done.stdout == "True\n", done.stderr
+
+
+def test_a_step_that_imports_is_slow_once_and_not_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "slow_to_import.py").write_text(f"import time\ntime.sleep({2 * SLOW})\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    async def step() -> None:
+        if "slow_to_import" in sys.modules:
+            time.sleep(2 * SLOW)  # noqa: ASYNC251  # what is told of
+        importlib.import_module("slow_to_import")
+
+    steps = SlowSteps()
+    told = []
+    for _ in range(2):
+        asyncio.run(steps.timed(step()))
+        told.append(len(caplog.records))
+    del sys.modules["slow_to_import"]
+    assert told == [0, 1]

@@ -16,10 +16,25 @@ from tests.interfaces import write_project
 
 PUBLIC = [
     "ok", "created", "badRequest", "forbidden", "notFound", "serverError", "response", "Response", "Request",
-    "AsyncRequest", "limits", "cors", "check_origin", "WixHTTPError", "HTTPError", "InvalidJSON", "EncodeError",
-    "ProjectError", "ConfigError", "SecretNotFound",
+    "AsyncRequest", "limits", "cors", "check_origin", "stringify", "WixHTTPError", "HTTPError", "InvalidJSON",
+    "ValidationError", "EncodeError", "ProjectError", "ConfigError", "SecretNotFound",
 ]  # fmt: skip
-HEAVY = {"click", "gunicorn", "asyncio", "sqlite3", "werkzeug", "pytest", "concurrent.futures", "apsw", "psycopg"}
+HEAVY = {
+    "click",
+    "gunicorn",
+    "uvicorn",
+    "httptools",
+    "asyncio",
+    "sqlite3",
+    "werkzeug",
+    "pytest",
+    "concurrent.futures",
+    "apsw",
+    "psycopg",
+    "pydantic",
+    "multipart",
+    "dotenv",
+}
 PACKAGE = Path(wixhttp.__file__).parent
 MODULES = sorted(
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")

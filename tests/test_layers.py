@@ -6,6 +6,7 @@ import ast
 import importlib
 import re
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -18,6 +19,8 @@ REQUEST, SERVICE, TOOL = "request path", "service", "tool"
 ORDER = {
     "errors": REQUEST,
     "messages": REQUEST,
+    "misuse": REQUEST,
+    "promises": REQUEST,
     "context": REQUEST,
     "http": REQUEST,
     "": REQUEST,  # wixhttp/__init__.py
@@ -31,6 +34,7 @@ ORDER = {
     "data.calls": SERVICE,
     "data.files": SERVICE,
     "data": SERVICE,
+    "fetch": SERVICE,
     "auth": SERVICE,
     "endpoints.routing": REQUEST,
     "endpoints.web": REQUEST,
@@ -41,13 +45,22 @@ ORDER = {
     "asgi": REQUEST,
     "testing": TOOL,
     "server": TOOL,
+    "dev.traffic": TOOL,
+    "dev.web": TOOL,
+    "dev.failures": TOOL,
+    "dev.inspector": TOOL,
+    "dev": TOOL,
+    "cli.arguments": TOOL,
+    "cli.checks": TOOL,
+    "cli.openapi": TOOL,
     "cli": TOOL,
     "cli.data": TOOL,
+    "cli.develop": TOOL,
     "__main__": TOOL,
 }
 
 # A session is kept in the project's data store, which is loaded when a handler first reads its session, and not before.
-SESSIONS = {"endpoints.session", "endpoints.session_store"}
+SESSIONS = {"endpoints.session", "endpoints.session_calls", "endpoints.session_store", "endpoints.session_values"}
 LATE = {("endpoints.context", "endpoints.session")}
 
 
@@ -64,11 +77,21 @@ def folder_of(module: str) -> str:
     return module if module in ORDER else module.rpartition(".")[0]
 
 
-def imports(module: str) -> Iterator[str]:
+@cache
+def nodes_of(module: str) -> list[ast.AST]:
+    """The nodes of a module's file."""
+    return list(ast.walk(ast.parse(MODULES[module].read_bytes())))
+
+
+@cache
+def imports(module: str) -> tuple[str, ...]:
     """The modules that a module imports, wherever in its file."""
-    path = MODULES[module]
-    package = path.relative_to(ROOT).parent.parts
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    return tuple(_imports(module))
+
+
+def _imports(module: str) -> Iterator[str]:
+    package = MODULES[module].relative_to(ROOT).parent.parts
+    for node in nodes_of(module):
         if isinstance(node, ast.ImportFrom):
             if node.level:
                 assert node.level == 1, f"{module}:{node.lineno}: across folders, import by the full name"
@@ -127,50 +150,64 @@ def test_a_session_is_imported_late() -> None:
 
 
 def test_only_the_command_line_imports_the_root() -> None:
-    assert {folder_of(module) for module in MODULES if "" in set(imports(module))} <= {"cli"}  # for its version
+    tellers = {folder_of(module) for module in MODULES if "" in set(imports(module))}
+    assert tellers == {"cli", "cli.develop"}  # of its version
 
 
 def test_third_parties_stay_in_their_modules() -> None:
     found: dict[str, set[str]] = {}
-    for module, path in MODULES.items():
-        for node in ast.walk(ast.parse(path.read_bytes())):
+    for module in MODULES:
+        for node in nodes_of(module):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             for name in names:
                 found.setdefault(name.partition(".")[0], set()).add(module)
     assert found["werkzeug"] == {
-        "http.proxy_headers", "endpoints.context", "endpoints.static.conditional_requests", "endpoints.static.files",
-        "endpoints.web.forms",
+        "endpoints.context", "endpoints.static.conditional_requests", "endpoints.static.files",
+        "http.forms",
     }  # fmt: skip
+    assert found["multipart"] == {"http.forms"}
+    assert found["pydantic"] == {"http.validation", "cli.openapi.schemas"}
+    assert found["pydantic_core"] == {"http.forms"}
+    assert found["dotenv"] == {"project.dotenv"}
     assert found["jwt"] <= {"auth.signing_keys", "auth.token_verifiers"}
-    assert found["requests"] <= {"auth.access", "auth.signing_keys", "auth.token_verifiers"}
-    assert {folder_of(module) for module in found["gunicorn"]} == {"server"}
-    assert {folder_of(module) for module in found["click"]} == {"cli", "cli.data"}
+    assert found["requests"] <= {"auth.access", "auth.signing_keys", "auth.token_verifiers", "fetch.transport"}
+    assert found["urllib3"] == {"fetch.transport"}
+    servers = found["gunicorn"] | found["uvicorn"] | found["httptools"]
+    assert {folder_of(module) for module in servers} <= {"server", "dev"}
+    assert found["jinja2"] == {"dev.web.templates"}
+    assert found["watchfiles"] == {"dev.watching"}
+    assert {folder_of(module) for module in found["click"]} == {"cli", "cli.arguments", "cli.data", "cli.develop"}
     assert found["pytest"] == {"testing.plugin"}
-    assert found["apsw"] == {"data.stores.sqlite", "data.stores.sqlite_dialect"}
+    assert found["apsw"] == {
+        f"data.stores.{name}"
+        for name in ("sqlite", "sqlite_connections", "sqlite_dialect", "sqlite_errors", "sqlite_file")
+    }
     assert all(module.startswith("data.stores.postgres") for module in found["psycopg"] | found["psycopg_pool"])
 
 
-def test_the_environment_is_read_in_four_modules() -> None:
+def test_the_environment_is_read_in_five_modules() -> None:
     readers = set()
-    for module, path in MODULES.items():
-        for node in ast.walk(ast.parse(path.read_bytes())):
-            if isinstance(node, ast.Attribute) and ast.unparse(node) in ("os.environ", "os.environb", "os.getenv"):
+    for module in MODULES:
+        for node in nodes_of(module):
+            is_read = isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv")
+            if is_read and ast.unparse(node).startswith("os."):
                 readers.add(module)
-    # The settings; the secrets; NO_COLOR; WIXHTTP_PROJECT.
-    assert readers == {"project.config", "secrets", "cli.commands", "testing.plugin"}
+    # The settings; the secrets; NO_COLOR, twice; WIXHTTP_PROJECT.
+    assert readers == {"project.config", "secrets", "cli.commands", "logs.terminal", "testing.plugin"}
 
 
 def test_one_module_lists_the_context_variables_and_the_process_globals() -> None:
     listed = set(re.findall(r"``wixhttp\.([a-z_.]+)``", wixhttp.context.__doc__ or ""))
     found = set()
-    for module, path in MODULES.items():
-        tree = ast.parse(path.read_bytes())
-        for node in ast.walk(tree):
+    for module in MODULES:
+        for node in nodes_of(module):
             if isinstance(node, ast.Global):
                 found |= {f"{module}.{name}" for name in node.names}
-            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "ContextVar":
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "ContextVar":
                 assert module == "context", f"{module}:{node.lineno}: context variables stand in wixhttp/context.py"
+        tree = nodes_of(module)[0]
+        assert isinstance(tree, ast.Module)
         for statement in tree.body:  # what starts empty at the top of a module is filled later
             value = getattr(statement, "value", None)
             if isinstance(value, ast.List | ast.Dict | ast.Call) and ast.unparse(value) in ("[]", "{}", "set()"):

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import requests
 
+import wixhttp
 from tests.servers import SITES, Server, ask, project, serving
+from wixhttp.logs.setup import OWN_LOGGERS
 
 SITE = SITES / "served"
 PATIENT = 60  # seconds until a request is a failure
@@ -187,6 +189,100 @@ def test_lines_that_are_turned_off(tmp_path: Path) -> None:
         assert server.stop() == 0
     assert [line["message"] for line in server.lines] == ["logged x"]
     assert server.errors == ""
+
+
+# --- user code that configures logging ---
+
+# What a user's file has; each `configure_` stands for its kind.
+CONFIGURES = """
+import io, logging, logging.config, warnings
+from wixhttp import ok
+
+warnings.simplefilter("always")
+TO_STDERR = {"version": 1, "handlers": {"h": {"class": "logging.StreamHandler"}}, "root": {"handlers": ["h"]}}
+INI = "[loggers]\\nkeys=root\\n[handlers]\\nkeys=h\\n[formatters]\\nkeys=\\n"
+INI += "[logger_root]\\nhandlers=h\\n[handler_h]\\nclass=StreamHandler\\nargs=()\\n"
+
+def configure_dict(): logging.config.dictConfig({"version": 1})
+def configure_dict_root(): logging.config.dictConfig(TO_STDERR)
+def configure_file(): logging.config.fileConfig(io.StringIO(INI))
+def configure_force(): logging.basicConfig(force=True)
+def configure_level(): logging.getLogger().setLevel(logging.CRITICAL)
+def configure_no_handlers(): logging.getLogger().handlers.clear()
+def configure_shutdown(): logging.shutdown()
+def configure_disable(): logging.disable(logging.CRITICAL)
+
+def get_configured(request):
+    if request.path:
+        globals()["configure_" + request.path[0]]()
+    print("a print")
+    warnings.warn("a warning")
+    raise ValueError("an error")
+"""
+# How often a record of the user's own logger is in the log after each: by a handler of theirs it is a line of stderr.
+OF_THE_USER = {
+    "dict": 1, "dict_root": 1, "file": 1, "force": 1, "level": 0, "no_handlers": 1, "shutdown": 1, "disable": 0,
+}  # fmt: skip
+
+
+def assert_is_logged(server: Server, target: str) -> None:
+    """Each event of a request is one line, in our format: what it prints, its warning, its error, its access line."""
+    answer = get(server, target)
+    assert answer.status_code == 500
+    lines = lines_of(server, answer.headers["X-Request-Id"])
+    assert [(line["logger"], line["severity"]) for line in lines] == [
+        ("print", "INFO"), ("py.warnings", "WARNING"), ("wixhttp", "ERROR"), ("wixhttp.access", "INFO"),
+    ], (target, lines)  # fmt: skip
+    assert lines[0]["message"] == "a print"
+    assert "UserWarning: a warning" in lines[1]["message"]
+    assert lines[2]["exception"].endswith("ValueError: an error")
+
+
+@pytest.mark.parametrize("worker_class", ["asgi", "gthread"])
+def test_log_outlasts_what_a_handler_does_to_logging(tmp_path: Path, worker_class: str) -> None:
+    with serving(project(tmp_path, CONFIGURES), "--workers", "1", "--worker-class", worker_class) as server:
+        assert_is_logged(server, "configured")
+        for name in OF_THE_USER:
+            assert_is_logged(server, f"configured/{name}")
+            assert_is_logged(server, "configured")
+        assert server.stop() == 0
+    assert server.messages("gunicorn.error")[-1] == "Shutting down: Master"
+
+
+@pytest.mark.parametrize("name", OF_THE_USER)
+def test_log_outlasts_what_a_file_does_to_logging_at_import(tmp_path: Path, name: str) -> None:
+    more = f"configure_{name}()\ndef get_log(request):\n    logging.getLogger('shop').error('of the user')\n"
+    more += "    return ok()\n"
+    with serving(project(tmp_path, CONFIGURES + more), "--workers", "1", "--log-format", "json") as server:
+        assert_is_logged(server, "configured")
+        answer = get(server, "log")
+        lines = lines_of(server, answer.headers["X-Request-Id"])
+        written_as = "shop" if name in ("dict", "shutdown") else "stderr"
+        assert [line["logger"] for line in lines[:-1]] == [written_as] * OF_THE_USER[name]
+        assert all("of the user" in line["message"] for line in lines[:-1])
+        assert server.stop() == 0
+    assert server.messages("gunicorn.error")[-1] == "Shutting down: Master"
+    assert any(text.endswith("are served") for text in server.messages("wixhttp"))
+    assert server.errors == ""
+
+
+def test_handlers_that_a_user_adds(tmp_path: Path) -> None:
+    """One of the root gets the user's records and none of ours; one of our own loggers gets that logger's."""
+    adds = "for name in (None, 'wixhttp'):\n    handler = logging.FileHandler(f'{name}.log')\n"
+    adds += "    logging.getLogger(name).addHandler(handler)\nlogging.getLogger('shop').error('of the user')\n"
+    with serving(project(tmp_path, CONFIGURES + adds), "--workers", "1") as server:
+        assert_is_logged(server, "configured")
+        assert [line["logger"] for line in server.wait_for_message("of the user")] == ["shop"]
+        assert server.stop() == 0
+    assert (tmp_path / "None.log").read_text() == "of the user\n"
+    assert "ValueError: an error" in (tmp_path / "wixhttp.log").read_text()
+
+
+def test_every_logger_of_the_package_is_its_own() -> None:
+    named: set[str] = set()
+    for file in Path(wixhttp.__file__).parent.rglob("*.py"):
+        named |= set(re.findall(r"""getLogger\("(wixhttp[^"]*)"\)""", file.read_text()))
+    assert named == {name for name in OWN_LOGGERS if name.partition(".")[0] == "wixhttp"}
 
 
 def test_secrets_are_masked(tmp_path: Path) -> None:

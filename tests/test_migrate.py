@@ -9,16 +9,18 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
+from tests import commands
 from tests.interfaces import Fields, Reply, Served, write_project
-from tests.servers import TIMEOUT, clean
+from tests.servers import clean
 from wixhttp.cli.migration import plan_migration, write_endpoints
 from wixhttp.data.collections import open_collections, set_default
 from wixhttp.dispatch.site import load_site
@@ -42,8 +44,7 @@ def migrated(folder: Path, to: str = "api") -> Path:
 
 def run(folder: Path, *arguments: str, code: int = 0) -> tuple[str, str]:
     """Run the command, which ends with ``code``, and return both outputs."""
-    command = [sys.executable, "-m", "wixhttp", *arguments]
-    done = subprocess.run(command, cwd=folder, env=clean({}), capture_output=True, timeout=TIMEOUT, check=False)
+    done = commands.run(arguments, cwd=folder, env=clean({}))
     out, err = done.stdout.decode(), done.stderr.decode()
     assert done.returncode == code, out + err
     assert "Traceback" not in err
@@ -381,24 +382,18 @@ def ask(served: Served, mount: str, case: Case) -> Reply:
     return served(f"{mount}/{case.target}", case.method, ID, *case.headers, body=case.body, chunked=case.chunked)
 
 
-def differing(served: Served, all_cases: Iterable[Case]) -> list[tuple[Case, Outcome, Outcome]]:
-    """The requests that are answered in two ways, with both answers."""
-    found = []
-    for case in all_cases:
-        old, new = (comparable(ask(served, mount, case), mount) for mount in (OLD, NEW))
-        if old != new:
-            found.append((case, old, new))
-    return found
-
-
-def shown(found: list[tuple[Case, Outcome, Outcome]]) -> str:
-    return "\n".join(str(each) for difference in found[:20] for each in difference)
+def check_cases(served: Served) -> None:
+    """See that each request is answered the same at both mounts, and that they come to every kind of answer."""
+    outcomes = [
+        (case, comparable(ask(served, OLD, case), OLD), comparable(ask(served, NEW, case), NEW)) for case in cases()
+    ]
+    found = [(case, old, new) for case, old, new in outcomes if old != new]
+    assert not found, "\n".join(str(each) for difference in found[:20] for each in difference)
+    assert {old[0] for case, old, new in outcomes} == {200, 201, 202, 203, 204, 304, 400, 404, 405, 413, 418, 500}
 
 
 def test_every_request_is_answered_the_same(serve: Serve, tmp_path: Path) -> None:
-    folder = migrated(write_project(tmp_path / "site", {FUNCTIONS: EVERYTHING}), NEW[1:])
-    found = differing(serve(folder), cases())
-    assert not found, shown(found)
+    check_cases(serve(migrated(write_project(tmp_path / "site", {FUNCTIONS: EVERYTHING}), NEW[1:])))
 
 
 @pytest.mark.parametrize(
@@ -408,26 +403,18 @@ def test_every_request_is_answered_the_same(serve: Serve, tmp_path: Path) -> Non
 )  # fmt: skip
 def test_the_same_behind_a_middleware(serve: Serve, tmp_path: Path, middleware: str) -> None:
     folder = migrated(write_project(tmp_path / "site", {FUNCTIONS: EVERYTHING}), NEW[1:])
-    write_project(folder, {"src/middleware.py": middleware})
-    found = differing(serve(folder), cases())
-    assert not found, shown(found)
+    check_cases(serve(write_project(folder, {"src/middleware.py": middleware})))
 
 
-def test_the_requests_come_to_every_kind_of_answer(serve: Serve, tmp_path: Path) -> None:
-    served = serve({FUNCTIONS: EVERYTHING})
-    statuses = {comparable(ask(served, OLD, case), OLD)[0] for case in cases()}
-    assert statuses == {200, 201, 202, 203, 204, 304, 400, 404, 405, 413, 418, 500}
-
-
-@pytest.mark.parametrize("name", ["STRASSE", "sync%2Fa", "syn", "get_sync", "__class__", "_private", ""])
-@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS"])
-def test_an_unknown_name_is_not_found_in_other_words(serve: Serve, tmp_path: Path, name: str, method: str) -> None:
-    served = serve(migrated(write_project(tmp_path / "site", {FUNCTIONS: EVERYTHING})))
-    old, new = served(f"{OLD}/{name}", method), served(f"/api/{name}", method)
-    assert (old.status, new.status) == (404, 404)
-    if method != "HEAD":
-        assert old.problem["detail"] == "There is no such function."
-        assert new.problem["detail"] == "There is nothing at this path."
+def test_an_unknown_name_is_not_found_in_other_words(serve_alike: Serve, tmp_path: Path) -> None:
+    served = serve_alike(migrated(write_project(tmp_path / "site", {FUNCTIONS: EVERYTHING})))
+    names = ("STRASSE", "sync%2Fa", "syn", "get_sync", "__class__", "_private", "")
+    for name, method in product(names, ("GET", "HEAD", "POST", "OPTIONS")):
+        old, new = served(f"{OLD}/{name}", method), served(f"/api/{name}", method)
+        assert (old.status, new.status) == (404, 404), (name, method)
+        if method != "HEAD":
+            assert old.problem["detail"] == "There is no such function."
+            assert new.problem["detail"] == "There is nothing at this path."
 
 
 # What the paths of endpoints keep from getting to a function, since routes and middleware judge the one path string.
@@ -440,9 +427,9 @@ def get_y(request):
 """
 
 
-@pytest.mark.parametrize(
-    ("target", "old", "new"),
-    [
+def test_paths_that_differ(serve_alike: Serve, tmp_path: Path) -> None:
+    served = serve_alike(migrated(write_project(tmp_path / "site", functions(PATHS))))
+    for target, *both in (
         ("x/../y/a", ["x", "..", "y", "a"], ["y", "a"]),
         ("x/a/../b", ["x", "a", "..", "b"], ["x", "b"]),
         ("x/a/./b", ["x", "a", ".", "b"], ["x", "a", "b"]),
@@ -458,18 +445,14 @@ def get_y(request):
         ("x/100%", ["x", "100%"], 400),
         ("x/%FF", ["x", "\ufffd"], 400),
         ("x/%" + "25" * 12 + "41", ["x", "%" + "25" * 11 + "41"], 400),
-    ],
-)
-def test_paths_that_differ(serve: Serve, tmp_path: Path, target: str, old: object, new: object) -> None:
-    served = serve(migrated(write_project(tmp_path / "site", functions(PATHS))))
-    for mount, expected in ((OLD, old), ("/api", new)):
-        reply = served(f"{mount}/{target}")
-        assert (reply.json() if reply.status == 200 else reply.status) == expected, mount
+    ):
+        replies = [served(f"{mount}/{target}") for mount in (OLD, "/api")]
+        assert [reply.json() if reply.status == 200 else reply.status for reply in replies] == both, target
 
 
-def test_an_answer_205_loses_its_body(serve: Serve, tmp_path: Path) -> None:
+def test_an_answer_205_loses_its_body(serve_alike: Serve, tmp_path: Path) -> None:
     source = "def get_x(request): return response(status=205, body='text')"
-    served = serve(migrated(write_project(tmp_path / "site", functions(source))))
+    served = serve_alike(migrated(write_project(tmp_path / "site", functions(source))))
     assert (served("x").status, served("x").text) == (205, "text")
     assert (served("/api/x").status, served("/api/x").text) == (205, "")
 
@@ -488,39 +471,42 @@ async def put_x(request):
 LARGER_BODIES = {"max_body": "4MB"}
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT"])
-@pytest.mark.parametrize("size", [4, 3_000_000])
-def test_a_long_body_comes_whole(serve: Serve, tmp_path: Path, method: str, size: int) -> None:
-    served = serve(migrated(write_project(tmp_path / "site", functions(ECHO))), **LARGER_BODIES)
-    for target in ("/_functions/x/a", "/api/x/a"):
+SIZES = (4, 3_000_000)
+
+
+def test_a_long_body_comes_whole(serve_alike: Serve, tmp_path: Path) -> None:
+    served = serve_alike(migrated(write_project(tmp_path / "site", functions(ECHO))), **LARGER_BODIES)
+    for target, method, size in product(("/_functions/x/a", "/api/x/a"), ("POST", "PUT"), SIZES):
         reply = served(target, method, body=b"x" * size)
         assert reply.json() == [size, "xxxx", f"http://localhost{target}", "x", ["a"]]
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT"])
-@pytest.mark.parametrize("size", [4, 3_000_000])
-@pytest.mark.parametrize(("kind", "wait"), [("def", ""), ("async def", "await ")])
-def test_a_rewritten_request_brings_its_body(
-    serve: Serve, tmp_path: Path, method: str, size: int, kind: str, wait: str
-) -> None:
-    page = f"{kind} ALL(rewrite):\n    return {wait}rewrite('/api/x/b%20c?q')\n"
-    folder = migrated(write_project(tmp_path / "site", {**functions(ECHO), "src/pages/old.py": page}))
-    reply = serve(folder, **LARGER_BODIES)("/old", method, JSON, body=b"x" * size)
-    assert reply.json() == [size, "xxxx", "http://localhost/api/x/b%20c?q", "x", ["b c"]]
+def test_a_rewritten_request_brings_its_body(serve_alike: Serve, tmp_path: Path) -> None:
+    pages = {
+        f"src/pages/{name}.py": f"{kind} ALL(rewrite):\n    return {wait}rewrite('/api/x/b%20c?q')\n"
+        for name, kind, wait in (("sync", "def", ""), ("async", "async def", "await "))
+    }
+    folder = migrated(write_project(tmp_path / "site", {**functions(ECHO), **pages}))
+    served = serve_alike(folder, **LARGER_BODIES)
+    for name, method, size in product(("sync", "async"), ("POST", "PUT"), SIZES):
+        reply = served(f"/{name}", method, JSON, body=b"x" * size)
+        assert reply.json() == [size, "xxxx", "http://localhost/api/x/b%20c?q", "x", ["b c"]]
 
 
-@pytest.mark.parametrize("size", [4, 3_000_000])
 @pytest.mark.parametrize(("read", "status"), [("clone().text()", 200), ("text()", 500)])
-def test_a_middleware_reads_a_clone(serve: Serve, tmp_path: Path, size: int, read: str, status: int) -> None:
+def test_a_middleware_reads_a_clone(serve_alike: Serve, tmp_path: Path, read: str, status: int) -> None:
     middleware = f"def onRequest(context, next):\n    context.request.{read}\n    return next()\n"
     folder = migrated(write_project(tmp_path / "site", {**functions(ECHO), "src/middleware.py": middleware}))
-    assert serve(folder, **LARGER_BODIES)("/api/x", "POST", body=b"x" * size).status == status
-    assert serve(folder, **LARGER_BODIES)("/api/x", "PUT", body=b"x" * size).status == status
+    served = serve_alike(folder, **LARGER_BODIES)
+    for method, size in product(("POST", "PUT"), SIZES):
+        assert served("/api/x", method, body=b"x" * size).status == status
 
 
-def test_what_has_no_name_is_named_by_its_route(serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_has_no_name_is_named_by_its_route(
+    serve_alike: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     source = "import functools\nget_x = functools.partial(lambda value, request: value, 'text')"
-    served = serve(migrated(write_project(tmp_path / "site", functions(source))))
+    served = serve_alike(migrated(write_project(tmp_path / "site", functions(source))))
     assert served("/api/x").status == 500
     assert "GET /api/x/[...path] returned str, not a response" in caplog.text
 
@@ -727,12 +713,12 @@ def test_the_migrated_project_has_no_problems(tmp_path: Path) -> None:
         (".", "product", "/product"),
     ],
 )
-def test_the_folder_is_chosen(serve: Serve, tmp_path: Path, folder: str, file: str, url: str) -> None:
+def test_the_folder_is_chosen(serve_alike: Serve, tmp_path: Path, folder: str, file: str, url: str) -> None:
     source = "def get_product(request): return ok(body=[request.baseUrl, request.functionName, request.path])"
     root = migrated(write_project(tmp_path / "site", functions(source)), folder)
     assert (root / "src/pages" / file / "[...path].py").is_file()
     base = "http://localhost" + url.removesuffix("/product")
-    assert serve(root)(url + "/a").json() == [base, "product", ["a"]]
+    assert serve_alike(root)(url + "/a").json() == [base, "product", ["a"]]
 
 
 @pytest.mark.parametrize(
@@ -796,7 +782,7 @@ def test_names_that_no_file_can_have_are_left(tmp_path: Path) -> None:
         ("_api/x.py", "made"),
     ],
 )
-def test_pages_of_the_same_paths(serve: Serve, tmp_path: Path, page: str, outcome: str) -> None:
+def test_pages_of_the_same_paths(serve_alike: Serve, tmp_path: Path, page: str, outcome: str) -> None:
     folder = write_project(tmp_path / "site", {**functions("def get_x(): return ok()"), f"src/pages/{page}": PAGE})
     migration = plan_migration(load_site(load_config(folder, environ={})))
     assert bool(migration.left) == (outcome == "left")
@@ -806,7 +792,8 @@ def test_pages_of_the_same_paths(serve: Serve, tmp_path: Path, page: str, outcom
         assert f"src/pages/{page}" in text
     assert list(write_endpoints(migration)) == [(made.file, True) for made in migration.files]
     paths = ["/api/x", "/api/x/a", "/api/x/list/a", "/api/x/a.json", "/api/x/y"]
-    by_page = {serve(folder)(path).text == "page" for path in paths}
+    served = serve_alike(folder)
+    by_page = {served(path).text == "page" for path in paths}
     assert (True in by_page) == (outcome == "left")
 
 
@@ -873,8 +860,7 @@ def test_settings_and_files_that_matter_are_told(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_migrated(tmp_path: Path, files: dict[str, str], code: int, told: str) -> None:
     write_project(tmp_path, files)
-    command = [sys.executable, "-m", "wixhttp", "migrate"]
-    done = subprocess.run(command, cwd=tmp_path, env=clean({}), capture_output=True, timeout=TIMEOUT, check=False)
+    done = commands.run(["migrate"], cwd=tmp_path, env=clean({}))
     assert done.returncode == code
     assert told in done.stderr.decode()
     assert done.stdout.decode() == ("" if code else "There is no HTTP function to migrate.\n")

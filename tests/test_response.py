@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
@@ -9,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from wixhttp import badRequest, created, forbidden, notFound, ok, response, serverError
+from wixhttp import badRequest, created, forbidden, misuse, notFound, ok, response, serverError
+from wixhttp.errors import MisuseWarning
 from wixhttp.http.response import Response, header_fields
 
 HELPERS: dict[Callable[..., Response], int] = {
@@ -26,8 +28,19 @@ def test_each_helper_has_its_status(helper: Callable[..., Response], status: int
     "helper", [helper for helper in HELPERS if helper is not response], ids=lambda each: each.__name__
 )
 def test_only_response_reads_the_status(helper: Callable[..., Response]) -> None:
-    for made in (helper({"status": 299}), helper(status=299), helper({"status": "200"}), helper(status=99)):
+    calls: list[Callable[[], Response]] = [
+        lambda: helper({"status": 299}),
+        lambda: helper(status=299),
+        lambda: helper({"status": "200"}),
+        lambda: helper(status=99),
+        lambda: helper({"body": None, "status": 404}),
+        lambda: helper(None, status=404),
+    ]
+    for make in calls:
+        with pytest.warns(MisuseWarning, match=r"has its own status.*write response\(status=..., body=...\)") as warned:
+            made = make()
         assert (made.status, made.body) == (HELPERS[helper], None)
+        assert (len(warned), warned[0].filename) == (1, __file__)
     assert response({"status": 299}).status == response(status=299).status == 299
 
 
@@ -62,9 +75,36 @@ def test_nothing_is_given_twice() -> None:
         ok({"headers": {}}, headers={})
 
 
-def test_unknown_options_are_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    assert ok({"body": 1, "heders_of_this_test": {}}).body == 1
-    assert "heders_of_this_test" in caplog.text
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"body": 1, "header": {}}, "does not send 'header' of its mapping, .*did you mean 'headers'"),
+        ({"body": 1, "Headers": {}}, "'Headers'.*did you mean 'headers'"),
+        ({"headers": {}, "Body": 1}, "'Body'.*did you mean 'body'"),
+        ({"title": "x", "body": 1}, r"'title'.*to send the mapping itself, write ok\(body=...\)"),
+        ({"body": 1, 5: 1}, r"'5'|5"),
+        ({"Body": 1}, "sends the whole mapping of 'Body' as the body; its options are 'body' and 'headers'"),
+        ({"Body": 1, "Headers": {}}, "the whole mapping of 'Body', 'Headers'"),
+        ({"header": {}}, "the whole mapping"),
+        ({"a"}, r'a set, which it sends as a list: for JavaScript\'s {body} write ok\({"body": body}\)'),
+    ],
+)
+def test_what_is_hardly_meant_is_warned_of_at_its_line(options: Any, told: str) -> None:
+    for _ in range(2):
+        with pytest.warns(MisuseWarning, match=told) as warned:
+            assert ok(options).status == 200
+        assert (len(warned), warned[0].filename) == (1, __file__)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"header": "x", "rows": []}, {"Body": 1, "Title": 2}, {"Status": 1}, {"statusCode": 1}, {"data": 1}, {"a", "b"},
+        {"header": 1, "Body": 2, "c": 3, "d": 4}, frozenset({"a"}), {},
+    ],
+)  # fmt: skip
+def test_likely_bodies_are_not_warned_of(body: Any) -> None:
+    assert ok(body).body == (body or None)
 
 
 @pytest.mark.parametrize("status", [99, 199, 600, "200", True, 200.0, None, -1])
@@ -95,3 +135,14 @@ def test_header_fields_in_order_with_lists_repeated() -> None:
 
 def test_repr_shows_the_kind_of_the_body() -> None:
     assert repr(created({"body": {}, "headers": {"X": "y"}})) == "<Response 201 headers={'X': 'y'} body=dict>"
+
+
+def test_a_client_that_chooses_the_keys_is_warned_of_once() -> None:
+    before = len(misuse._given)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for number in range(200):
+            ok({"body": 1, f"{number}" * 1000: 2, "another": 3})
+        response({"body": 1, "x": 2})
+    assert [len(str(each.message)) < 300 for each in caught] == [True, True]
+    assert len(misuse._given) == before + 2

@@ -23,10 +23,12 @@ ECHO = """
     def post_bytes(request): return ok(request.body.buffer())
 """
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+EDGES = st.sampled_from([2**53, 2**63, 2**64, 10**18, 10**19, 10**20, 10**4299])  # up to where Python reads digits
 JSON = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(10**80), 10**80)
+    | st.builds(lambda near, step, sign: sign * (near + step), EDGES, st.integers(-2, 2), st.sampled_from([1, -1]))
     | st.floats(allow_nan=False, allow_infinity=False)
     | TEXT,
     lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
@@ -48,6 +50,13 @@ def test_any_json_value(interfaces: list[Served], value: Any) -> None:
     for served in interfaces:
         for name in ("json", "ajson"):
             assert served(name, "POST", body=json.dumps(value).encode()).json() == [value]
+
+
+def test_more_digits_than_are_read_are_a_400(interfaces: list[Served]) -> None:
+    for served in interfaces:
+        for name in ("json", "ajson"):
+            for number in ("1" * 4301, "-" + "9" * 100_000):
+                assert served(name, "POST", body=f"[{number}]".encode()).status == 400
 
 
 @given(parts=st.lists(TEXT.filter(bool)), pairs=st.dictionaries(TEXT, st.lists(TEXT, min_size=1)))

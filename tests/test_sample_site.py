@@ -71,7 +71,7 @@ def test_find_me_answers_server_error_with_the_message() -> None:
     # No visitor can make the look-up fail, so this one has no collections, and no server.
     with override(Collections(MemoryStore(), strict=True)):
         answer = TestClient(ROOT).get("find_me/Ada/Lovelace")
-    error = "WDE0025: The people collection does not exist."
+    error = "WDE0025: The people collection does not exist. Declare it in data/collections.toml, by the line [people]"
     assert (answer.status_code, answer.json()) == (500, {"error": error})
 
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import copy
+import html
 import json
 import os
 import pickle
+import re
 import threading
+import time
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
+import markupsafe
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wixhttp.errors import ConfigError, ProjectError, SecretNotFound
@@ -69,6 +75,7 @@ def test_not_found_names_the_places_in_order(tmp_path: Path) -> None:
         "secrets.env",
     )
     assert isinstance(caught.value, LookupError)
+    assert "where it may be missing, write try and except SecretNotFound" in str(caught.value)
 
 
 def test_a_secrets_file_elsewhere(tmp_path: Path) -> None:
@@ -100,7 +107,7 @@ def test_a_secrets_file_that_others_may_read_is_refused(tmp_path: Path, mode: in
 
 
 def test_a_file_that_is_wrong(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("A=1\nhunter2")
+    (tmp_path / ".env").write_text("A=1\nhunter2 x")
     with pytest.raises(ConfigError, match=r"\.env:2: ") as caught:
         store_of(tmp_path).get("KEY")
     assert "hunter2" not in str(caught.value)
@@ -270,6 +277,27 @@ def test_set_and_remove_keep_the_other_lines(tmp_path: Path) -> None:
     assert path.read_bytes() == b"# head\r\n\n  C=c\n# foot\nD=d\n"
 
 
+def test_a_name_that_stands_there_twice_is_set_where_it_counts_and_removed_everywhere(tmp_path: Path) -> None:
+    path = private(tmp_path / "secrets.env", "A=1\nB='b'# note\n\n\n  A = 2 # two\nC= # empty\nA\n")
+    set_secret(path, "A", "3")
+    set_secret(path, "B", "z")
+    set_secret(path, "C", "c")
+    assert path.read_text() == "A=1\nB=z # note\n\n\n  A =3 # two\nC=c # empty\nA\n"
+    assert store_of(tmp_path).get("A") == "3"
+    assert remove_secret(path, "A")
+    assert path.read_text() == "B=z # note\n\n\nC=c # empty\nA\n"
+    assert store_of(tmp_path).names() == {"B": "secrets.env", "C": "secrets.env"}
+
+
+def test_variables_are_of_the_environment_and_masked(tmp_path: Path) -> None:
+    private(tmp_path / "secrets.env", "PASS=hunter2\nURL=https://me:${PASS}@${HOST:-localhost}/")
+    store = store_of(tmp_path, {"HOST": "db"})
+    assert store.get("URL") == "https://me:hunter2@db/"
+    assert store.mask("hunter2 https://me:hunter2@db/") == "*** ***"
+    set_secret(tmp_path / "secrets.env", "PASS", "${URL}")
+    assert store.get("PASS") == "${URL}"
+
+
 def test_remove_from_no_file(tmp_path: Path) -> None:
     assert not remove_secret(tmp_path / "secrets.env", "KEY")
     assert not list(tmp_path.iterdir())
@@ -294,10 +322,10 @@ def test_values_that_cannot_be_written_leave_the_file(tmp_path: Path, value: str
 
 
 def test_a_broken_file_is_not_touched(tmp_path: Path) -> None:
-    path = private(tmp_path / "secrets.env", "A=1\n???\n")
+    path = private(tmp_path / "secrets.env", "A=1\n? ?\n")
     with pytest.raises(ConfigError):
         set_secret(path, "B", "x")
-    assert path.read_text() == "A=1\n???\n"
+    assert path.read_text() == "A=1\n? ?\n"
 
 
 def test_a_link_is_followed(tmp_path: Path) -> None:
@@ -309,6 +337,7 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
     assert target.read_text() == "A=2\n"
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from("ABC"), st.none() | st.text(st.characters(exclude_characters="\0", codec="utf-8")))
@@ -329,3 +358,71 @@ def test_edits_behave_as_a_mapping(
     text = path.read_bytes().decode()
     assert parse(text, "secrets.env") == model
     assert text.startswith("# head\n")
+
+
+_SECRETS = st.text(st.characters(exclude_characters="*", codec="utf-8"), min_size=8, max_size=40)
+
+
+def _encoded(value: str) -> list[str]:
+    """A value as encoders write it into a text: HTML, JSON, URLs, forms, scripts."""
+    return [
+        value,
+        repr(value)[1:-1],
+        json.dumps(value)[1:-1],
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        html.escape(value),
+        html.escape(value, quote=False),
+        str(markupsafe.escape(value)),
+        urllib.parse.quote(value),
+        urllib.parse.quote(value, safe=""),
+        urllib.parse.quote_plus(value),
+        urllib.parse.quote(value, safe="!'()*~"),
+        re.sub("%..", lambda found: found[0].lower(), urllib.parse.quote(value, safe="")),
+        urllib.parse.urlencode({"key": value}).removeprefix("key="),
+    ]
+
+
+@given(_SECRETS, st.text("ab&%+\"'\\", max_size=5))
+def test_encoded_values_are_masked(value: str, around: str) -> None:
+    store = SecretStore.from_mapping({"KEY": value})
+    for encoded in _encoded(value):
+        assert store.mask(f"{around}|{encoded}|{around}") == f"{around}|***|{around}"
+
+
+@given(_SECRETS, st.binary(max_size=7), st.binary(max_size=7), st.integers(0, 50))
+def test_codes_of_values_are_masked_wherever_they_stand(value: str, before: bytes, after: bytes, at: int) -> None:
+    store = SecretStore.from_mapping({"KEY": value, "OTHER": "0123456789" * 5})
+    data = value.encode()
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        shown = store.mask("_" * at + encode(before + data + after).decode())
+        assert "***" in shown
+        beside = len(encode(before).rstrip(b"=")) + len(encode(after).rstrip(b"="))
+        assert len(shown.replace("*", "").lstrip("_")) <= beside + 4  # the characters at its edges have bits of both
+    for text in (data.hex(), data.hex().upper()):
+        assert store.mask("_" * at + text) == "_" * at + "***"
+
+
+def test_a_long_value_is_masked_as_a_whole() -> None:
+    value = "-----BEGIN PRIVATE KEY-----\n" + "MIIEvAIBADANBgkqhkiG9w0BAQEFAASC+/BKYwggSiAgEAAoIBAQC7\n" * 40
+    store = SecretStore.from_mapping({"KEY": value})
+    data = value.encode()
+    for code in (data.hex(), base64.b64encode(data).decode(), base64.urlsafe_b64encode(b"x" + data).decode()[2:]):
+        assert store.mask(f"is {code}.") == "is ***."
+    for text in (value, json.dumps(value)[1:-1], repr(value)[1:-1], urllib.parse.quote_plus(value)):
+        assert store.mask(f"is {text}.") == "is ***."
+
+
+def test_codes_of_short_values_are_ordinary_text() -> None:
+    store = SecretStore.from_mapping({"PORT": "8000", "USER": "admin"})
+    for value in ("8000", "admin"):
+        for text in (base64.b64encode(value.encode()).decode(), value.encode().hex()):
+            assert store.mask(text) == text
+
+
+def test_masking_takes_time_in_proportion_to_the_text() -> None:
+    values = {f"K{n}": f"{'ab' * 20}{n:03}" for n in range(50)} | {"B": "\\" * 30 + "x", "P": "%" * 30 + "x"}
+    store = SecretStore.from_mapping(values)
+    for text in ("ab", "\\", "%25", "6162", "YWJh", "&quot;"):
+        began = time.process_time()
+        store.mask(text * (300_000 // len(text)))
+        assert time.process_time() - began < 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ import pytest
 import requests
 
 from tests.servers import SITES, Server, connect, failed_start, free_port, missing, project, read_answer, serving
+from wixhttp.server.connection import HALF_CLOSED
+from wixhttp.server.descriptors import AGAIN, DescriptorShortage
 
 SITE = SITES / "served"
 PATIENT = 60  # seconds until a request is a failure
@@ -76,47 +80,26 @@ def test_streams(server: Server, http: requests.Session) -> None:
         assert answer.headers["Transfer-Encoding"] == "chunked"
 
 
-def test_c_parser_and_uvloop_are_in_use(server: Server) -> None:
+def test_uvloop_is_in_use(server: Server) -> None:
     pytest.importorskip("uvloop")
-    pytest.importorskip("gunicorn_h1c")
-    body = b"1\r\nx\r\n0\r\n\r\n"
-    plain = b"GET /_functions/engine HTTP/1.1\r\nHost: x\r\n\r\n"
-    chunked = b"POST /_functions/engine HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-    with connect(server.port) as connection:
-        for request, parser in (
-            (plain, "gunicorn_h1c._protocol"),
-            (chunked + body, "wixhttp.server.worker"),
-            (plain, "gunicorn_h1c._protocol"),  # a chunked body leaves the connection as it was
-        ):
-            connection.sendall(request)
-            told = read_answer(connection).json()
-            assert told["loop"].partition(".")[0] == "uvloop"
-            assert parser in told["parsers"]
-            assert ("wixhttp.server.worker" in told["parsers"]) == (request is not plain)
+    told = requests.get(f"{server.url}/_functions/engine", timeout=30).json()
+    assert told["loop"].partition(".")[0] == "uvloop"
 
 
 def test_ended_connections_are_let_go(server: Server) -> None:
     counts = []
     for _ in range(60):
         told = requests.get(f"{server.url}/_functions/engine", headers={"Connection": "close"}, timeout=30).json()
-        counts.append(len(told["parsers"]))
+        counts.append(told["connections"])
     assert counts[-1] < 25
 
 
-@pytest.mark.parametrize(
-    ("status", "phrase"),
-    [
-        (200, "OK"),
-        (205, "Reset Content"),
-        (413, "Payload Too Large"),
-        (418, "I'm a Teapot"),
-        (511, "Network Authentic"),
-    ],
-)
-def test_reason_phrase(server: Server, status: int, phrase: str) -> None:
+@pytest.mark.parametrize("status", [200, 205, 413, 418, 511, 599])
+def test_reason_phrase(server: Server, status: int) -> None:
+    phrase = HTTPStatus(status).phrase if status != 599 else "Unknown"
     with connect(server.port) as connection:
         connection.sendall(f"GET /_functions/status/{status} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        assert connection.recv(4096).startswith(f"HTTP/1.1 {status} {phrase}".encode())
+        assert connection.recv(4096).startswith(f"HTTP/1.1 {status} {phrase}\r\n".encode())
 
 
 def test_def_runs_on_a_thread_of_the_pool(server: Server, http: requests.Session) -> None:
@@ -162,6 +145,7 @@ def test_gunicorn_options_and_who_wins() -> None:
         (("--keep-alive", "-5"), "-5"),
         (("module:application",), "module:application"),
         (("--bind", "x:y:z"), "'y' is not a valid port number"),
+        (("--proxy-protocol",), "proxy_protocol: the asgi worker does not act on it"),
         (("--bind", "127.0.0.1:99999"), "99999 is not a valid port number"),
     ],
 )
@@ -240,14 +224,20 @@ def test_tasks_are_waited_for_at_stop(worker_class: str) -> None:
 
 def test_what_does_not_end_is_not_waited_for_longer_than_graceful_timeout() -> None:
     with serving(SITE, "--workers", "1", "--timeout", "0", WIXHTTP_GRACEFUL_TIMEOUT="2") as server:
-        with connect(server.port) as connection:
+        with connect(server.port) as connection, connect(server.port) as other:
             connection.sendall(b"GET /_functions/asleep/a?seconds=600 HTTP/1.1\r\nHost: x\r\n\r\n")
+            other.sendall(b"GET /_functions/sleep/c?seconds=600 HTTP/1.1\r\nHost: x\r\n\r\n")
             server.wait_for_message("began a")
+            server.wait_for_message("began c")
             requests.get(f"{server.url}/_functions/task/b?seconds=600", timeout=30)
             server.wait_for_message("task began b")
             started = time.monotonic()
             assert server.stop() == 0
             assert time.monotonic() - started < 20
+            for answer in (read_answer(connection), read_answer(other)):
+                assert answer.status == 503
+                assert "retry-after" not in answer.headers  # its handler was begun
+                assert "stops or reloads" in answer.json()["detail"]
         server.wait_for_message("cancelled a")
 
 
@@ -261,6 +251,34 @@ def test_handler_whose_client_hung_up_is_waited_for_at_stop() -> None:
     assert {"ended sleep", "ended asleep"} <= set(server.messages("print"))
 
 
+WAITING = """
+import asyncio
+from wixhttp import ok
+
+async def rows():
+    try:
+        yield "first"
+        await asyncio.sleep(1000)
+    finally:
+        print("ended rows")
+
+async def get_rows(request):
+    return ok(rows())
+"""
+
+
+def test_a_stream_whose_client_has_left_holds_up_no_stop(tmp_path: Path) -> None:
+    with serving(project(tmp_path, WAITING, "graceful_timeout = 300\n"), "--workers", "1") as server:
+        with connect(server.port) as connection:
+            connection.sendall(b"GET /_functions/rows HTTP/1.1\r\nHost: x\r\n\r\n")
+            while b"first" not in connection.recv(1000):
+                pass
+        began = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - began < HALF_CLOSED / 2
+        assert "ended rows" in server.messages("print")
+
+
 @pytest.mark.parametrize("worker_class", ["asgi", "gthread"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGQUIT, 0)])
 def test_exit_code_of_a_signal(worker_class: str, number: signal.Signals, code: int) -> None:
@@ -268,6 +286,7 @@ def test_exit_code_of_a_signal(worker_class: str, number: signal.Signals, code: 
         server.process.send_signal(number)
         assert server.wait_exit() == code
         assert server.errors == ""
+        assert [line for line in server.lines if isinstance(line, dict) and line["severity"] == "ERROR"] == []
 
 
 @pytest.mark.parametrize("worker_class", ["asgi", "gthread", "sync", "gevent"])
@@ -305,6 +324,7 @@ def test_worker_that_a_callback_ends_is_replaced(raised: str) -> None:
 
 
 def test_killed_worker_is_replaced(server: Server) -> None:
+    server.wait_for_message("functions of", 2)
     before = set(server.workers())
     assert len(before) == 2
     for pid in before:
@@ -476,6 +496,206 @@ def test_worker_class_that_is_not_installed(tmp_path: Path) -> None:
     assert "Traceback" not in errors
 
 
+# --- projects that break while they are served ---
+
+SERVED = """
+import os
+from wixhttp import ok
+VERSION = 1
+def get_version(request): return ok({"body": {"version": VERSION, "pid": os.getpid()}})
+def get_exit(request): os._exit(int(request.path[0]))
+"""
+WORKER_CLASSES = ["asgi", "gthread", "gevent", "sync"]
+
+
+def write_version(root: Path, version: int, more: str = "") -> None:
+    """Write the file of functions as editors do, so that no worker reads a half of it, nor the byte code of another."""
+    file = root / "backend" / "http_functions.py"
+    new = file.with_suffix(".new")
+    new.write_text(SERVED.replace("VERSION = 1", f"VERSION = {version}" + " " * version) + more)
+    new.replace(file)
+
+
+def version_of(server: Server) -> dict[str, int]:
+    told: dict[str, int] = requests.get(
+        f"{server.url}/_functions/version", headers={"Connection": "close"}, timeout=PATIENT
+    ).json()
+    return told
+
+
+def wait_for_version(server: Server, version: int, workers: int) -> None:
+    """Ask until only so many workers answer, all of them with this version: the others have ended."""
+    deadline = time.monotonic() + PATIENT
+    while len(server.workers()) != workers or {version_of(server)["version"] for _ in range(5)} != {version}:
+        assert time.monotonic() < deadline, server.messages()[-30:]
+
+
+def tell_broken(server: Server) -> dict[str, Any]:
+    """The line that says what is wrong with the file, once it has been said and loading was tried again."""
+    server.wait_for_message("the project still cannot be loaded")
+    told = [line for line in server.lines if isinstance(line, dict) and "exception" in line]
+    assert len(told) == 1
+    line: dict[str, Any] = told[0]
+    assert line["message"].startswith("the project cannot be loaded: ")
+    assert "next try in 1 s" in line["message"]
+    return line
+
+
+@pytest.mark.parametrize("worker_class", WORKER_CLASSES)
+def test_worker_past_max_requests_serves_until_another_has_loaded(tmp_path: Path, worker_class: str) -> None:
+    root = project(tmp_path, SERVED)
+    flags = ("--workers", "1", "--worker-class", worker_class)  # of two, one may get all requests
+    with serving(root, *flags, gunicorn=("--max-requests", "3")) as server:
+        before = set(server.workers())
+        write_version(root, 2, "import no_such_module_at_all\n")
+        for _ in range(5):
+            assert version_of(server)["version"] == 1
+        server.wait_for_message("has served max_requests")
+        assert "ModuleNotFoundError: No module named 'no_such_module_at_all'" in tell_broken(server)["exception"]
+        assert {version_of(server)["version"] for _ in range(10)} == {1}
+        assert before <= set(server.workers())
+        write_version(root, 3)
+        server.wait_for_message("the project can be loaded again")
+        wait_for_version(server, 3, 1)
+        assert server.stop() == 0
+    assert server.errors == ""
+
+
+@pytest.mark.parametrize("worker_class", ["asgi", "gthread"])
+def test_reload_replaces_workers_by_such_that_load(tmp_path: Path, worker_class: str) -> None:
+    root = project(tmp_path, SERVED)
+    with serving(root, "--workers", "2", "--worker-class", worker_class) as server:
+        server.wait_for_message("functions of", 2)
+        before = set(server.workers())
+        write_version(root, 2, "def broken(:\n")
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for_message("the project still cannot be loaded; 2 of 2 workers serve; next try in 2 s")
+        assert "SyntaxError" in server.wait_for_message("the project cannot be loaded: ")[0]["message"]
+        assert {version_of(server)["version"] for _ in range(10)} == {1}
+        assert before <= set(server.workers())
+        write_version(root, 3)
+        server.process.send_signal(signal.SIGHUP)  # which does not wait for the next try
+        wait_for_version(server, 3, 2)
+        assert not before & set(server.workers())
+        assert server.stop() == 0
+    assert server.errors == ""
+
+
+def test_signal_ends_a_server_that_cannot_reload(tmp_path: Path) -> None:
+    root = project(tmp_path, SERVED)
+    with serving(root, "--workers", "1") as server:
+        write_version(root, 2, "raise ValueError('of the user')\n")
+        server.process.send_signal(signal.SIGHUP)
+        tell_broken(server)
+        started = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - started < 20
+
+
+def test_requests_wait_where_no_worker_is_left(tmp_path: Path) -> None:
+    root = project(tmp_path, SERVED)
+    with serving(root, "--workers", "1") as server, ThreadPoolExecutor(1) as client:
+        [pid] = server.workers()
+        write_version(root, 2, "1 / 0\n")
+        os.kill(pid, signal.SIGKILL)
+        assert tell_broken(server)["exception"].endswith("ZeroDivisionError: division by zero")
+        waiting = client.submit(version_of, server)
+        write_version(root, 3)
+        assert waiting.result()["version"] == 3
+
+
+def test_each_different_error_is_said(tmp_path: Path) -> None:
+    root = project(tmp_path, SERVED)
+    with serving(root, "--workers", "2") as server:
+        server.wait_for_message("functions of", 2)
+        for error in ("KeyError('first')", "KeyError('second')"):
+            write_version(root, 2, f"raise {error}\n")
+            server.process.send_signal(signal.SIGHUP)
+            [line] = server.wait_for_message(f"KeyError: {error[9:-1]}")
+            assert "backend/http_functions.py" in line["exception"]
+        server.wait_for_message("still cannot be loaded")
+        assert len([line for line in server.lines if "exception" in line]) == 2
+
+
+@pytest.mark.parametrize("worker_class", ["asgi", "gthread"])
+@pytest.mark.parametrize("code", [3, 4])
+def test_handler_that_ends_its_process_ends_no_other(tmp_path: Path, worker_class: str, code: int) -> None:
+    root = project(tmp_path, SERVED)
+    with serving(root, "--workers", "2", "--worker-class", worker_class) as server:
+        server.wait_for_message("functions of", 2)
+        before = set(server.workers())
+        with pytest.raises(requests.ConnectionError):
+            requests.get(f"{server.url}/_functions/exit/{code}", timeout=PATIENT)
+        server.wait_for_message(f"exited with code {code}")
+        server.wait_for_message("functions of", 3)
+        assert version_of(server)["version"] == 1
+        assert len(before & set(server.workers())) == 1
+        assert server.stop() == 0
+
+
+def test_process_that_ends_within_its_first_import(tmp_path: Path) -> None:
+    code, errors, _ = failed_start(project(tmp_path, "import os\nos._exit(0)\n"), "--workers", "1")
+    assert code == 3
+    assert "ended before it could serve" in errors
+
+
+def test_worker_that_is_killed_while_it_loads_first_is_started_again(tmp_path: Path) -> None:
+    once = "import os, pathlib, signal\nif not pathlib.Path('once').exists():\n    pathlib.Path('once').touch()\n"
+    root = project(tmp_path, once + "    os.kill(os.getpid(), signal.SIGKILL)\n" + SERVED)
+    with serving(root, "--workers", "1") as server:
+        server.wait_for_message("ended before it could serve, and did not say why; 0 of 1 workers serve; next try")
+        assert version_of(server)["version"] == 1
+
+
+def test_gunicorns_settings_that_break_stay_as_they_are(tmp_path: Path) -> None:
+    root = project(tmp_path, SERVED)
+    options = tmp_path / "options.py"
+    options.write_text("workers = 2  # a file of another size than the next: Python may keep it compiled\n")
+    with serving(root, "--workers", "1", gunicorn=("--config", str(options))) as server:
+        server.wait_for_message("functions of", 2)
+        broken = ("workers = (\n", "workers = 'many'\n", "worker_class = 'no.such.class'\n")
+        for number, text in enumerate(broken, 1):
+            options.write_text(text)
+            server.process.send_signal(signal.SIGHUP)
+            server.wait_for_message("gunicorn's settings cannot be read again", number)
+            server.wait_for_message("functions of", 2 + 2 * number)
+        assert version_of(server)["version"] == 1
+        assert server.stop() == 0
+
+
+def test_more_and_fewer_workers_by_signal(tmp_path: Path) -> None:
+    with serving(project(tmp_path, SERVED), "--workers", "1") as server:
+        server.process.send_signal(signal.SIGTTIN)
+        server.wait_for_message("functions of", 2)
+        server.process.send_signal(signal.SIGTTOU)
+        wait_for_version(server, 1, 1)
+        assert server.stop() == 0
+
+
+def test_second_server_by_signal(tmp_path: Path) -> None:
+    root = project(tmp_path, SERVED)
+    pid_file = tmp_path / "pid"
+    with serving(root, "--workers", "1", gunicorn=("--pid", str(pid_file))) as server:
+        write_version(root, 2, "1 / 0\n")
+        server.process.send_signal(signal.SIGUSR2)
+        server.wait_for_message("Reason: The project cannot be loaded.")  # the second server ends, the first does not
+        assert version_of(server)["version"] == 1
+        write_version(root, 3)
+        wait_for_version(server, 1, 1)  # the second server has been waited for
+        server.process.send_signal(signal.SIGUSR2)
+        server.wait_for_message("functions of", 2)
+        second = int(Path(f"{pid_file}.2").read_text())
+        server.terminate()
+        wait_until_only(server, 3)
+        os.kill(second, signal.SIGTERM)
+
+
+def wait_until_only(server: Server, version: int) -> None:
+    """Ask until the server that was there first has ended, and the second one answers."""
+    server.process.wait(PATIENT)
+    assert {version_of(server)["version"] for _ in range(3)} == {version}
+
+
 # --- handlers that do what they should not ---
 
 
@@ -521,6 +741,51 @@ def test_sleeping_threads_do_not_delay_async_functions() -> None:
         assert sorted(times)[10] < 0.25
         assert not any(each.done() for each in waiting)
         assert [each.result().status_code for each in waiting] == [200] * 5
+
+
+# --- out of file descriptors ---
+
+# The limit is the hard one, so that the server cannot raise it.
+LIMITED = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("worker_class", ["gthread", "gevent"])
+def test_out_of_file_descriptors(tmp_path: Path, worker_class: str) -> None:
+    root = project(tmp_path, SERVED)
+    flags = ("--workers", "1", "--worker-class", worker_class)
+    prefix = [sys.executable, "-c", LIMITED]
+    with serving(root, *flags, prefix=prefix) as server:
+        before = server.workers()
+        connections = [connect(server.port) for _ in range(80)]
+        [line] = server.wait_for_message("out of file descriptors")
+        assert (line["severity"], line["logger"]) == ("ERROR", "wixhttp")
+        assert "this process may have 60" in line["message"]
+        for connection in connections:
+            connection.close()
+        server.wait_for_message("there are file descriptors again")
+        assert version_of(server)["version"] == 1
+        assert server.workers() == before
+        assert server.stop() == 0
+    told = [line for line in server.lines if line["severity"] not in ("INFO", "WARNING") or line["logger"] == "stderr"]
+    assert [line["message"][:23] for line in told] == ["out of file descriptors"]
+    assert server.errors == ""
+
+
+def test_shortage_is_said_again_after_a_pause(caplog: pytest.LogCaptureFixture) -> None:
+    now = 0.0
+    shortage = DescriptorShortage(lambda: now)
+    error = OSError(errno.EMFILE, "Too many open files")
+    for now in (0.0, 1.0, AGAIN - 1, AGAIN, AGAIN + 1):  # noqa: B007  # the clock reads it
+        shortage.note(error)
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+    caplog.set_level("INFO")
+    for now in (AGAIN + 2, AGAIN + 10, AGAIN + 11):  # noqa: B007
+        shortage.look(0)
+    assert [record.message for record in caplog.records[2:]] == ["there are file descriptors again"]
 
 
 # --- health ---

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import collections
 import contextlib
 import json
 import socket
@@ -24,6 +26,7 @@ from tests.servers import (
     allow_descriptors,
     ask,
     connect,
+    drip,
     read_all,
     read_answer,
     resident,
@@ -45,8 +48,11 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def strict() -> Iterator[Server]:
-    """A server with little patience: 1 s for a function and for a body, 2 threads, 3 requests at once."""
-    limits: dict[str, Any] = {"WIXHTTP_BODY_TIMEOUT": "1", "WIXHTTP_MAX_CONCURRENCY": "3", "WIXHTTP_MAX_BODY": "1000"}
+    """A server with little patience: 1 s for a function, a body and a thread, 2 threads, 3 requests at once."""
+    limits: dict[str, Any] = {
+        "WIXHTTP_BODY_TIMEOUT": "1", "WIXHTTP_QUEUE_TIMEOUT": "1", "WIXHTTP_MAX_CONCURRENCY": "3",
+        "WIXHTTP_MAX_BODY": "1000",
+    }  # fmt: skip
     with serving(SITE, "--workers", "1", "--threads", "2", "--timeout", "1", **limits) as server:
         yield server
 
@@ -85,7 +91,7 @@ def post(target: str, *headers: str) -> bytes:
 
 
 class Crowd:
-    """Slow clients: some hold half a head, some send a body a byte a second, some read a large answer at a trickle."""
+    """Slow clients: some hold half a head, some send a body slowly, some read a large answer at a trickle."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -100,7 +106,8 @@ class Crowd:
     def __enter__(self) -> Crowd:
         for number in range(CROWD):
             self.heads.append(self._open(b"GET /_functions/hello/x HTTP/1.1\r\nHost: x\r\nX-Half:"))
-            self.senders.append(self._open(post("/_functions/echo", "Content-Length: 10000")))
+            begun = b"x" * 20_000  # at the least speed that is more than a minute of sending
+            self.senders.append(self._open(post("/_functions/echo", "Content-Length: 100000") + begun))
             kind = ("large", "alarge", "largefile")[number % 3]
             request = f"GET /_functions/{kind}/{number} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
             self.readers.append(self._open(request, receive_buffer=4096))
@@ -576,6 +583,12 @@ def test_function_ends_though_its_client_hung_up(server: Server) -> None:
         server.wait_for_message(f"/_functions/{name}/gone-{name}", logger="wixhttp.access")
 
 
+def test_stream_has_the_context_of_its_function(server: Server) -> None:
+    for target in ("scope/sync", "scope/async", "ascope/sync", "ascope/async"):
+        assert requests.get(f"{server.url}/_functions/{target}", timeout=PATIENT).text == "set"
+    server.wait_for_message("scope unset", 4)
+
+
 # --- time and numbers ---
 
 
@@ -589,6 +602,81 @@ def test_async_function_past_its_time_is_cancelled(strict: Server) -> None:
     assert "get_asleep" in line["message"]
 
 
+async def visit(port: int, connections: int, rounds: int) -> collections.Counter[int]:
+    """The statuses of ``rounds`` requests on each of so many connections, all open before the first is sent."""
+    opening = asyncio.Semaphore(100)
+    statuses: collections.Counter[int] = collections.Counter()
+
+    async def open_one() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        async with opening:
+            return await asyncio.open_connection("127.0.0.1", port)
+
+    async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(rounds):
+            writer.write(b"GET /_functions/hello/x HTTP/1.1\r\nHost: x\r\n\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+            await reader.readexactly(int(length.partition(b":")[2]))
+            statuses[int(head.split(b" ", 2)[1])] += 1
+        writer.close()
+
+    opened = await asyncio.gather(*(open_one() for _ in range(connections)))
+    await asyncio.gather(*(send(*each) for each in opened))
+    return statuses
+
+
+@pytest.mark.parametrize(("connections", "rounds"), [(64, 5), (256, 4), (512, 4), (2000, 2)])
+def test_plain_load_is_answered(server: Server, connections: int, rounds: int) -> None:
+    """More requests at once than threads wait for one; none is refused."""
+    allow_descriptors(connections + 200)
+    visited = visit(server.port, connections, rounds)
+    assert asyncio.run(asyncio.wait_for(visited, PATIENT)) == {200: connections * rounds}
+
+
+@pytest.mark.parametrize("callers", [1, 50])
+def test_function_that_calls_its_own_site_gets_answers(callers: int) -> None:
+    """One that has a thread, while each of its 200 calls waits for one; and more callers than there are threads."""
+    allow_descriptors(2000)
+    calls = 200 // callers
+    with serving(SITE, "--workers", "1", WIXHTTP_QUEUE_TIMEOUT="1.5") as server:
+        target = f"{server.url}/_functions/fan/{calls}?port={server.port}"
+        with ThreadPoolExecutor(callers) as clients:
+            answers = list(clients.map(lambda _: requests.get(target, timeout=PATIENT), range(callers)))
+        assert {answer.status_code for answer in answers} <= {200, 503}
+        inner = [status for answer in answers if answer.status_code == 200 for status in answer.json()]
+        assert len(inner) >= calls
+        assert set(inner) <= {200, 503}
+        assert callers > 1 or set(inner) == {200}
+        assert requests.get(f"{server.url}/_functions/hello/x", timeout=PATIENT).status_code == 200
+        assert server.stop() == 0
+
+
+def test_request_that_waits_is_handled_though_its_client_hung_up(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    with (
+        serving(SITE, "--workers", "1", "--threads", "1", "--timeout", "0") as server,
+        ThreadPoolExecutor(1) as clients,
+    ):
+        try:
+            held = clients.submit(requests.get, f"{server.url}/_functions/held/x?until={gate}", timeout=PATIENT)
+            server.wait_for_message("held x")
+            with connect(server.port) as connection:
+                connection.sendall(post("/_functions/sleep/waits?seconds=0", "Content-Length: 4") + b"data")
+            assert requests.get(f"{server.url}/_functions/ahello/x", timeout=PATIENT).status_code == 200
+        finally:
+            gate.touch()
+        server.wait_for_message("ended waits")
+        assert held.result().status_code == 200
+
+
+def test_body_that_comes_too_slowly(server: Server) -> None:
+    """Never half a minute without a byte, and yet no end to it."""
+    with ThreadPoolExecutor(1) as clients:
+        kept = clients.submit(drip, server.port, pause=0.05, part=b"x" * 50)
+        problem(drip(server.port, pause=0.2, part=b"x"), 408)
+        assert kept.result().status == 201
+
+
 def test_thread_past_its_time_counts_until_it_ends(strict: Server) -> None:
     with ThreadPoolExecutor(4) as clients:
         late = [
@@ -600,11 +688,11 @@ def test_thread_past_its_time_counts_until_it_ends(strict: Server) -> None:
         for each in late:
             [line] = strict.wait_for_message("ran past", request_id=each.result().headers["X-Request-Id"])
             assert "get_sleep" in line["message"]
-        # both threads are still taken: a third function waits for one until its own time is over ...
+        # both threads are still taken: a third function waits for one as long as it may ...
         third = clients.submit(requests.get, f"{strict.url}/_functions/hello/x", timeout=PATIENT)
         # ... and an async one does not wait at all
         assert requests.get(f"{strict.url}/_functions/ahello/x", timeout=PATIENT).status_code == 200
-        assert third.result().status_code == 504
+        assert (third.result().status_code, third.result().headers["Retry-After"]) == (503, "1")
     strict.wait_for_message("ended late", 2)
     assert requests.get(f"{strict.url}/_functions/hello/x", timeout=PATIENT).status_code == 200
 

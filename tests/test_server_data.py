@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -136,6 +137,83 @@ def test_a_database_that_cannot_be_reached_does_not_keep_the_server_from_startin
         server.wait_for_message("the database does not answer; this process is not ready")
 
 
+def post(server: Server, title: str) -> requests.Response:
+    return requests.post(f"{server.url}/_functions/books", json={"title": title}, timeout=TIMEOUT)
+
+
+def refuses(server: Server, since: float = 0.0) -> None:
+    """Each worker says 503, to calls and to probes; a connection may reach any of them. What is written is refused at
+    once, what is read a tenth of a second after ``since``."""
+    while time.monotonic() - since <= 0.1:
+        assert post(server, "lost").status_code == 503
+    for _ in range(10):
+        for answer in (post(server, "lost"), requests.get(f"{server.url}/_functions/books", timeout=TIMEOUT)):
+            assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5"), answer.text
+            assert "sqlite3" not in answer.text
+        assert page(server, "ready").status_code == 503
+
+
+def test_a_deleted_database_is_noticed_at_once_and_never_made_anew(site: Path, tmp_path: Path) -> None:
+    database = site / "data/wixhttp.sqlite3"
+    with serving(site, "--workers", "2") as server:
+        until_ready(server, 200)
+        assert post(server, "kept").ok
+        run_data(site, "backup", str(tmp_path / "backup"))
+        assert post(server, "after the backup").ok
+        database.unlink()
+        refuses(server, time.monotonic())
+        first = server.workers()[0]
+        os.kill(first, signal.SIGKILL)  # a worker that never saw the database does not take it for a first start
+        server.wait_for_message("are served", count=3)
+        refuses(server)
+        assert not database.exists()
+        lines = [line for line in server.messages() if f"{str(database)!r} is gone" in line]
+        assert any("or a backup of it is in its place" in line for line in lines)
+        assert len([line for line in lines if line.startswith("WDE0053")]) <= 3, "once for each worker"
+        os.replace(tmp_path / "backup", database)
+        until_ready(server, 200)
+        for _ in range(10):
+            assert titles(server) == ["kept"]
+        assert post(server, "new").ok
+        for _ in range(10):
+            assert titles(server) == ["kept", "new"]
+        server.wait_for_message("was replaced: the new file is in use")
+        assert server.stop() == 0
+    assert run_data(site, "check") == "no problems\n"
+
+
+def test_damaged_pages_make_the_server_not_ready(site: Path) -> None:
+    database = site / "data/wixhttp.sqlite3"
+    with serving(site, "--workers", "1") as server:
+        for number in range(50):
+            assert post(server, f"{number:03}" + "x" * 3000).ok
+        assert server.stop() == 0
+    size = database.stat().st_size
+    with database.open("r+b") as file:
+        file.seek(size // 2)
+        file.write(b"\xa5" * (size // 2))
+    with serving(site, "--workers", "1") as server:
+        until_ready(server, 503)
+        refuses(server)
+        [line] = {line for line in server.messages() if line.startswith("WDE0053")}
+        assert f"The database {str(database)!r}, or its log wixhttp.sqlite3-wal, is damaged" in line
+        assert "wixhttp data check" in line
+        assert not [line for line in server.lines if isinstance(line, dict) and "exception" in line]
+
+
+def test_a_damaged_log_makes_the_server_not_ready(site: Path) -> None:
+    log = site / "data/wixhttp.sqlite3-wal"
+    with serving(site, "--workers", "2") as server:
+        until_ready(server, 200)
+        assert post(server, "kept").ok
+        with log.open("r+b") as file:
+            file.write(b"\xa5" * log.stat().st_size)
+        assert post(server, "lost").status_code == 503
+        until_ready(server, 503)
+        server.wait_for_message("wixhttp data check")
+        assert not [line for line in server.lines if isinstance(line, dict) and "exception" in line]
+
+
 def test_another_server_serves_the_collections(site: Path) -> None:
     command = [sys.executable, "-m", "gunicorn", "-b", "127.0.0.1:{port}", "wixhttp.wsgi:application"]
     with serving(site, command=command, WIXHTTP_PROJECT=str(site)) as server:
@@ -150,6 +228,13 @@ def test_a_call_reaches_the_collections_of_the_project(site: Path) -> None:
         answer = run_call(site, "POST", "later", "-d", f'{{"title": "{number}"}}')
         assert json.loads(answer)["number"] == number
     assert json.loads(run_call(site, "GET", "later")) == 2
+
+
+def run_data(site: Path, *words: str) -> str:
+    """The output of `wixhttp data`."""
+    command = [sys.executable, "-m", "wixhttp", "--project", str(site), "data", *words]
+    done = subprocess.run(command, env=clean({}), capture_output=True, check=True, timeout=TIMEOUT, text=True)
+    return done.stdout
 
 
 def run_call(site: Path, *words: str) -> str:

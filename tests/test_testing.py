@@ -149,7 +149,7 @@ def test_the_plugin_brings_the_fixtures(pytester: pytest.Pytester, monkeypatch: 
             """,
         },
     )
-    pytester.runpytest_subprocess("-q", "-W", "error").assert_outcomes(passed=3)
+    pytester.runpytest_subprocess("-q", "-W", "error", "-p", "no:hypothesispytest").assert_outcomes(passed=3)
 
 
 # --- collections ---
@@ -302,5 +302,5 @@ def test_the_plugin_brings_collections(pytester: pytest.Pytester, monkeypatch: p
             assert wix_data.query("books").count() == 0
     """
     write_project(pytester.path, {**BOOKS, "tests/test_mine.py": tests})
-    pytester.runpytest_subprocess("-q", "-W", "error").assert_outcomes(passed=2)
+    pytester.runpytest_subprocess("-q", "-W", "error", "-p", "no:hypothesispytest").assert_outcomes(passed=2)
     assert data_files(pytester.path) == ["collections.toml"]

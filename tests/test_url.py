@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wixhttp.http.request_target import split_absolute
 from wixhttp.http.url import (
     PathSegments,
     QueryParams,
@@ -31,6 +32,15 @@ def test_segments_read_back_what_was_quoted(parts: list[str]) -> None:
 @given(st.lists(st.tuples(TEXT, st.text(st.characters(exclude_categories=["Cs"])))))
 def test_query_pairs_read_back_what_was_encoded(pairs: list[tuple[str, str]]) -> None:
     assert query_pairs(urlencode(pairs)) == pairs
+
+
+@given(
+    st.lists(st.sampled_from(["%", "2", "0", "C", "c", "3", "A9", "f", "x", "é", "%20", "%2f", "%E2%82%AC"])).map(
+        "".join
+    )
+)
+def test_a_segment_is_decoded_as_urllib_does(raw: str) -> None:
+    assert decode(raw) == unquote(raw)
 
 
 @given(st.text(st.characters(max_codepoint=255)))
@@ -56,8 +66,7 @@ def test_a_decoded_path_quotes_and_reads_back(path: str) -> None:
 @pytest.mark.parametrize(
     ("target", "expected"),
     [("/a?b=c", ("/a", "b=c")), ("/a", ("/a", "")), ("/a?", ("/a", "")), ("/a?b?c", ("/a", "b?c")), ("*", ("*", "")),
-     ("http://host", ("/", "")), ("http://host/a/b?c", ("/a/b", "c")), ("/a#b?c", ("/a", "")), ("//a", ("//a", "")),
-     ("/x://y/z", ("/x://y/z", "")), ("", ("", ""))],
+     ("/a#b?c", ("/a", "")), ("//a", ("//a", "")), ("/x://y/z", ("/x://y/z", "")), ("", ("", ""))],
 )  # fmt: skip
 def test_split_target(target: str, expected: tuple[str, str]) -> None:
     assert split_target(target) == expected
@@ -77,3 +86,14 @@ def test_a_query_is_a_dict_that_reads_none_for_what_is_missing() -> None:
         False,
         {"a": "1"},
     )
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [("http://host", ("host", "/")), ("HTTPS://Host:80/a/b?c", ("Host:80", "/a/b?c")), ("http://h?q", ("h", "/?q")),
+     ("http://h#f", ("h", "/#f")), ("http:///a", ("", "/a")), ("http://u@h/", ("u@h", "/")),
+     ("http://h//a", ("h", "//a")), ("ftp://h/a", None),
+     ("http:/h", None), ("h:80", None), ("*", None), ("://h", None), ("javascript://h/", None)],
+)  # fmt: skip
+def test_split_absolute(target: str, expected: tuple[str, str] | None) -> None:
+    assert split_absolute(target) == expected

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from tests.servers import SITES, Server, ask, connect, missing, read_answer, serving
+from tests.servers import SITES, Server, ask, connect, drip, missing, read_answer, serving
 
 SITE = SITES / "served"
 PATIENT = 60  # seconds until a request is a failure
@@ -27,6 +27,33 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 def get(server: Server, target: str) -> requests.Response:
     return requests.get(f"{server.url}/_functions/{target}", timeout=PATIENT)
+
+
+def test_start_says_what_the_class_cannot_promise(server: Server) -> None:
+    [line] = server.wait_for_message("is less than asgi: ")
+    assert (line["severity"], line["logger"]) == ("WARNING", "wixhttp")
+    assert "is not answered 504" in line["message"]
+    refused = ask(server.port, b"GET /\x00 HTTP/1.1\r\nHost x\r\n\r\n")
+    assert (refused.status, refused.headers["content-type"]) == (400, "text/html")
+
+
+def test_requests_wait_for_a_thread() -> None:
+    flags = ("--worker-class", "gthread", "--workers", "1", "--threads", "1")
+    with serving(SITE, *flags, WIXHTTP_MAX_CONCURRENCY="1") as server, ThreadPoolExecutor(3) as clients:
+        asked = [clients.submit(get, server, f"sleep/{name}?seconds=0.3") for name in "abc"]
+        assert [each.result().status_code for each in asked] == [200] * 3
+
+
+@pytest.mark.parametrize(("threads", "name"), [("1", "sync"), ("2", "gthread")])
+def test_sync_with_several_threads_is_gthread(threads: str, name: str) -> None:
+    with serving(SITE, "--worker-class", "sync", "--workers", "1", "--threads", threads) as server:
+        server.wait_for_message(f"worker_class {name} is less than asgi: ")
+
+
+def test_asgi_is_not_less() -> None:
+    with serving(SITE, "--workers", "1") as server:
+        assert server.stop() == 0
+    assert [line for line in server.lines if line["severity"] == "WARNING"] == []
 
 
 def test_answers(server: Server) -> None:
@@ -49,6 +76,14 @@ def test_bodies(server: Server) -> None:
     half = b"POST /_functions/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345"
     assert ask(server.port, half).status == 408
     assert ask(server.port, b"GET /_functions/hello/x HTTP/1.1\r\n\r\n").status == 400
+
+
+def test_body_that_comes_too_slowly(server: Server) -> None:
+    with ThreadPoolExecutor(1) as clients:
+        kept = clients.submit(drip, server.port, pause=0.05, part=b"x" * 50)
+        assert drip(server.port, pause=0.2, part=b"x").status == 408
+        assert kept.result().status == 201
+    assert get(server, "hello/x").ok
 
 
 def test_async_functions_share_one_loop_and_keep_their_tasks(server: Server) -> None:
@@ -97,6 +132,12 @@ def test_stream_is_closed_when_its_client_leaves(server: Server) -> None:
         while received.count(b"tick") < 2:
             received += connection.recv(4096)
     server.wait_for_message("endless closed")
+
+
+def test_stream_has_the_context_of_its_function(server: Server) -> None:
+    for target in ("scope/sync", "scope/async", "ascope/sync", "ascope/async"):
+        assert requests.get(f"{server.url}/_functions/{target}", timeout=PATIENT).text == "set"
+    server.wait_for_message("scope unset", 4)
 
 
 def test_many_at_once(server: Server) -> None:

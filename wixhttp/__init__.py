@@ -14,16 +14,27 @@ The quick start. ``backend/http_functions.py``::
 
 The modules: ``wixhttp.endpoints`` (files that are routes: Response, sequence, paginate, adapt), ``wixhttp.data``
 (collections: ``from wixhttp import data as wix_data``; ``wixhttp.data.aio`` for ``async def``, ``wixhttp.data.items``
-as in ``@wix/data``), ``wixhttp.auth`` (getTokenInfo, require, elevate, fetchWithAuth), ``wixhttp.secrets`` (getSecret),
-``wixhttp.testing`` (fake requests and contexts, a client and collections for tests), ``wixhttp.errors`` (the exception
-tree), ``wixhttp.wsgi`` and ``wixhttp.asgi`` (the application for any server).
+as in ``@wix/data``), ``wixhttp.auth`` (getTokenInfo, require, elevate, fetchWithAuth), ``wixhttp.fetch`` (fetch,
+getJSON, postJSON: requests to other servers), ``wixhttp.secrets`` (getSecret), ``wixhttp.testing`` (fake requests and
+contexts, a client and collections for tests), ``wixhttp.errors`` (the exception tree), ``wixhttp.wsgi`` and
+``wixhttp.asgi`` (the application for any server).
 """
 
 from wixhttp.http.policy import check_origin, cors, limits
 from wixhttp.http.request import AsyncRequest, Request
 from wixhttp.http.response import Response, badRequest, created, forbidden, notFound, ok, response, serverError
+from wixhttp.http.stringify import stringify
 
-from .errors import ConfigError, EncodeError, HTTPError, InvalidJSON, ProjectError, SecretNotFound, WixHTTPError
+from .errors import (
+    ConfigError,
+    EncodeError,
+    HTTPError,
+    InvalidJSON,
+    ProjectError,
+    SecretNotFound,
+    ValidationError,
+    WixHTTPError,
+)
 
 __version__ = "0.1.0"
 
@@ -44,10 +55,13 @@ __all__ = [
     "limits",
     "cors",
     "check_origin",
+    # JSON
+    "stringify",
     # errors
     "WixHTTPError",
     "HTTPError",
     "InvalidJSON",
+    "ValidationError",
     "EncodeError",
     "ProjectError",
     "ConfigError",

@@ -8,16 +8,19 @@ Process globals, each set by the module that it stands in:
 - ``wixhttp.secrets._default``: the secrets that `getSecret` reads
 - ``wixhttp.data.collections._default``: the collections that calls reach, opened at first use
 - ``wixhttp.project.active_config._noted``: the settings with which those are opened
+- ``wixhttp.project.opened_database._shared``: the ids of the database's files, which the processes of a server share
 - ``wixhttp.project.loader._home``: the first project of the process, whose folder is on the import path
 - ``wixhttp.logs.masking._masks``: what masks secrets in every line
+- ``wixhttp.logs.tracebacks._advisers``: what says below a traceback what to write instead
 - ``wixhttp.logs.captured_prints._captured``: what replaces standard output and error
+- ``wixhttp.concurrency.event_loop.begun``: the calls on threads that run, whether somebody awaits them or not
 - ``wixhttp.concurrency.event_loop.background``: the event loop of ``async def`` over WSGI and in tests
 - ``wixhttp.auth.token_verifiers._made``: verifiers by their settings
 - ``wixhttp.data.awaited_calls._pools``: the threads of awaited calls on collections
 - ``wixhttp.data.stores.sqlite._left_behind``, ``wixhttp.data.stores.postgres_pool._left_behind``: connections of the
   process that this one was forked from
 - ``wixhttp.asgi._NAMES``: the names of header fields as bytes
-- ``wixhttp.http.response._warned``: ignored options of helpers that were warned of
+- ``wixhttp.misuse._given``: the warnings of misuse that were given
 """
 
 from __future__ import annotations

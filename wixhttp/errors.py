@@ -4,24 +4,33 @@
     ├── HTTPError                 becomes a response by itself: knows its status and headers
     │   ├── InvalidJSON           400, also a ValueError
     │   ├── InvalidForm           400 or 413, also a ValueError: the body of a request is no form, or too much of one
+    │   ├── InvalidInput          400 or 413, also a ValueError: text that cannot be used where a handler passed it on
+    │   ├── ValidationError       422, also a ValueError: a value of a request does not fit the type that it is read as
     │   ├── StoreUnavailable      503: the database of collections cannot be reached
+    │   ├── FetchError            502: another server cannot be asked
+    │   │   ├── FetchTimeout      504, also a TimeoutError: it did not answer in time
+    │   │   └── UnexpectedAnswer  502, also a ValueError: it answered, with another status or no JSON
     │   └── ... any other through HTTPError(status, detail)
     ├── ProjectError              the project cannot be loaded: exit code 3
     │   └── ConfigError           a setting is wrong, also a ValueError
     ├── BuildError                a static endpoint cannot be built: exit code 1
     ├── BodyAlreadyUsed           the body of an endpoint's request was read before, also a RuntimeError
+    ├── HeadersSent               a cookie or header is set after the headers are out, also a RuntimeError
     ├── Unavailable               a member of an endpoint's context is not there, also a RuntimeError
     ├── WrongAnswer               an endpoint returned no response, also a TypeError
     ├── EncodeError               a value has no form on the wire, also a TypeError
     ├── SecretNotFound            also a LookupError
     └── WixDataError              of a collection: knows its WDE code, and the status that Wix's REST answers would have
 
+``MisuseWarning``, a UserWarning, is no error: code runs and does not do what it seems to.
+
 The text for the client is ``HTTPError.detail``; the text for the log alone is that of the exception.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 __all__ = [
@@ -29,13 +38,20 @@ __all__ = [
     "BuildError",
     "ConfigError",
     "EncodeError",
+    "FetchError",
+    "FetchTimeout",
     "HTTPError",
+    "HeadersSent",
     "InvalidForm",
+    "InvalidInput",
     "InvalidJSON",
+    "MisuseWarning",
     "ProjectError",
     "SecretNotFound",
     "StoreUnavailable",
     "Unavailable",
+    "UnexpectedAnswer",
+    "ValidationError",
     "WixDataError",
     "WixHTTPError",
     "WrongAnswer",
@@ -52,6 +68,9 @@ class HTTPError(WixHTTPError):
     ``status`` is 400 to 599, ``detail`` is sent to the client, ``headers`` are added to the answer.
     ``reason`` is written to the log only.
     """
+
+    extensions: Mapping[str, Any] = MappingProxyType({})
+    """Members of the problem document beside the standard ones (RFC 9457, 3.2)."""
 
     def __init__(
         self,
@@ -89,6 +108,31 @@ class InvalidForm(HTTPError, ValueError):
         super().__init__(status, detail, reason=reason or detail)
 
 
+class ValidationError(HTTPError, ValueError):
+    """A value of a request does not fit the type that a handler reads it as. Not caught by the handler, it is answered
+    422, with its errors.
+
+    ``errors`` are dicts: ``path`` is the place in the value, a JSON Pointer (RFC 6901) such as ``/items/0/price``, and
+    ``""`` for the whole; ``message`` is the rule that it breaks. At most 101 of them; none holds a value.
+    """
+
+    def __init__(self, errors: Iterable[Mapping[str, str]]) -> None:
+        self.errors = [dict(each) for each in errors]
+        few = "; ".join(f"{each['path'] or 'the value'}: {each['message']}" for each in self.errors[:3])
+        more = f"; and {len(self.errors) - 3} more" if len(self.errors) > 3 else ""
+        super().__init__(422, "The request does not have the form that is expected.", reason=f"{few}{more}")
+        self.extensions = {"errors": self.errors}
+
+
+class InvalidInput(HTTPError, ValueError):
+    """Text that cannot be used where a handler passed it on: as the target of a redirect or a rewrite, in a cookie or
+    in the session. Such text is usually the client's, so not caught by the handler it is answered 400, or 413 where it
+    is too much. ``reason`` names the rule and the value, for the log."""
+
+    def __init__(self, detail: str, *, status: int = 400, reason: str) -> None:
+        super().__init__(status, detail, reason=reason)
+
+
 class ProjectError(WixHTTPError):
     """The project cannot be loaded; commands exit with code 3. A ``__cause__`` is the user's own error."""
 
@@ -106,6 +150,16 @@ class BodyAlreadyUsed(WixHTTPError, RuntimeError):
 
     def __init__(self) -> None:
         super().__init__("the body of this request was read before; keep what was read, or read a request.clone()")
+
+
+class HeadersSent(WixHTTPError, RuntimeError):
+    """A cookie, a header or the session is changed once the headers of the response are out: within its stream."""
+
+    def __init__(self, lost: str) -> None:
+        super().__init__(
+            f"{lost}: the headers of the response are out. Do it before the handler returns its response, not in the "
+            "generator that it streams"
+        )
 
 
 class Unavailable(WixHTTPError, RuntimeError):
@@ -130,7 +184,8 @@ class SecretNotFound(WixHTTPError, LookupError):
 
     def __init__(self, name: str, places: tuple[str, ...]) -> None:
         super().__init__(
-            f"there is no secret {name!r}; looked at: {', '.join(places)}. Set it with: wixhttp secrets set {name}"
+            f"there is no secret {name!r}; looked at: {', '.join(places)}. Set it with: wixhttp secrets set {name}; "
+            "where it may be missing, write try and except SecretNotFound"
         )
         self.name = name
         self.places = places
@@ -185,3 +240,32 @@ class StoreUnavailable(HTTPError):
         super().__init__(503, detail, headers={"Retry-After": str(retry_after)}, reason=f"{code}: {description}")
         self.code = code
         self.description = description
+
+
+class FetchError(HTTPError):
+    """Another server could not be asked, by ``wixhttp.fetch``: it cannot be reached, breaks off, or answers too much.
+
+    Not caught, it is answered 502, and the log gets the text: method, host and cause, and nothing else of the URL,
+    which may hold secrets. ``response`` is the answer, where there was one, else ``None``.
+    """
+
+    def __init__(self, reason: str, *, response: Any = None, status: int = 502) -> None:
+        super().__init__(status, "Another server that this needs did not answer as it should.", reason=reason)
+        self.response = response
+
+
+class FetchTimeout(FetchError, TimeoutError):
+    """Another server did not answer in time. Not caught, it is answered 504."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, status=504)
+
+
+class UnexpectedAnswer(FetchError, ValueError):
+    """Another server answered, and not what was asked for: a status outside of 200 to 299, or a body that is no JSON.
+    ``response`` is its answer."""
+
+
+class MisuseWarning(UserWarning):
+    """Code that runs and does not do what it seems to: an option that is not read, a promise that nobody awaits. Given
+    once for each line; ``python -W error::wixhttp.errors.MisuseWarning`` makes it an exception."""

@@ -8,9 +8,7 @@ key = getSecret("PAYMENT_KEY")  # or: await getSecret("PAYMENT_KEY"), as in Velo
 from __future__ import annotations
 
 import functools
-import json
 import os
-import re
 import stat
 import tempfile
 import threading
@@ -20,8 +18,10 @@ from pathlib import Path
 
 from wixhttp.context import current_secrets, using, using_by_default
 from wixhttp.logs.masking import mask_with
+from wixhttp.logs.secret_spellings import SecretPattern
 from wixhttp.project.config import Config, load_config
 from wixhttp.project.dotenv import check_name, format_line, format_value, parse, scan
+from wixhttp.project.unfinished_files import named_as
 
 from .errors import ConfigError, ProjectError, SecretNotFound
 
@@ -71,7 +71,7 @@ class SecretStore:
         self._cache: dict[Path, tuple[tuple[int, ...], Mapping[str, str]]] = {}
         self._lock = threading.Lock()
         self._known: frozenset[str] = frozenset()
-        self._pattern: re.Pattern[str] | None = None
+        self._pattern: SecretPattern | None = None
 
     @classmethod
     def from_config(cls, config: Config) -> SecretStore:
@@ -91,7 +91,7 @@ class SecretStore:
 
         Raises:
             SecretNotFound: it is in none of the places.
-            ConfigError: a file that was looked at is not in the syntax of `wixhttp.project.dotenv`.
+            ConfigError: a file that was looked at has a line that python-dotenv cannot read.
             ProjectError: others than its owner may read the secrets file, or a file cannot be read.
         """
         value = self._environ.get(name)
@@ -116,9 +116,10 @@ class SecretStore:
         return self._known
 
     def mask(self, text: str) -> str:
-        """``text`` with ``***`` for every known value of at least 4 characters, in plain, ``repr`` or JSON spelling."""
+        """``text`` with ``***`` for every known value of at least 4 characters, plain or spelled as the usual
+        encodings do: ``repr``, JSON, HTML, percent-encoded; and, from 8 bytes on, base64 and hexadecimal."""
         pattern = self._pattern
-        return text if pattern is None else pattern.sub("***", text)
+        return text if pattern is None else pattern.replaced(text, "***")
 
     def _learn(self, values: Iterable[str]) -> None:
         with self._lock:
@@ -127,9 +128,7 @@ class SecretStore:
                 return
             self._known = known
             secret = {value for value in known if len(value) >= _LEAST_MASKED} - _NEVER_MASKED
-            spellings = {each for value in secret for each in (value, repr(value)[1:-1], json.dumps(value)[1:-1])}
-            longest_first = sorted(spellings, key=len, reverse=True)
-            self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+            self._pattern = SecretPattern(secret) if secret else None
 
     def _read(self, path: Path, *, private: bool) -> Mapping[str, str]:
         try:
@@ -144,7 +143,7 @@ class SecretStore:
             cached = self._cache.get(path)
             if cached is not None and cached[0] == stamp:
                 return cached[1]
-            values = parse(_decoded(path), str(path))
+            values = parse(_decoded(path), str(path), self._environ)
         except FileNotFoundError:
             return {}
         except OSError as error:
@@ -214,27 +213,30 @@ def set_secret(path: Path, name: str, value: str) -> None:
 
     Raises:
         ValueError: `wixhttp.project.dotenv.check_name`, or a NUL character in ``value``.
-        ConfigError: the file is not in the syntax of `wixhttp.project.dotenv`; it is not touched.
+        ConfigError: the file has a line that python-dotenv cannot read; it is not touched.
     """
     check_name(name)
     text = _existing(path)
-    for entry in list(scan(text, str(path))):  # all of it, before anything is written
+    for entry in reversed(list(scan(text, str(path)))):  # the last one counts
         if entry.name == name:
             start, end = entry.spelled
-            return _write(path, text[:start] + format_value(value) + text[end:])
+            gap = " " if text[end : end + 1] == "#" else ""  # behind a quote a comment needs none
+            return _write(path, text[:start] + format_value(value) + gap + text[end:])
     gap = "" if not text or text.endswith("\n") else "\n"
     return _write(path, f"{text}{gap}{format_line(name, value)}\n")
 
 
 def remove_secret(path: Path, name: str) -> bool:
-    """Take ``name`` out of the secrets file at ``path``; return whether it was there. Raises as `set_secret`."""
+    """Take ``name`` out of the secrets file at ``path``, wherever it stands; return whether it was there. Raises as
+    `set_secret`."""
     check_name(name)
     text = _existing(path)
-    for entry in list(scan(text, str(path))):
-        if entry.name == name:
-            _write(path, text[: entry.start] + text[entry.end :])
-            return True
-    return False
+    found = [entry for entry in scan(text, str(path)) if entry.name == name]
+    for entry in reversed(found):
+        text = text[: entry.start] + text[entry.end :]
+    if found:
+        _write(path, text)
+    return bool(found)
 
 
 def _existing(path: Path) -> str:
@@ -248,7 +250,8 @@ def _write(path: Path, text: str) -> None:
     # A link is followed: to replace it would leave the file that it names as it was.
     target = Path(os.path.realpath(path))
     # mkstemp makes files of mode 0600.
-    handle, name = tempfile.mkstemp(prefix=".wixhttp-", dir=target.parent)
+    with named_as(path, target.parent / ".wixhttp-"):
+        handle, name = tempfile.mkstemp(prefix=".wixhttp-", dir=target.parent)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from socket import SHUT_RD
 from typing import Any
 
 from wixhttp.concurrency.event_loop import background
@@ -16,9 +18,11 @@ from wixhttp.dispatch.blocking import answer
 from wixhttp.dispatch.blocking_stream import BlockingStream
 from wixhttp.dispatch.call import Call
 from wixhttp.dispatch.site import load_site
-from wixhttp.http.body import BodyBuffer, SpooledBody, too_large
+from wixhttp.dispatch.timeouts import thread_deadlines
+from wixhttp.http.body import BodyBuffer, SpooledBody, body_due, too_large
 from wixhttp.http.encoding import HeaderFields
 from wixhttp.http.request_head import MALFORMED, UNKNOWN, Head
+from wixhttp.http.request_target import host_of, split_absolute
 from wixhttp.http.url import ascii_target, quote_path, split_target
 from wixhttp.project.config import load_config
 
@@ -27,7 +31,8 @@ from .errors import HTTPError
 StartResponse = Callable[..., Any]
 Environ = dict[str, Any]
 
-_READ_SIZE = 65_536  # bytes asked of wsgi.input at once
+_READ_SIZE = 65_536  # bytes asked of wsgi.input at once, at most
+_FIRST_READ = 1024  # at first: a read returns when all is there, and how slow that may be is known by each read alone
 _KEYS = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
 
 
@@ -53,27 +58,32 @@ class WSGIHead(Head):
     __slots__ = ("environ",)
 
     def __init__(self, environ: Environ) -> None:
-        self.environ = environ
-        self.function = ""
-        self.method = environ["REQUEST_METHOD"]
-        query = environ.get("QUERY_STRING", "")
-        self.query = query if query.isascii() else ascii_target(query.encode("latin-1"))
-        base = environ.get("SCRIPT_NAME", "")
-        if base:
-            base = quote_path(base.encode("latin-1").decode("utf-8", "replace").rstrip("/"))
         target = environ.get("RAW_URI") or environ.get("REQUEST_URI")
         if target:
             if not target.isascii():
                 target = ascii_target(target.encode("latin-1"))
-            self.path = split_target(target)[0].removeprefix(base)
-        else:
-            self.path = quote_path(environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace"))
+            if target[0] != "/":
+                environ, target = _in_origin_form(environ, target)
+        self.environ = environ
+        self.function = ""
+        get = environ.get
+        self.method = environ["REQUEST_METHOD"]
+        query = get("QUERY_STRING", "")
+        self.query = query if query.isascii() else ascii_target(query.encode("latin-1"))
+        base = get("SCRIPT_NAME", "")
+        if base:
+            base = quote_path(base.encode("latin-1").decode("utf-8", "replace").rstrip("/"))
         self.base = base
+        if target:
+            path = split_target(target)[0]
+            self.path = path.removeprefix(base) if base else path
+        else:
+            self.path = quote_path(get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace"))
         self.scheme = environ["wsgi.url_scheme"]
-        self.host = environ.get("HTTP_HOST")
-        if self.host is None and environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
+        self.host = get("HTTP_HOST")
+        if self.host is None and get("SERVER_PROTOCOL") == "HTTP/1.0":
             self.host = environ["SERVER_NAME"]  # that version has no Host header
-        self.client = environ.get("REMOTE_ADDR", "")
+        self.client = get("REMOTE_ADDR", "")
         self.length = _length(environ)
 
     @property
@@ -93,6 +103,17 @@ class WSGIHead(Head):
                 yield key[5:].replace("_", "-"), value
             elif key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value:
                 yield key.replace("_", "-"), value
+
+
+def _in_origin_form(environ: Environ, target: str) -> tuple[Environ, str]:
+    """The environment of a request that came in absolute form, and its target, as they were in origin form, with the
+    authority as the Host; any other as it is."""
+    split = split_absolute(target)
+    if split is None:
+        return environ, target
+    is_old = environ.get("SERVER_PROTOCOL") == "HTTP/1.0"  # that version has no Host header
+    host = host_of(split[0], environ.get("HTTP_HOST", "" if is_old else None))
+    return environ if host is None else {**environ, "HTTP_HOST": host}, split[1]
 
 
 def _length(environ: Environ) -> int:
@@ -134,6 +155,7 @@ class WSGIApplication:
             HTTPError: 413, it is longer; 408, it stops coming; 400, it is cut; 411, it has no end.
         """
         environ, length = call.head.environ, call.head.length  # type: ignore[attr-defined]  # a WSGIHead
+        slow = _SlowBody(environ, self.app.config.body_timeout)
         if length == UNKNOWN and not environ.get("wsgi.input_terminated"):
             raise HTTPError(411, "This server takes a body with a Content-Length only.")
         connection = environ.get("gunicorn.socket")
@@ -141,26 +163,38 @@ class WSGIApplication:
         try:
             if connection is not None:
                 connection.settimeout(self.app.config.body_timeout or None)
-            return self._read(environ["wsgi.input"], call, length)
+            return self._read(environ["wsgi.input"], call, length, slow)
         except TimeoutError:
             raise HTTPError(408, "The body did not arrive in time.") from None
-        except HTTPError:
+        except HTTPError as error:
+            if slow.is_cut and error.status == 400:
+                raise HTTPError(408, "The body did not arrive in time.") from None
             raise
         except Exception as error:  # each server has its own for a connection that ends or a malformed chunk
+            if slow.is_cut:
+                raise HTTPError(408, "The body did not arrive in time.") from None
             reason = f"the body cannot be read: {type(error).__name__}: {error}"
             raise HTTPError(400, "The body cannot be read.", reason=reason) from error
         finally:
+            slow.end()
             if connection is not None:
                 connection.settimeout(timeout)
 
-    def _read(self, stream: Any, call: Call, length: int) -> bytes | SpooledBody:
+    def _read(self, stream: Any, call: Call, length: int, slow: _SlowBody) -> bytes | SpooledBody:
         missing = call.max_body + 1 if length == UNKNOWN else length
         buffer = BodyBuffer(spools=call.state is not None)
+        size = _FIRST_READ
         try:
-            while missing and (part := stream.read(min(missing, _READ_SIZE))):
+            while missing:
+                asked = min(missing, size)
+                slow.expect(buffer.size + asked)
+                part = stream.read(asked)
+                if not part:
+                    break
                 if buffer.add(part):
                     buffer.spool()
                 missing -= len(part)
+                size = min(4 * size, _READ_SIZE)
             if length == UNKNOWN:
                 if not missing:
                     raise too_large(call.max_body)
@@ -169,6 +203,35 @@ class WSGIApplication:
             return buffer.end()
         finally:
             buffer.close()
+
+
+class _SlowBody:
+    """Ends the reading of a body that comes too slowly (`wixhttp.http.body.body_due`), though the thread that reads it
+    waits in the server's own reader: by ending the client's side of the connection.
+
+    That takes a server that hands its socket on, as gunicorn does, and a connection without TLS, which has no such end.
+    """
+
+    def __init__(self, environ: Environ, body_timeout: float) -> None:
+        self._connection = environ.get("gunicorn.socket")
+        self._watches = bool(body_timeout) and self._connection is not None and not hasattr(self._connection, "unwrap")
+        self._started = time.monotonic()
+        self.is_cut = False
+
+    def expect(self, size: int) -> None:
+        """Note that the body is being read up to so many bytes."""
+        if self._watches:
+            thread_deadlines.add(self, body_due(self._started, size), self._cut)
+
+    def _cut(self) -> None:
+        self.is_cut = True
+        with suppress(OSError):  # the client has ended it
+            self._connection.shutdown(SHUT_RD)  # type: ignore[union-attr]  # seen before
+
+    def end(self) -> None:
+        """Note that it was read."""
+        if self._watches:
+            thread_deadlines.discard(self)
 
 
 def _add_type(fields: HeaderFields) -> None:

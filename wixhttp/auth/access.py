@@ -9,12 +9,14 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar
 
+from wixhttp.concurrency.service_threads import begin_on_thread, is_awaited
 from wixhttp.errors import ConfigError, HTTPError
 from wixhttp.logs.masking import masked_url
 from wixhttp.messages import nearest
 from wixhttp.project.auth_settings import SUBJECT_TYPES, is_guarded_url
+from wixhttp.promises import Promise
 
-from .caller import TokenInfo, current_caller, is_awaited, on_thread, token_to_send
+from .caller import TokenInfo, current_caller, token_to_send
 from .signing_keys import unrelayed
 
 _FETCH_TIMEOUT = 10.0
@@ -135,7 +137,12 @@ def elevate(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _
     return run
 
 
-async def _awaiting(result: Awaitable[Any], acting: Callable[[], AbstractContextManager[object]]) -> Any:
+def _awaiting(result: Awaitable[Any], acting: Callable[[], AbstractContextManager[object]]) -> Awaitable[Any]:
+    """An awaitable with those rights; a promise has begun with them."""
+    return result if isinstance(result, Promise) else _awaited_as(result, acting)
+
+
+async def _awaited_as(result: Awaitable[Any], acting: Callable[[], AbstractContextManager[object]]) -> Any:
     with acting():
         return await result
 
@@ -154,8 +161,8 @@ def fetchWithAuth(url: str, method: str = "GET", **options: Any) -> Any:
     """The ``requests.Response`` of a call that carries the caller's token (Wix: ``httpClient.fetchWithAuth``).
 
     ``options`` are those of ``requests.request``; ``timeout`` is 10 seconds where it is not given. In ``async def`` it
-    is awaited. Where the caller has no token, none is sent; an invalid one is sent as it is. A redirect to
-    another host does not get it.
+    is awaited, and begins when it is called. Where the caller has no token, none is sent; an invalid one is sent as it
+    is. A redirect to another host does not get it.
 
     Raises:
         ValueError: others could read the token on the way: not https, and not this machine.
@@ -176,7 +183,9 @@ def fetchWithAuth(url: str, method: str = "GET", **options: Any) -> Any:
     if (token := token_to_send()) is not None:
         options["auth"] = functools.partial(_authorize, token)
     call = functools.partial(requests.request, method, url, **{"timeout": _FETCH_TIMEOUT, **unrelayed(url), **options})
-    return on_thread(call) if is_awaited() else call()
+    if not is_awaited():
+        return call()
+    return begin_on_thread("fetchWithAuth(...)", call, "fetch", reads=method.upper() in ("GET", "HEAD"))
 
 
 def _authorize(token: str, request: Any) -> Any:

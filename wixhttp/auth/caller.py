@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import re
-import sys
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager
-from contextvars import copy_context
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any
 
 from wixhttp import context
-from wixhttp.concurrency.event_loop import background
+from wixhttp.concurrency.service_threads import begin_on_thread, is_awaited
 from wixhttp.context import using
 from wixhttp.http.request_head import Head
 from wixhttp.project.active_config import config_to_open, open_later
@@ -25,19 +22,13 @@ from wixhttp.project.config import Config
 from .signing_keys import TokenRefused
 from .token_verifiers import shared_verifier
 
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
 logger = logging.getLogger("wixhttp")
 
 MAX_TOKEN = 8192
 """Characters of a token that is looked at."""
 
-_THREADS = 32  # of each kind of pool, in each process; they wait for hosts, and run no handlers
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)  # RFC 6750, 2.1
 _BEARER_BEHIND = re.compile(r",\s*bearer\s", re.IGNORECASE)
-
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -93,7 +84,7 @@ class _Unchecked(TokenInfo):
         return getattr(self.checked(), name)
 
     def __await__(self) -> Generator[Any, None, TokenInfo]:
-        return on_thread(self.checked, "verification").__await__()
+        return begin_on_thread("getTokenInfo()", self.checked, "verification").__await__()
 
     def __repr__(self) -> str:
         return repr(self.checked())
@@ -207,28 +198,3 @@ def token_to_send() -> str | None:
         return _bearer(_current_head())
     except TokenRefused:
         return None
-
-
-def is_awaited() -> bool:
-    """Return whether an event loop runs here: the calling function is an ``async def``."""
-    return "asyncio" in sys.modules and background.would_stand_still()
-
-
-@functools.lru_cache(maxsize=2)
-def _threads(pid: int, kind: str) -> ThreadPoolExecutor:
-    """The threads of a process: they do not live on in a fork."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    return ThreadPoolExecutor(_THREADS, f"wixhttp-auth-{kind}")
-
-
-async def on_thread(call: Callable[[], _Result], kind: Literal["fetch", "verification"] = "fetch") -> _Result:
-    """Run ``call`` on a thread, in this context, and return its result.
-
-    Each kind has a thread pool of its own, of 32 threads: slow hosts that are fetched from do not keep tokens from
-    being verified. The setting ``threads`` does not bound them.
-    """
-    import asyncio
-
-    run = functools.partial(copy_context().run, call)
-    return await asyncio.get_running_loop().run_in_executor(_threads(os.getpid(), kind), run)

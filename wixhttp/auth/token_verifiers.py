@@ -53,9 +53,7 @@ def make_verifier(config: AuthConfig, root: Path, *, clock: _Clock = time.monoto
         import jwt as _jwt  # noqa: F401 - the same
         import requests as _requests  # noqa: F401 - the same
     except ImportError as error:
-        raise ConfigError(
-            f"auth is set, and {error.name} is not installed; run: pip install 'wixhttp[auth]'"
-        ) from error
+        raise ConfigError(f"auth is set, and {error.name} is not installed; run: pip install 'wixhttp[auth]'") from None
     if config.introspection_url is not None:
         return IntrospectionVerifier(config, clock)
     keys: KeySource

@@ -16,8 +16,9 @@ from pathlib import Path
 from wixhttp.endpoints.static.manifest import Manifest
 from wixhttp.errors import BuildError, ConfigError
 from wixhttp.project.config import Config
+from wixhttp.project.unfinished_files import named_as
 
-_PROTECTED = ("src", "backend", "data")  # folders of a project in which nothing is ever built
+_PROTECTED = ("src", "backend", "data", "public")  # folders of a project in which nothing is ever built
 
 
 def check_place(config: Config) -> None:
@@ -63,7 +64,8 @@ def workspace(place: Path) -> Iterator[Path]:
     work = place.with_name(f".{place.name}.build")
     lock = work / "lock"
     while True:
-        work.mkdir(parents=True, exist_ok=True)
+        with named_as(place, work):
+            work.mkdir(parents=True, exist_ok=True)
         try:
             opened = lock.open("ab")
         except FileNotFoundError:  # another build ended just now

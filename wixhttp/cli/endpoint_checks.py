@@ -6,7 +6,7 @@ import ast
 import difflib
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from wixhttp.project.function_table import bindings
 logger = logging.getLogger("wixhttp")
 
 
-class _Recorder(logging.Handler):
+class _KeptWarnings(logging.Handler):
     """Keeps the texts of warnings, but for those about an error, which is a problem here."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class _Recorder(logging.Handler):
 @contextmanager
 def warnings_kept() -> Iterator[list[str]]:
     """Collect the warnings that wixhttp logs until the block ends; nothing goes to the log itself."""
-    recorder, propagates = _Recorder(), logger.propagate
+    recorder, propagates = _KeptWarnings(), logger.propagate
     logger.addHandler(recorder)
     logger.propagate = False
     try:
@@ -53,13 +53,15 @@ def broken_routes(endpoints: Endpoints) -> list[Route]:
     return [route for route in (*endpoints.routes, *pages) if route.broken is not None]
 
 
-def endpoint_problems(endpoints: Endpoints) -> Iterator[str]:
-    """The problems that keep the endpoints of a site, loaded as in development, from being served."""
+def endpoint_problems(endpoints: Endpoints, not_python: Collection[str] = ()) -> Iterator[str]:
+    """The problems that keep the endpoints of a site, loaded as in development, from being served, but for those of
+    the files that are ``not_python``."""
     config = endpoints.config
-    for _, error in doubles(route_files(config), config):
+    for _, error in doubles(route_files(config, []), config):
         yield str(error)
     for route in broken_routes(endpoints):
-        yield f"{route.broken}{_place(route.broken, config)}"
+        if route.file_name not in not_python:
+            yield f"{route.broken}{_place(route.broken, config)}"
 
 
 def _place(error: ProjectError | None, config: Config) -> str:
@@ -78,13 +80,23 @@ def _is_below(file: str, root: Path) -> bool:
 def endpoint_warnings(endpoints: Endpoints) -> Iterator[str]:
     """Warnings of endpoints that are served otherwise than they seem to be meant."""
     config = endpoints.config
-    if not endpoints.routes:
+    if endpoints.public is not None:
+        yield from endpoints.public.problems
+        yield from endpoints.unsent_files()
+    if not endpoints.routes and config.pages.is_dir():
         yield f"{shown(config.pages, config)} has no endpoint"
-    for first, other in RouteTable(route_files(config)).shadowed():
+    for first, other in RouteTable(route_files(config, [])).shadowed():
         yield (
             f"{shown(other, config)} is never asked, because {shown(first, config)} matches the same paths; remove one"
         )
+    yield from _misplaced_files(config)
     for route in endpoints.routes:
+        page = route.pattern.text.rpartition("/")[2]
+        if page in ("404", "500"):
+            yield (
+                f"{route.file_name} answers {route.pattern.text} alone: the page for errors stands in "
+                f"{shown(config.pages / page, config)}.py"
+            )
         try:
             tree = ast.parse(route.file.read_bytes())
         except (SyntaxError, ValueError):  # a problem already
@@ -93,18 +105,28 @@ def endpoint_warnings(endpoints: Endpoints) -> Iterator[str]:
         yield from _misspelt_handlers(route, tree)
 
 
+def _misplaced_files(config: Config) -> Iterator[str]:
+    """Files that look like endpoints, and are none for their ending."""
+    found = [
+        path
+        for path in sorted(config.pages.rglob("*"))
+        if path.suffix == ".pyw" or (path.suffix.lower() == ".py" and path.suffix != ".py")
+    ]
+    if found:
+        names = ", ".join(shown(path, config) for path in found[:3]) + (", ..." if len(found) > 3 else "")
+        yield f"{names}: no endpoint, since the name does not end in .py"
+
+
 def _misspelt_static(route: Route, tree: ast.Module) -> Iterator[str]:
     """Names that look as if the endpoint were static, where it is not."""
     name = route.file_name
-    bound, imported = bindings(tree)
+    bound = bindings(tree)[0]
     for known in (PRERENDER, STATIC_PATHS):
         for near in bound:
             if near != known and difflib.get_close_matches(_squashed(near), [known.lower()], 1, cutoff=0.85):
                 yield f"{name}: {near} means nothing here; did you mean {known}?"
     if "check_origin" in bound:
         yield f"{name}: a variable check_origin means nothing here; write @check_origin(False) in front of the handler"
-    if (STATIC_PATHS in bound or STATIC_PATHS in imported) and not route.is_static and route.broken is None:
-        yield f"{name}: {STATIC_PATHS} is asked of static endpoints only; add {PRERENDER} = True, or remove it"
 
 
 def _squashed(name: str) -> str:
@@ -112,13 +134,17 @@ def _squashed(name: str) -> str:
 
 
 def _misspelt_handlers(route: Route, tree: ast.Module) -> Iterator[str]:
-    """Handlers that are imported, so not served, or whose parameter is nearly a member of the context."""
+    """Handlers that are defined twice, misspelt, or whose parameter is nearly a member of the context."""
     served = {handler.method for handler in route.methods.values()}
-    for name in sorted(bindings(tree)[1].intersection((*METHODS, ALL)) - served):
-        yield f"{route.file_name}: {name} is imported, so it is not served; define it here, or name it in __all__"
+    lines: dict[str, int] = {}
     for node in tree.body:
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
+        if node.name in served and lines.setdefault(node.name, node.lineno) != node.lineno:
+            yield (
+                f"{route.file_name}:{node.lineno}: {node.name} is defined a second time, so the one in line "
+                f"{lines[node.name]} is never called; remove one"
+            )
         if node.name.isupper() and node.name not in (*METHODS, ALL):
             for near_method in difflib.get_close_matches(node.name, (*METHODS, ALL), 1, cutoff=0.75):
                 yield f"{route.file_name}:{node.lineno}: {node.name} is not served; did you mean {near_method}?"

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from .arguments.file_names import FOLDER
+
 
 @click.command()
 @click.option("--endpoints", is_flag=True, help="HTTP endpoints, files in src/pages, instead of HTTP functions.")
-@click.argument("folder", metavar="[DIR]", default=".")
+@click.argument("folder", metavar="[DIR]", type=FOLDER, default=".")
 def init(folder: str, endpoints: bool) -> None:
     """Make a new project in DIR (default: here). Nothing that is there is overwritten."""
     import shlex
@@ -20,4 +22,4 @@ def init(folder: str, endpoints: bool) -> None:
         click.echo(f"{'made' if written else 'kept'}  {path}")
     step = "" if folder == "." else f"cd {shlex.quote(folder)} && "
     first = "/api/hello" if endpoints else "/_functions/hello"
-    click.echo(f"\nNext: {step}wixhttp serve, then open http://localhost:8080{first}")
+    click.echo(f"\nNext: {step}wixhttp dev, then open http://localhost:8000{first}")

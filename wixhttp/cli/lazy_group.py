@@ -8,8 +8,23 @@ from typing import Any
 
 import click
 
+from wixhttp.messages import nearest
 
-class LazyGroup(click.Group):
+
+class CommandGroup(click.Group):
+    """A group that answers a name which is no command's with the nearest that is."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """See click; a name that is no command's is told with the nearest that is."""
+        name, names = args[0], self.list_commands(ctx)
+        if name not in names and not name.startswith("-") and not ctx.resilient_parsing:
+            ctx.fail(f"there is no command {name!r}; {nearest(name, names)}")
+        return super().resolve_command(ctx, args)
+
+
+class LazyGroup(CommandGroup):
     """A group of commands that are loaded lazily (click's documentation, "Lazily Loading Subcommands").
 
     ``modules`` has the place of each command by its name, as an entry point is spelled: ``"wixhttp.cli.init:init"``.

@@ -5,60 +5,80 @@ from __future__ import annotations
 import ast
 import difflib
 import re
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 from wixhttp.auth.token_verifiers import check_auth
 from wixhttp.data.calls.hooks import HOOKS, Hooks, prefix_of, split_name
 from wixhttp.data.collections import open_collections, set_default
 from wixhttp.data.schema.declarations import FILE, load_schema
+from wixhttp.data.stores.factory import sqlite_path
+from wixhttp.data.stores.private_files import is_readable_by_all
 from wixhttp.dispatch.site import Site, load_site
-from wixhttp.endpoints.endpoint_table import Endpoints
-from wixhttp.endpoints.loader import shown
-from wixhttp.errors import ProjectError, SecretNotFound
+from wixhttp.errors import ProjectError
 from wixhttp.project.config import Config
+from wixhttp.project.findings import Finding, below
 from wixhttp.project.function_table import PREFIXES, bindings
-from wixhttp.project.loader import PACKAGE, backend_file, functions_file, has_functions, load_module
+from wixhttp.project.loader import PACKAGE, backend_file, load_module
 from wixhttp.secrets import SecretStore, set_default_store
 
-from .endpoint_checks import broken_routes, endpoint_problems, endpoint_warnings, warnings_kept
+from .checks.file_rules import find_in_files
+from .endpoint_checks import endpoint_problems, endpoint_warnings, warnings_kept
 
 
 @dataclass
 class Report:
-    """The findings: ``summary`` says how much is served; ``problems`` keep the project from being served as it is
-    meant."""
+    """The findings of a check: ``summary`` says how much is served; ``problems`` keep the project from being served as
+    it is meant."""
 
     summary: str = ""
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
+    def add(self, findings: Iterable[Finding]) -> None:
+        """Add what was found in files: errors to the problems, the rest to the warnings."""
+        for finding in findings:
+            (self.problems if finding.is_error else self.warnings).append(str(finding))
 
-def check_project(config: Config) -> Report:
-    """Look at a whole project.
+    @property
+    def counts(self) -> str:
+        """Its problems and warnings, counted: ``"no problems"``, ``"2 errors, 1 warning"``."""
+        counts = ((len(self.problems), "error"), (len(self.warnings), "warning"))
+        return ", ".join(f"{count} {name}{'s' * (count != 1)}" for count, name in counts if count) or "no problems"
+
+
+def check_project(config: Config, report: Report | None = None) -> Report:
+    """Look at a whole project. The ``report`` is filled, even where it is raised:
 
     Raises:
         ProjectError: it cannot be loaded at all.
     """
-    report = Report()
+    report = Report() if report is None else report
     store = SecretStore.from_config(config)
     set_default_store(store)
     set_default(lambda: open_collections(config))
-    site = _load(config, report)
+    found = find_in_files(config, store)
+    not_python = {finding.place for finding in found if finding.code == "syntax"}
+    try:
+        site = _load(config, report, not_python)
+    except ProjectError as error:
+        report.add(found)
+        if _file_of_syntax(error, config) not in not_python:
+            raise
+        report.summary = "nothing can be served"
+        return report
     report.summary = site.summary
+    path = sqlite_path(config.store_url, config.root)
+    if path is not None and is_readable_by_all(path):
+        report.warnings.append(f"every user of this machine may read the database; run: chmod o-rwx {path}*")
     file = backend_file(config.root, "http_functions")
     if file is not None and not len(site.functions):
         report.warnings.append(f"{file} has no function named <prefix>_<name>; prefixes: {', '.join(PREFIXES)}")
     for root in (config.root, config.test_site):
         if root is not None:
-            if has_functions(root):
-                report.warnings.extend(_misspelt_names(functions_file(root)))
-            report.problems.extend(_problems_of_files(root, store, config.import_timeout))
-    if site.endpoints is not None:
-        report.problems.extend(_problems_of_sources(site.endpoints, store))
+            report.problems.extend(_problems_of_modules(root, config.import_timeout))
+    report.add(found)
     _check_collections(config, report)
     if config.auth is not None:
         try:
@@ -71,21 +91,27 @@ def check_project(config: Config) -> Report:
     return report
 
 
-def _load(config: Config, report: Report) -> Site:
+def _file_of_syntax(error: ProjectError, config: Config) -> str | None:
+    """The file that is not Python, where that is the reason of an error."""
+    cause = error.__cause__
+    return below(Path(cause.filename), config.root) if isinstance(cause, SyntaxError) and cause.filename else None
+
+
+def _load(config: Config, report: Report, not_python: Collection[str]) -> Site:
     """The site, where endpoints that cannot be loaded are problems, each by itself.
 
     Raises:
         ProjectError: something else cannot be loaded, or there is nothing.
     """
-    if not has_functions(config.root) and not config.pages.is_dir() and config.sources.get("pages") == "default":
-        raise ProjectError(
-            f"there is no {config.root / PACKAGE / 'http_functions.py'} and no folder {config.pages}; "
-            "'wixhttp init' makes a project, --project names its folder"
-        )
+    found: list[ProjectError] = []
     with warnings_kept() as warned:
-        site = load_site(replace(config, mode="development"))
+        site = load_site(replace(config, mode="development"), problems=found)
+    for error in found:
+        if error.__cause__ is not None:
+            raise error  # of functions or middleware: what was raised is shown with its lines
+        report.problems.append(str(error))
     if site.endpoints is not None:
-        report.problems.extend(endpoint_problems(site.endpoints))
+        report.problems.extend(endpoint_problems(site.endpoints, not_python))
         report.warnings.extend(endpoint_warnings(site.endpoints))
     report.warnings[:0] = warned
     return site
@@ -130,73 +156,13 @@ def _misspelt_hooks(file: Path) -> Iterator[str]:
             yield f"{file.name}: {name} is no hook; the hooks are {', '.join(HOOKS)}"
 
 
-def _problems_of_files(root: Path, store: SecretStore, timeout: float) -> Iterator[str]:
-    """The problems of the files below ``backend``, those included that are imported late or by nothing."""
+def _problems_of_modules(root: Path, timeout: float) -> Iterator[str]:
+    """The problems of importing the files below ``backend``, those included that are imported late or by nothing."""
     for file in sorted((root / PACKAGE).rglob("*.py")):
-        place = file.relative_to(root)
-        parts = place.with_suffix("").parts
-        load = None
+        parts = file.relative_to(root).with_suffix("").parts
         if file.name != "__main__.py" and all(part.isidentifier() for part in parts):
-            load = partial(load_module, root, ".".join(parts).removesuffix(".__init__"), file, timeout)
-        yield from _problems_of_file(file, str(place), store, load)
-
-
-def _problems_of_sources(endpoints: Endpoints, store: SecretStore) -> Iterator[str]:
-    """The problems of the files below ``src`` as they stand, those included that nothing imports."""
-    config = endpoints.config
-    pages = config.pages
-    files = {*(config.root / "src").rglob("*.py"), *pages.rglob("*.py"), *pages.parent.glob("middleware.py")}
-    for file in sorted(files - {route.file for route in broken_routes(endpoints)}):
-        yield from _problems_of_file(file, shown(file, config), store)
-
-
-def _problems_of_file(
-    file: Path, place: str, store: SecretStore, load: Callable[[], object] | None = None
-) -> Iterator[str]:
-    try:
-        asked = list(_secrets_asked_for(file))
-        if load is not None:
-            load()
-    except (SyntaxError, ValueError) as error:  # ValueError: a NUL, before Python 3.12
-        yield f"{place}:{getattr(error, 'lineno', None) or 1}: the file is not Python: {error}"
-        return
-    except ProjectError as error:
-        yield str(error)
-        return
-    for name, line in asked:
-        try:
-            store.get(name)
-        except SecretNotFound as error:
-            yield f"{place}:{line}: {error}"
-
-
-def _misspelt_names(file: Path) -> Iterator[str]:
-    """Names that look like functions and are none: a prefix in other case, or one that an import binds."""
-    bound, imported = bindings(ast.parse(file.read_bytes()))
-    for name in bound:
-        prefix, _, rest = name.partition("_")
-        if rest and prefix not in PREFIXES and prefix.lower() in PREFIXES:
-            yield f"{file.name}: {name} is no HTTP function; prefixes are lower case: {prefix.lower()}_{rest}"
-    for name in sorted(imported):
-        prefix, _, rest = name.partition("_")
-        if rest and prefix in PREFIXES and name in bound:
-            yield f"{file.name}: {name} is imported as well as defined, so it is not served; name one of them otherwise"
-
-
-def _secrets_asked_for(file: Path) -> Iterator[tuple[str, int]]:
-    """Every ``getSecret("NAME")`` with a literal name: name and line."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # those of the user's files were given when they were imported
-        tree = ast.parse(file.read_bytes())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and node.args and _called(node) == "getSecret":
-            name = node.args[0]
-            if isinstance(name, ast.Constant) and isinstance(name.value, str):
-                yield name.value, node.lineno
-
-
-def _called(node: ast.Call) -> str:
-    function = node.func
-    return (
-        function.id if isinstance(function, ast.Name) else function.attr if isinstance(function, ast.Attribute) else ""
-    )
+            try:
+                load_module(root, ".".join(parts).removesuffix(".__init__"), file, timeout)
+            except ProjectError as error:
+                if not isinstance(error.__cause__, SyntaxError):  # that is told with its line
+                    yield str(error)

@@ -10,6 +10,7 @@ TEMPLATE = Path(__file__).parent / "template"  # the files of every project, and
 # Names that a package cannot carry as they are: build tools and version control act on them.
 _RENAMED = {"gitignore": ".gitignore", "dockerignore": ".dockerignore"}
 _BUILD = b"RUN wixhttp build"
+_FROM_PYPROJECT, _WIXHTTP_ALONE = b"--find-links /build /build", b"--find-links /build wixhttp"
 
 
 def make_project(folder: Path, *, endpoints: bool = False) -> Iterator[tuple[Path, bool]]:
@@ -23,10 +24,13 @@ def make_project(folder: Path, *, endpoints: bool = False) -> Iterator[tuple[Pat
     """
     kind = TEMPLATE / ("endpoints" if endpoints else "functions")
     sources = {path.name: path for path in TEMPLATE.iterdir() if path.is_file()}
+    sources["data/collections.toml"] = TEMPLATE / "data" / "collections.toml"
     for path in kind.rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:
             sources[path.relative_to(kind).as_posix()] = path
     has_pages = endpoints or (folder / "src/pages").is_dir()
+    packages = folder / "pyproject.toml"
+    lacks_wixhttp = packages.is_file() and b'"wixhttp' not in packages.read_bytes()
     kept = set(_settled(folder, sources))
     for name, source in sorted(sources.items()):
         target = folder / _RENAMED.get(name, name)
@@ -36,6 +40,8 @@ def make_project(folder: Path, *, endpoints: bool = False) -> Iterator[tuple[Pat
         content = source.read_bytes()
         if name == "Dockerfile" and has_pages:
             content = content.replace(b"# " + _BUILD, _BUILD)
+        if name == "Dockerfile" and lacks_wixhttp:
+            content = content.replace(_FROM_PYPROJECT, _WIXHTTP_ALONE)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             with target.open("xb") as file:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from pathlib import Path
 
 import click
 
 from wixhttp.errors import ProjectError
 
+from .lazy_group import CommandGroup
 
-@click.group()
+
+@click.group(cls=CommandGroup)
 def secrets() -> None:
     """List, set and remove the secrets of the secrets file. A value is never printed."""
 
@@ -37,6 +41,7 @@ def set_secret(context: click.Context, name: str, value: str | None) -> None:
     if value is None:
         value = click.prompt("Value", hide_input=True) if sys.stdin.isatty() else _piped()
     path = load_config(context.obj).secrets_file
+    is_new = not path.exists()
     try:
         write(path, name, value)
     except ProjectError:
@@ -44,6 +49,26 @@ def set_secret(context: click.Context, name: str, value: str | None) -> None:
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
     click.echo(f"set {name} in {path}")
+    if is_new and not _is_ignored(path):
+        place = path.parent / ".gitignore"
+        click.echo(f"Note: nothing keeps it out of version control; add the line {path.name} to {place}", err=True)
+
+
+def _is_ignored(path: Path) -> bool:
+    """Return whether git ignores a file; outside of a checkout, whether the .gitignore beside it names it."""
+    command = ["git", "-C", str(path.parent), "check-ignore", "-q", "--", path.name]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=5, check=False)  # noqa: S603
+        code = done.returncode
+    except (OSError, subprocess.TimeoutExpired):
+        code = 128
+    if code in (0, 1):
+        return code == 0
+    try:
+        lines = (path.parent / ".gitignore").read_text("utf-8", "replace").split("\n")
+    except OSError:
+        return False
+    return not {path.name, f"/{path.name}"}.isdisjoint(line.strip() for line in lines)
 
 
 def _piped() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,12 +15,15 @@ from wixhttp.context import current_collections, using
 from wixhttp.data.collections import open_collections
 from wixhttp.dispatch.app import App
 from wixhttp.dispatch.site import load_site
+from wixhttp.http.cors import parse_origin
 from wixhttp.http.encoding import STATUS_LINES
+from wixhttp.http.response import is_token
 from wixhttp.logs.line_writer import LineWriter
 from wixhttp.logs.setup import configure
 from wixhttp.project.config import Config
 from wixhttp.secrets import SecretStore, override
 from wixhttp.testing.client import Answer, TestClient
+from wixhttp.testing.cross_site import preflight_fault, reading_fault, refused_elsewhere
 from wixhttp.testing.requests import RequestParts, fake_head
 
 
@@ -33,26 +35,31 @@ def call_once(
     headers: Sequence[str],
     data: str | None,
     form: Sequence[str],
+    origin: str | None,
     verbose: bool,
 ) -> int:
     """Print the answer to one request, and return its status. Errors of the function go to standard error.
 
     ``query`` are ``KEY=VALUE``, ``headers`` ``NAME:VALUE``; ``data`` is text, ``@FILE`` or ``@-``. ``form`` are
     ``NAME=VALUE`` and ``NAME=@FILE``, which makes the body multipart. A request to an endpoint has the site's own
-    ``Origin``, as in a `TestClient`.
+    ``Origin``, as in a `TestClient`, unless ``origin`` is another.
 
     Raises:
         click.UsageError: one of them is not of that form.
         ProjectError: the project cannot be loaded.
     """
-    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", method):
+    if not is_token(method):
         raise click.UsageError(f"a method is one word such as GET, not {method!r}")
     fields = [_pair(header, ":", "-H") for header in headers]
     if query:
         path += ("&" if "?" in path else "?") + urlencode([_pair(parameter, "=", "-q") for parameter in query])
     if data is not None and form:
         raise click.UsageError("a request has one body: -d or -F")
-    body = _read_data(data)
+    if origin is not None:
+        if _given_origin(fields) is not None:
+            raise click.UsageError("a request has one Origin: --origin or -H")
+        fields.append(("Origin", _parse_origin(origin)))
+    body = read_data(data)
     parts: RequestParts = {"headers": fields, "data": body or None, **_read_form(form)}
     if body and not any(name.lower() == "content-type" for name, _ in fields):
         kind = "application/json" if body.lstrip()[:1] in (b"{", b"[") else "text/plain; charset=utf-8"
@@ -60,10 +67,13 @@ def call_once(
     configure("text", config.log_level, LineWriter(2))
     secrets = SecretStore.from_config(config)
     with override(secrets), using(current_collections, open_collections(config)):
-        return _send(replace(config, mode="development", access_log=False), method, path, parts, verbose)
+        return _send(
+            replace(config, mode="development", access_log=False), method, path, parts, _given_origin(fields), verbose
+        )
 
 
-def _send(config: Config, method: str, path: str, parts: RequestParts, verbose: bool) -> int:
+def _send(config: Config, method: str, path: str, parts: RequestParts, origin: str | None, verbose: bool) -> int:
+    """Send the request, and print its answer. ``origin`` is that of the page of another site that sends it."""
     client = TestClient(App(load_site(config)), raise_exceptions=False)
     head, sent = fake_head(path, method, **parts, config=config)
     if verbose:
@@ -72,10 +82,32 @@ def _send(config: Config, method: str, path: str, parts: RequestParts, verbose: 
         click.secho("".join(f"> {line}\n" for line in lines), dim=True, nl=False)
         click.echo("\n" + sent.decode("utf-8", "replace") if sent else "")
     try:
-        return _print(client.send(head, sent))
+        remark = refused_elsewhere(client.app, head) if origin is None else preflight_fault(client, head, origin)
+        _note(remark)
+        answer = client.send(head, sent)
+        status = _print(answer)
+        if origin is not None and remark is None and status != 403:
+            _note(reading_fault(client, head, origin, answer))
+        return status
     except KeyboardInterrupt:
         background.grace = 0  # what an `async def` waits for is not waited for
         raise
+
+
+def _note(remark: str | None) -> None:
+    if remark is not None:
+        click.secho(f"Note: {remark}", fg="yellow", err=True)
+
+
+def _given_origin(fields: Sequence[tuple[str, str]]) -> str | None:
+    return next((value for name, value in fields if name.lower() == "origin"), None)
+
+
+def _parse_origin(text: str) -> str:
+    try:
+        return "null" if text == "null" else parse_origin(text, "--origin")
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def _print(answer: Answer) -> int:
@@ -107,7 +139,12 @@ def _read_form(fields: Sequence[str]) -> RequestParts:
     return {"form": [pair for pair in pairs if pair[1][:1] != "@"], "files": files}
 
 
-def _read_data(data: str | None) -> bytes:
+def read_data(data: str | None) -> bytes:
+    """The body that ``-d`` names: a text, ``@FILE`` or ``@-``.
+
+    Raises:
+        click.UsageError: the file cannot be read.
+    """
     if data is None:
         return b""
     if data == "@-":

@@ -1,4 +1,5 @@
-"""The build of the static endpoints, each path a file in the build folder: ``wixhttp build``.
+"""The build of the static endpoints, each path a file in the build folder, with a copy of the public files beside them:
+``wixhttp build``.
 
 What is in the build folder is the whole of one build, at any moment: files are written beside it, and the two folders
 are exchanged at the end. They are not forced to the disk: after a power failure, build again.
@@ -9,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+import shutil
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +29,7 @@ from wixhttp.dispatch.stream_chunks import StreamBroken
 from wixhttp.endpoints.endpoint_table import Endpoints, Route
 from wixhttp.endpoints.routing.paths import encode
 from wixhttp.endpoints.static.manifest import Built, Manifest
+from wixhttp.endpoints.static.public_files import FOLDER, PublicFile
 from wixhttp.errors import BuildError, WrongAnswer
 from wixhttp.http.encoding import Encoded
 from wixhttp.http.request_head import PlainHead
@@ -65,17 +69,31 @@ class Target(NamedTuple):
         return f"{self.route.file_name}: the path {self.path!r}{entry}"
 
 
+class Copy(NamedTuple):
+    """A public file to copy: ``paths`` are those at which it is sent, ``file`` is relative to the build folder."""
+
+    public: PublicFile
+    paths: list[str]
+    file: str
+
+    @property
+    def where(self) -> str:
+        """The file, as messages name it."""
+        return f"{FOLDER}/{self.public.file}"
+
+
 @contextlib.contextmanager
 def _unseen(_: int) -> Iterator[Callable[[int], Any]]:
     yield lambda done: None
 
 
 def build_site(config: Config, progress: Progress = _unseen) -> list[Built]:
-    """Build every static endpoint of a project into ``build_dir``; what was built, in the order of the routes.
+    """Build every static endpoint of a project into ``build_dir``, and copy its public files there; what was built, in
+    the order of the routes, then the copies.
 
     Requests go through the whole dispatcher, so middleware runs, too. Settings that are a server's (time-outs, hosts,
-    proxies, CORS) are ignored. Without static endpoints the folder is emptied where there is an earlier build, and not
-    made where there is none. What goes wrong, or a Ctrl-C, leaves the build folder as it was.
+    proxies, CORS) are ignored. Where there is nothing to build the folder is emptied if there is an earlier build, and
+    not made if there is none. What goes wrong, or a Ctrl-C, leaves the build folder as it was.
 
     Raises:
         BuildError: an endpoint or its ``getStaticPaths`` is wrong or failed; another build of the folder is running.
@@ -115,14 +133,18 @@ def _build(config: Config, folder: Path, progress: Progress) -> list[Built]:
         if route.static_paths is not None:
             route.static_paths.keeps = True
     found = list(targets(endpoints))
-    _check_files(found)
+    copies = list(_copies(endpoints))
+    _check_files([*found, *copies])
     scheme, _, host = (config.public_url or "http://localhost").partition("://")
     built = []
-    with progress(len(found)) as advance:
+    with progress(len(found) + len(copies)) as advance:
         for target in found:
             head = PlainHead("GET", encode(endpoints.prefix + target.path), scheme=scheme, host=host)
             _find(endpoints, head, target)
             built.append(_write(app, head, target, folder))
+            advance(1)
+        for copy in copies:
+            built += _copied(endpoints, copy, folder)
             advance(1)
     return built
 
@@ -142,11 +164,20 @@ def format_built(built: Sequence[Built], folder: Path, as_json: bool) -> str:
             [{name: getattr(each, name) for name in names} for each in built], indent=2, ensure_ascii=False
         )
     if not built:
-        return "there are no static endpoints (prerender = True), and nothing was built"
-    width = max(len(each.path) for each in built)
-    lines = [f"{escaped(each.path):{width}}  {each.size} bytes" for each in built]
-    total = f"{len(built)} file{'s' * (len(built) != 1)}, {sum(each.size for each in built)} bytes"
-    return "\n".join([*lines, f"built {total} in {folder}"])
+        return f"there are no static endpoints (prerender = True) and no files in {FOLDER}/, and nothing was built"
+    routes = [each for each in built if not each.is_public]
+    copies = {each.file: each for each in built if each.is_public}
+    width = max((len(each.path) for each in routes), default=0)
+    lines = [f"{escaped(each.path):{width}}  {each.size} bytes" for each in routes]
+    if copies:
+        lines.append(f"copied {_counted(copies.values())} of {FOLDER}/")
+    if routes:
+        lines.append(f"built {_counted(routes)} in {folder}")
+    return "\n".join(lines)
+
+
+def _counted(built: Collection[Built]) -> str:
+    return f"{len(built)} file{'s' * (len(built) != 1)}, {sum(each.size for each in built)} bytes"
 
 
 # --- what there is to build ------------------------------------------------------------------------------------------
@@ -209,9 +240,48 @@ def _target(route: Route, params: dict[str, str | None], path: str) -> Target:
     return target
 
 
-def _check_files(found: Iterable[Target]) -> None:
+def _copies(endpoints: Endpoints) -> Iterator[Copy]:
+    """The public files that are sent, but for those whose path an endpoint has that is not static."""
+    public = endpoints.public
+    if public is None:
+        return
+    for problem in (*public.problems, *endpoints.unsent_files()):
+        logger.warning("%s", problem)
+    by_file: dict[str, list[PublicFile]] = {}
+    for each in public.files():
+        route = endpoints.answers_first(each)
+        if route is None or route.is_static:  # that two have one path is an error then
+            by_file.setdefault(each.file, []).append(each)
+    taken = {each.path[1:] for each in public.files()}
+    for files in by_file.values():
+        name = max((each.path for each in files), key=len)[1:]  # not the path of its folder
+        if name == Manifest.NAME:  # a web app's: in the build folder that is the list of what was built
+            while name in taken:
+                name = "_" + name
+        yield Copy(files[0], [each.path for each in files], name)
+
+
+def _copied(endpoints: Endpoints, copy: Copy, folder: Path) -> Iterator[Built]:
+    """Copy a public file, with its time.
+
+    Raises:
+        BuildError: it cannot be read or written.
+    """
+    public = endpoints.public
+    assert public is not None  # noqa: S101  # the file is of it
+    try:
+        with public.open(copy.public) as source, _created(folder, copy) as file:
+            shutil.copyfileobj(source, file)
+        os.utime(folder / copy.file, ns=(copy.public.mtime_ns, copy.public.mtime_ns))
+    except OSError as error:
+        raise BuildError(f"{copy.where}: it cannot be copied: {error.strerror or error}") from None
+    for path in copy.paths:
+        yield Built.of(folder, path, copy.file, is_public=True)
+
+
+def _check_files(found: Iterable[Target | Copy]) -> None:
     """Raises BuildError: two paths have one file, or the file of one is the folder of another."""
-    by_file: dict[str, Target] = {}
+    by_file: dict[str, Target | Copy] = {}
     for target in found:
         first = by_file.setdefault(target.file, target)
         if first is not target:
@@ -260,14 +330,10 @@ def _write(app: App, head: PlainHead, target: Target, folder: Path) -> Built:
     try:
         headers = _headers(head, encoded, target)
         try:
-            with _created(folder / target.file) as file:
+            with _created(folder, target) as file:
                 for piece in (encoded.data,) if stream is None else stream:
                     file.write(piece)
             return Built.of(folder, target.path, target.file, encoded.status, headers)
-        except FileExistsError:
-            raise BuildError(
-                f"{target.where}: this file system takes its name for that of a file that was built before; rename one"
-            ) from None
         except StreamBroken as error:
             raise BuildError(f"{target.where}: {error}, as the log says") from None
         except ValueError as error:
@@ -279,9 +345,16 @@ def _write(app: App, head: PlainHead, target: Target, folder: Path) -> Built:
             stream.close()
 
 
-def _created(path: Path) -> BinaryIO:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.open("xb")
+def _created(folder: Path, target: Target | Copy) -> BinaryIO:
+    """The new file of a target. Raises BuildError where there is one already."""
+    path = folder / target.file
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("xb")
+    except FileExistsError:
+        raise BuildError(
+            f"{target.where}: this file system takes its name for that of a file that was built before; rename one"
+        ) from None
 
 
 def _headers(head: PlainHead, encoded: Encoded, target: Target) -> list[tuple[str, str]]:

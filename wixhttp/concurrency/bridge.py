@@ -70,14 +70,15 @@ class Bridge:
         self._lock = threading.Lock()
         self._pools: dict[int, ThreadPool] = {}
 
-    def wait(self, start: Callable[[], Any], timeout: float = 0) -> Any:
-        """Await ``start()`` on the loop, and return its result. Blocks: to be called from a thread.
+    def wait(self, start: Callable[[], Any], timeout: float = 0, context: contextvars.Context | None = None) -> Any:
+        """Await ``start()`` on the loop, and return its result. Blocks: to be called from a thread. It runs in
+        ``context``, ``None`` for a copy of the thread's, which is in its own meanwhile.
 
         Raises:
             HTTPError: 504, it took longer than ``timeout`` seconds (0: no limit), and is being cancelled.
         """
         try:
-            value, error = background.run(start, timeout, self.loop)
+            value, error = background.run(start, timeout, self.loop, context)
         except TimeoutError:
             reason = f"what was awaited ran past the timeout of {timeout:g} seconds"
             raise HTTPError(504, "The function did not answer in time.", reason=reason) from None
@@ -88,10 +89,20 @@ class Bridge:
             error = None  # breaks the reference cycle error -> traceback -> frame
         return value
 
-    async def in_thread(self, work: Callable[[], _Result], ended: Callable[[], None] | None = None) -> _Result:
-        """Run ``work()`` on a thread, in this context, and return its result.
+    async def in_thread(
+        self,
+        work: Callable[[], _Result],
+        ended: Callable[[], None] | None = None,
+        queue_timeout: float = 0,
+        context: contextvars.Context | None = None,
+    ) -> _Result:
+        """Run ``work()`` on a thread, and return its result. It runs in ``context``, ``None`` for a copy of this one,
+        and may go on there when this is cancelled.
 
-        Work that has begun goes on when this is cancelled; ``ended`` is called, on that thread, when it has ended.
+        Work that has begun goes on when this is cancelled; ``ended`` is called when it has ended, or is not begun.
+
+        Raises:
+            HTTPError: 503, no thread was free within ``queue_timeout`` seconds (0: no limit); it was not begun.
         """
         import asyncio
 
@@ -99,14 +110,15 @@ class Bridge:
 
         loop = asyncio.get_running_loop()
         depth = bridge_depth.get()
-        context = contextvars.copy_context()
+        context = contextvars.copy_context() if context is None else context
         context.run(bridge_depth.set, depth + 1)
-        item = WorkItem(work, loop.create_future(), context, ended)
-        self._pool(depth, loop).submit(item)
+        item = WorkItem(work, loop.create_future(), context, ended, queue_timeout=queue_timeout)
+        pool = self._pool(depth, loop)
+        pool.submit(item)
         try:
             value, error = await item.waiter
         except asyncio.CancelledError:
-            item.skip = True
+            pool.withdraw(item)
             raise
         del item.waiter  # breaks the reference cycle item -> waiter -> error -> traceback -> frame -> item
         try:

@@ -1,18 +1,22 @@
-"""Time limits on an event loop: for a result, for a handler, and for a body that should keep coming."""
+"""Time limits on an event loop: for a result, for a handler, and for a body that should come."""
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import math
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
 from wixhttp.errors import HTTPError
+from wixhttp.http.body import body_due
 
 from .event_loop import ValueOrError
 
-_EXPIRED: ValueOrError = (None, TimeoutError())
+EXPIRED: ValueOrError = (None, TimeoutError())
+"""The outcome of a future whose time ran out, told apart by identity."""
 
 
 class Deadlines:
@@ -20,20 +24,22 @@ class Deadlines:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._waiting: dict[object, tuple[float, Callable[[], None]]] = {}
+        self._waiting: dict[object, tuple[float, Callable[..., None], tuple[Any, ...]]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._context = contextvars.Context()  # an empty one: a timer keeps that of the request that armed it
         self._next = math.inf
 
-    def add(self, key: object, seconds: float, late: Callable[[], None]) -> None:
-        """Call ``late`` in ``seconds``, unless ``key`` is discarded before."""
+    def add(self, key: object, seconds: float, late: Callable[..., None], *arguments: Any) -> None:
+        """Call ``late(*arguments)`` in ``seconds``, outside of any request's context, unless ``key`` is discarded
+        before."""
         when = self.loop.time() + seconds
-        self._waiting[key] = when, late
+        self._waiting[key] = when, late, arguments
         if when < self._next:
             self._arm(when)
 
-    def discard(self, key: object) -> None:
-        """Lift a deadline, if it is still there."""
-        self._waiting.pop(key, None)
+    def discard(self, key: object) -> bool:
+        """Lift a deadline. Return whether it was still there."""
+        return self._waiting.pop(key, None) is not None
 
     async def wait(self, waiter: asyncio.Future[ValueOrError], seconds: float) -> ValueOrError:
         """The result of a future.
@@ -43,12 +49,12 @@ class Deadlines:
         """
         if not seconds:
             return await waiter
-        self.add(waiter, seconds, lambda: _expire(waiter))
+        self.add(waiter, seconds, _expire, waiter)
         try:
             result = await waiter
         finally:
             self.discard(waiter)
-        if result is _EXPIRED:
+        if result is EXPIRED:
             raise TimeoutError
         return result
 
@@ -56,20 +62,24 @@ class Deadlines:
         if self._timer is not None:
             self._timer.cancel()
         self._next = when
-        self._timer = self.loop.call_at(when, self._look) if when < math.inf else None
+        self._timer = self.loop.call_at(when, self._look, context=self._context) if when < math.inf else None
 
     def _look(self) -> None:
         now = self.loop.time()
-        due = [(key, late) for key, (when, late) in self._waiting.items() if when <= now]
-        for key, late in due:
+        due = [(key, late, arguments) for key, (when, late, arguments) in self._waiting.items() if when <= now]
+        for key, late, arguments in due:
             self.discard(key)
-            late()
-        self._arm(min((when for when, _ in self._waiting.values()), default=math.inf))
+            try:
+                late(*arguments)
+            except Exception as error:  # it stops no other deadline
+                context = {"message": "a deadline could not be dealt with", "exception": error}
+                self.loop.call_exception_handler(context)
+        self._arm(min((when for when, *_ in self._waiting.values()), default=math.inf))
 
 
 def _expire(waiter: asyncio.Future[ValueOrError]) -> None:
     if not waiter.done():
-        waiter.set_result(_EXPIRED)
+        waiter.set_result(EXPIRED)
 
 
 def uncancel(task: asyncio.Task[Any]) -> None:
@@ -79,42 +89,42 @@ def uncancel(task: asyncio.Task[Any]) -> None:
             task.uncancel()
 
 
-class InactivityTimeout:
-    """Cancels the task that entered it after ``seconds`` without ``renew`` (0: never).
+class BodyDeadline:
+    """Cancels the task that entered it when a body does not come: ``seconds`` without a part (0: never), or too slowly
+    (`wixhttp.http.body.body_due`).
+
+    ``size`` returns the bytes so far. ``last`` is the time of the last part by ``time.monotonic``, for the reader to
+    set; ``paused`` is the time for which the reader itself did not take parts.
 
     Raises:
         HTTPError: 408 in place of that cancellation.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, deadlines: Deadlines, seconds: float, size: Callable[[], int]) -> None:
+        self.deadlines = deadlines
         self.seconds = seconds
+        self.size = size
         self.expired = False
+        self.paused = 0.0
+        self.started = self.last = time.monotonic()
 
-    def __enter__(self) -> InactivityTimeout:
+    def __enter__(self) -> BodyDeadline:
         if self.seconds:
             self.task = asyncio.current_task()
-            self.loop = asyncio.get_running_loop()
-            self.last = self.loop.time()
-            self.timer = self.loop.call_later(self.seconds, self._look)
+            self._look()
         return self
 
-    def renew(self) -> None:
-        """Restart the time: a part of the body has arrived."""
-        if self.seconds:
-            self.last = self.loop.time()
-
     def _look(self) -> None:
-        left = self.last + self.seconds - self.loop.time()
-        if left > 0.001:
-            self.timer = self.loop.call_later(left, self._look)
+        due = min(self.last + self.seconds, body_due(self.started + self.paused, self.size()))
+        left = due - time.monotonic()
+        if left > 0:
+            self.deadlines.add(self, left, self._look)
         elif self.task is not None:
             self.expired = True
             self.task.cancel()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if not self.seconds:
-            return
-        self.timer.cancel()
+        self.deadlines.discard(self)
         if self.expired and kind is asyncio.CancelledError:
             if self.task is not None:
                 uncancel(self.task)

@@ -10,9 +10,15 @@ import atexit
 import concurrent.futures
 import logging
 import os
+import sys
 import threading
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any, Protocol
+
+from wixhttp.context import current_request
+
+from .contexts import await_in
 
 if TYPE_CHECKING:
     import asyncio
@@ -23,17 +29,18 @@ ValueOrError = tuple[Any, BaseException | None]
 """The value that a handler returned and ``None``, or ``None`` and the exception that it raised."""
 
 
-async def value_or_error(start: Callable[[], Any]) -> ValueOrError:
-    """Call ``start()``, await its result where it is awaitable, and return the value, or the exception that was raised.
+async def value_or_error(start: Callable[[], Any], context: Context) -> ValueOrError:
+    """Call ``start()`` in a context, await its result there where it is awaitable, and return the value, or the
+    exception that was raised.
 
     Cancellation is raised; every other exception, ``SystemExit`` included, is returned.
     """
     import asyncio
 
     try:
-        value = start()
+        value = context.run(start)
         if isinstance(value, Awaitable):
-            value = await value
+            value = await await_in(context, value)
         return value, None
     except asyncio.CancelledError:
         raise
@@ -41,8 +48,27 @@ async def value_or_error(start: Callable[[], Any]) -> ValueOrError:
         return None, error
 
 
-async def settle(running: Callable[[], set[asyncio.Task[Any]]], timeout: float) -> None:
-    """Wait until no task is ``running``, not even one made meanwhile; after ``timeout`` seconds cancel what is left."""
+class Running(Protocol):
+    """A call that has begun: `begun_calls.BegunCall`. ``loop`` is the loop that made it."""
+
+    loop: asyncio.AbstractEventLoop | None
+
+    def waiter(self) -> asyncio.Future[None]:
+        """A future that is done when the call has ended."""
+
+
+begun: set[Running] = set()
+"""The calls on threads that have begun, whether somebody awaits them or not: they are waited for at stop."""
+
+
+def begun_on(loop: asyncio.AbstractEventLoop) -> set[asyncio.Future[Any]]:
+    """Futures of those of the `begun` calls that a loop made."""
+    return {call.waiter() for call in begun.copy() if call.loop is loop}
+
+
+async def settle(running: Callable[[], set[asyncio.Future[Any]]], timeout: float) -> None:
+    """Wait until no task or call is ``running``, not even one made meanwhile; after ``timeout`` seconds cancel what is
+    left."""
     import asyncio
 
     loop = asyncio.get_running_loop()
@@ -66,16 +92,22 @@ class BackgroundLoop:
         self._thread = 0
 
     def run(
-        self, start: Callable[[], Any], timeout: float = 0, loop: asyncio.AbstractEventLoop | None = None
+        self,
+        start: Callable[[], Any],
+        timeout: float = 0,
+        loop: asyncio.AbstractEventLoop | None = None,
+        context: Context | None = None,
     ) -> ValueOrError:
-        """Run ``start()`` on the loop, or on another one of another thread, and return its value or error.
+        """Run ``start()`` on the loop, or on another one of another thread, and return its value or error. It runs in
+        ``context``, ``None`` for a copy of the calling thread's.
 
         Raises:
             TimeoutError: it took longer than ``timeout`` seconds (0: no limit), and is being cancelled.
         """
         import asyncio
 
-        future = asyncio.run_coroutine_threadsafe(value_or_error(start), loop or self._running_loop())
+        context = copy_context() if context is None else context
+        future = asyncio.run_coroutine_threadsafe(value_or_error(start, context), loop or self._running_loop())
         try:
             return future.result(timeout or None)
         except concurrent.futures.TimeoutError:
@@ -112,11 +144,16 @@ class BackgroundLoop:
                 except (SystemExit, KeyboardInterrupt) as error:  # of a callback: the loop is every request's
                     logger.critical("a callback of the event loop raised %r", error, exc_info=error)
 
-        threading.Thread(target=serve, name="wixhttp-loop", daemon=True).start()
+        # Outside of the context of the request that needs it first, which newer versions of Python hand on to threads.
+        threading.Thread(target=Context().run, args=(serve,), name="wixhttp-loop", daemon=True).start()
         atexit.register(self.stop)
 
     def would_stand_still(self) -> bool:
-        """Return whether an event loop, this one or another, would be blocked while the calling thread waits.
+        """Return whether an event loop, this one or another, would be blocked while the calling thread waits."""
+        return self.running_here() is not None
+
+    def running_here(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop, this one or another, that runs in the calling thread, or ``None``.
 
         Under gevent threads are greenlets of one thread, where a loop seems to run in all of them.
         """
@@ -125,8 +162,8 @@ class BackgroundLoop:
         try:
             running = asyncio.get_running_loop()
         except RuntimeError:
-            return False
-        return running is not self._loop or threading.get_ident() == self._thread
+            return None
+        return running if running is not self._loop or threading.get_ident() == self._thread else None
 
     def stop(self) -> None:
         """Wait for the tasks on the loop, for ``grace`` seconds, and stop it."""
@@ -138,10 +175,19 @@ class BackgroundLoop:
 
         async def settle_all() -> None:
             this = asyncio.current_task()
-            await settle(lambda: {task for task in asyncio.all_tasks() if task is not this}, self.grace)
+            await settle(lambda: begun_on(loop) | (asyncio.all_tasks() - {this}), self.grace)
 
         asyncio.run_coroutine_threadsafe(settle_all(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
 
 
 background = BackgroundLoop()
+
+
+def blocks_a_request() -> bool:
+    """Return whether a call that waits here would block the event loop, in the ``async def`` that handles a request."""
+    # Looked up first, which costs next to nothing: most processes run no loop, or not in this thread.
+    events = sys.modules.get("asyncio.events")
+    if events is None or events._get_running_loop() is None or current_request.get() is None:
+        return False
+    return background.would_stand_still()

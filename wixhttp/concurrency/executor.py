@@ -1,96 +1,147 @@
 """The executor of handlers on an event loop: ``async def`` in the request's own task, ``def`` on a bounded thread pool.
 
-At stop it waits for tasks that handlers started, and for work whose client has disconnected.
+At stop it waits for tasks that handlers started, for calls that nobody awaits, and for work whose client has
+disconnected.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from types import CoroutineType
 from typing import Any
 
 from wixhttp.context import current_request
 
-from .deadlines import Deadlines, uncancel
-from .event_loop import ValueOrError, settle
+from .contexts import await_in, resume
+from .deadlines import EXPIRED, Deadlines, uncancel
+from .event_loop import ValueOrError, begun_on, settle
+from .slow_steps import SlowSteps
 from .thread_pool import ThreadPool, WorkItem
 
 
 class Executor:
-    """Runs handlers; ``threads`` is the size of the thread pool for ``def`` handlers, which streamed bodies share."""
+    """Runs handlers; ``threads`` is the size of the thread pool for ``def`` handlers, for which they wait
+    ``queue_timeout`` seconds (0: without end), and of the one for streamed bodies. ``is_large`` says of the values of
+    either whether they take much memory. With ``times_steps`` those that hold the loop are logged (`SlowSteps`).
 
-    def __init__(self, threads: int) -> None:
+    Streams have threads of their own: neither do handlers that wait hold up the answers that have begun, nor do
+    generators that sleep keep handlers from beginning.
+    """
+
+    def __init__(
+        self,
+        threads: int,
+        queue_timeout: float = 0,
+        is_large: Callable[[Any], bool] = lambda value: False,
+        *,
+        times_steps: bool = False,
+    ) -> None:
         self.threads = threads
+        self.queue_timeout = queue_timeout
+        self.is_large = is_large
         self._pool: ThreadPool | None = None
+        self._stream_pool: ThreadPool | None = None
         self._deadlines: Deadlines | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._settled = False
+        self._slow_steps = SlowSteps() if times_steps else None
 
     async def run_here(
-        self, start: Callable[[], Any], timeout: float, late: Callable[[], None], ended: Callable[[], None]
+        self,
+        start: Callable[[], Any],
+        context: contextvars.Context,
+        timeout: float,
+        late: Callable[..., None],
+        *arguments: Any,
     ) -> ValueOrError | None:
-        """Await ``start()`` in this task, then call ``ended()``; return value or error, ``None`` where time ran out.
+        """Await ``start()`` in this task, in ``context``; return value or error, ``None`` where time ran out.
 
-        After ``timeout`` seconds (0: never) ``late`` is called, and the task cancelled, which may take its time to end.
+        After ``timeout`` seconds (0: never) ``late(*arguments)`` is called, and the task cancelled, which may take its
+        time to end.
         """
+        began = time.monotonic()
+        try:
+            value = context.run(start)
+            if value.__class__ is CoroutineType:
+                if self._slow_steps is not None:
+                    value = self._slow_steps.timed(value)
+                try:
+                    value = resume(context, value, context.run(value.send, None))
+                except StopIteration as end:  # it never waits: it needs no timer, which costs as much as a small one
+                    return end.value, None
+            elif isinstance(value, Awaitable):
+                value = await_in(context, value)
+            else:
+                return value, None
+        except BaseException as error:  # its own cancellation, too, which has an answer
+            uncancel(this_task(asyncio.get_running_loop()))
+            return None, error
+        left = timeout - (time.monotonic() - began) if timeout else math.inf
+        return await self._go_on(value, max(left, 0), late, arguments)
+
+    async def _go_on(
+        self, value: Awaitable[Any], left: float, late: Callable[..., None], arguments: tuple[Any, ...]
+    ) -> ValueOrError | None:
+        """The rest of `run_here`, in ``left`` seconds."""
         loop = asyncio.get_running_loop()
-        task = _this_task(loop)
+        task = this_task(loop)
         deadlines = self.deadlines(loop)
-        expired = False
-
-        def expire() -> None:
-            nonlocal expired
-            expired = True
-            late()
-            task.cancel()
-
-        if timeout:
-            deadlines.add(task, timeout, expire)
+        if left < math.inf:
+            deadlines.add(task, left, _end_late, task, late, arguments)
         self._tasks.add(task)
         try:
-            value = start()
-            if isinstance(value, Awaitable):
-                value = await value
-            result: ValueOrError | None = value, None
-        except BaseException as error:  # its own cancellation, too, which has an answer
+            result: ValueOrError | None = await value, None
+        except BaseException as error:
             result = None, error
             uncancel(task)
         finally:
             self._tasks.discard(task)
-            deadlines.discard(task)
-            ended()
+            is_late = left < math.inf and not deadlines.discard(task)
         try:
-            return None if expired else result
+            return None if is_late else result
         finally:
             del result  # breaks the reference cycle error -> traceback -> frame
 
     async def run_thread(
-        self, work: Callable[[], Any], timeout: float, ended: Callable[[], None] | None = None
+        self,
+        work: Callable[[], Any],
+        context: contextvars.Context,
+        timeout: float,
+        ended: Callable[[], None] | None = None,
     ) -> ValueOrError:
-        """Run ``work()`` on a thread, which goes on should the client leave, and return its value or error.
+        """Run ``work()`` on a thread, in ``context``, and return its value or error: a 503 where none was free for
+        ``queue_timeout`` seconds. Should the client leave, work that runs or waits is done all the same: its request
+        was delivered.
 
         Raises:
-            TimeoutError: after ``timeout`` seconds (0: never); work that has not begun by then is not begun.
+            TimeoutError: ``timeout`` seconds after it began (0: never); it goes on.
         """
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[ValueOrError] = loop.create_future()
-        item = WorkItem(work, waiter, contextvars.copy_context(), ended)
+        item = WorkItem(work, waiter, context, ended, timeout, self.queue_timeout)
         self.pool(loop).submit(item)
-        try:
-            result = await self.deadlines(loop).wait(waiter, timeout)
-        except TimeoutError:
-            item.skip = True
-            raise
+        result = await waiter
+        if result is EXPIRED:
+            raise TimeoutError
         del item.waiter  # breaks the reference cycle item -> waiter -> error -> traceback -> frame -> item
         return result
 
     def pool(self, loop: asyncio.AbstractEventLoop) -> ThreadPool:
-        """The thread pool of the loop that serves."""
+        """The thread pool for handlers of the loop that serves."""
         pool = self._pool
         if pool is None or pool.loop is not loop:
-            pool = self._pool = ThreadPool(self.threads, loop)
+            pool = self._pool = ThreadPool(self.threads, loop, self.is_large)
+        return pool
+
+    def stream_pool(self, loop: asyncio.AbstractEventLoop) -> ThreadPool:
+        """The thread pool for streamed bodies of the loop that serves."""
+        pool = self._stream_pool
+        if pool is None or pool.loop is not loop:
+            pool = self._stream_pool = ThreadPool(self.threads, loop, self.is_large)
         return pool
 
     def deadlines(self, loop: asyncio.AbstractEventLoop) -> Deadlines:
@@ -105,9 +156,13 @@ class Executor:
         if not self._settled:
             self._settled = True
             end = time.monotonic() + timeout
-            if self._pool is not None:
-                await self._pool.settle(timeout)
-            await settle(lambda: {task for task in self._tasks if not task.done()}, end - time.monotonic())
+            for pool in (self._pool, self._stream_pool):
+                if pool is not None:
+                    await pool.settle(end - time.monotonic())
+            loop = asyncio.get_running_loop()
+            await settle(
+                lambda: begun_on(loop) | {task for task in self._tasks if not task.done()}, end - time.monotonic()
+            )
 
     def make_task(
         self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any
@@ -125,7 +180,15 @@ class Executor:
         task.add_done_callback(self._tasks.discard)
 
 
-def _this_task(loop: asyncio.AbstractEventLoop) -> asyncio.Task[Any]:
+def _end_late(task: asyncio.Task[Any], late: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    try:
+        late(*arguments)
+    finally:
+        task.cancel()
+
+
+def this_task(loop: asyncio.AbstractEventLoop) -> asyncio.Task[Any]:
+    """The task that runs; a server calls an ASGI application from one."""
     task = asyncio.current_task(loop)
     if task is None:
         raise RuntimeError("an ASGI application is called from a task")

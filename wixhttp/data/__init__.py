@@ -16,6 +16,11 @@ from __future__ import annotations
 
 from .api import VeloAPI
 from .calls.hooks import HookContext as HookContext
+from .calls.results import AggregateResult as AggregateResult
+from .calls.results import BulkResult as BulkResult
+from .calls.results import Item as Item
+from .calls.results import Query as Query
+from .calls.results import QueryResult as QueryResult
 
 _api = VeloAPI()
 

@@ -7,9 +7,13 @@ is ended even where the one that awaits it is cancelled.
 from __future__ import annotations
 
 from wixhttp import data
-from wixhttp.data.queries.builders import Aggregate, Query
+from wixhttp.data.queries.builders import Aggregate
+from wixhttp.promises import Promise
 
 from . import aio_items as items
+from .awaited_calls import AwaitedAggregateResult as AwaitedAggregateResult  # noqa: PLC0414  # a public type
+from .awaited_calls import AwaitedQuery as AwaitedQuery  # noqa: PLC0414  # a public type
+from .awaited_calls import AwaitedResult as AwaitedResult  # noqa: PLC0414  # a public type
 from .awaited_calls import AwaitedRunner, awaited, awaited_page
 
 get = awaited(data.get)
@@ -32,12 +36,12 @@ filter = data.filter
 sort = data.sort
 
 
-def query(collection: str) -> Query:
+def query(collection: str) -> AwaitedQuery:
     """A query as `wixhttp.data.queries.builders` makes it, whose ``find``, ``count`` and ``distinct`` are awaited."""
-    return Query(collection=collection, runner=AwaitedRunner.of(is_velo=True))
+    return AwaitedQuery(collection=collection, runner=AwaitedRunner.of(is_velo=True))
 
 
-def aggregate(collection: str) -> Aggregate:
+def aggregate(collection: str) -> Aggregate[Promise[AwaitedAggregateResult]]:
     """An aggregation as `wixhttp.data.aggregate` makes it, whose ``run`` is awaited."""
     return Aggregate(collection=collection, runner=AwaitedRunner.of(is_velo=True))
 

@@ -7,13 +7,14 @@ is ended even where the one that awaits it is cancelled.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 from wixhttp.data.calls.patches import Patch
-from wixhttp.data.queries.builders import Query
+from wixhttp.data.calls.results import BulkResult, Item
+from wixhttp.promises import Promise
 
 from . import items
-from .awaited_calls import AwaitedRunner, awaited, awaited_page
+from .awaited_calls import AwaitedQuery, AwaitedRunner, awaited, awaited_page
 from .query_runner import Given
 
 get = awaited(items.get)
@@ -50,9 +51,23 @@ onDataItemUpdated = items.onDataItemUpdated
 onDataItemDeleted = items.onDataItemDeleted
 
 
-def query(collection: str) -> Query:
+def query(collection: str) -> AwaitedQuery:
     """A query as `wixhttp.data.items.query` makes it, whose ``find``, ``count`` and ``distinct`` are awaited."""
-    return Query(collection=collection, runner=AwaitedRunner.of(is_velo=False))
+    return AwaitedQuery(collection=collection, runner=AwaitedRunner.of(is_velo=False))
+
+
+@overload
+def patch(collection: str, item_id: str) -> Patch[Promise[Item]]: ...
+
+
+@overload
+def patch(
+    collection: str,
+    item_id: str,
+    modifications: Sequence[Mapping[str, Any]],
+    options: Given = None,
+    **keywords: Any,
+) -> Promise[Item]: ...
 
 
 def patch(
@@ -61,10 +76,24 @@ def patch(
     modifications: Sequence[Mapping[str, Any]] | None = None,
     options: Given = None,
     **keywords: Any,
-) -> Any:
+) -> Patch[Promise[Item]] | Promise[Item]:
     """As `wixhttp.data.items.patch`; what comes back is awaited, or what its ``run`` gives."""
-    made = Patch(collection, item_id, runner=AwaitedRunner.of(is_velo=False))
+    made: Patch[Promise[Item]] = Patch(collection, item_id, runner=AwaitedRunner.of(is_velo=False))
     return made if modifications is None else made.modified(modifications).run(options, **keywords)
+
+
+@overload
+def bulkPatch(collection: str, item_ids: Sequence[str]) -> Patch[Promise[BulkResult]]: ...
+
+
+@overload
+def bulkPatch(
+    collection: str,
+    item_ids: Sequence[str],
+    modifications: Sequence[Mapping[str, Any]],
+    options: Given = None,
+    **keywords: Any,
+) -> Promise[BulkResult]: ...
 
 
 def bulkPatch(
@@ -73,9 +102,9 @@ def bulkPatch(
     modifications: Sequence[Mapping[str, Any]] | None = None,
     options: Given = None,
     **keywords: Any,
-) -> Any:
+) -> Patch[Promise[BulkResult]] | Promise[BulkResult]:
     """As `wixhttp.data.items.bulkPatch`; what comes back is awaited, or what its ``run`` gives."""
-    made = Patch(collection, item_ids, runner=AwaitedRunner.of(is_velo=False), is_bulk=True)
+    made: Patch[Promise[BulkResult]] = Patch(collection, item_ids, runner=AwaitedRunner.of(is_velo=False), is_bulk=True)
     return made if modifications is None else made.modified(modifications).run(options, **keywords)
 
 

@@ -8,15 +8,17 @@ functions that only one of them has. `wixhttp.data` and `wixhttp.data.items` hav
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, overload
+
+from wixhttp.concurrency.event_loop import blocks_a_request
 
 from .calls import bulk, reads, references, writes
 from .calls.options import Options, parse_options
 from .calls.patches import Patch
-from .calls.results import BulkResult, QueryResult
+from .calls.results import AggregateResult, BulkResult, Item, Query, QueryResult
 from .collections import current
-from .queries.builders import Aggregate, Filter, Query, Sort
-from .query_runner import Given, runner
+from .queries.builders import Aggregate, Filter, QueryBuilder, Sort
+from .query_runner import Given, runner, warn_of_blocking
 
 
 class DataAPI:
@@ -25,9 +27,11 @@ class DataAPI:
     _is_velo: ClassVar[bool]
 
     def _options(self, function: str, options: Given, keywords: Mapping[str, Any]) -> Options:
+        if blocks_a_request():
+            warn_of_blocking(function, is_velo=self._is_velo)
         return parse_options(function, options, keywords, is_velo=self._is_velo)
 
-    def get(self, collection: str, item_id: str, options: Given = None, **keywords: Any) -> dict[str, Any] | None:
+    def get(self, collection: str, item_id: str, options: Given = None, **keywords: Any) -> Item | None:
         """The item with that id, or ``None``.
 
         Options beside the common ones: ``fields``, ``includeReferences`` (``[{"field": name, "limit": number}]``).
@@ -42,7 +46,7 @@ class DataAPI:
         """A query of a collection, to be chained and ended with ``find``, ``count`` or ``distinct``."""
         return Query(collection=collection, runner=runner(is_velo=self._is_velo))
 
-    def insert(self, collection: str, item: dict[str, Any], options: Given = None, **keywords: Any) -> dict[str, Any]:
+    def insert(self, collection: str, item: dict[str, Any], options: Given = None, **keywords: Any) -> Item:
         """The item as it was added; without an ``_id`` it gets one.
 
         In `wixhttp.data`, ``item`` itself gets ``_id``, ``_createdDate``, ``_updatedDate`` and ``_owner``, as in
@@ -55,7 +59,7 @@ class DataAPI:
         """
         return writes.insert(current(), collection, item, self._options("insert", options, keywords))
 
-    def update(self, collection: str, item: dict[str, Any], options: Given = None, **keywords: Any) -> dict[str, Any]:
+    def update(self, collection: str, item: dict[str, Any], options: Given = None, **keywords: Any) -> Item:
         """The item that took the place of the one with its ``_id``: fields that it lacks are gone.
 
         Options beside the common ones: ``condition``, a filter that the stored item must meet; ``saveReferences``.
@@ -65,11 +69,11 @@ class DataAPI:
         """
         return writes.update(current(), collection, item, self._options("update", options, keywords))
 
-    def save(self, collection: str, item: dict[str, Any], options: Given = None, **keywords: Any) -> dict[str, Any]:
+    def save(self, collection: str, item: dict[str, Any], options: Given = None, **keywords: Any) -> Item:
         """The item, updated where its ``_id`` is there already, added where not. Raises as `insert`."""
         return writes.save(current(), collection, item, self._options("save", options, keywords))
 
-    def remove(self, collection: str, item_id: str, options: Given = None, **keywords: Any) -> dict[str, Any] | None:
+    def remove(self, collection: str, item_id: str, options: Given = None, **keywords: Any) -> Item | None:
         """The item that was removed, or ``None`` where there was none. References to it are removed as well.
 
         Raises:
@@ -167,7 +171,7 @@ class DataAPI:
 
     def queryReferenced(
         self, collection: str, item: Any, field: str, options: Given = None, **keywords: Any
-    ) -> QueryResult:
+    ) -> QueryResult[Item]:
         """A page of the items that an item refers to, in the order in which the references were made.
 
         Those that are missing or may not be read are left out. Options beside the common ones: ``order`` (``asc`` or
@@ -192,7 +196,7 @@ class VeloAPI(DataAPI):
 
     _is_velo = True
 
-    def aggregate(self, collection: str) -> Aggregate:
+    def aggregate(self, collection: str) -> Aggregate[AggregateResult]:
         """An aggregation of a collection, to be chained and ended with ``run``."""
         return Aggregate(collection=collection, runner=runner(is_velo=self._is_velo))
 
@@ -220,17 +224,30 @@ class ItemsAPI(DataAPI):
 
     def count(self, collection: str, options: Given = None, **keywords: Any) -> int:
         """Count the items of a collection, or those that the option ``filter`` selects. Raises as `Query.find`."""
-        return reads.count(current(), Query(collection=collection), self._options("count", options, keywords))
+        return reads.count(current(), QueryBuilder(collection=collection), self._options("count", options, keywords))
 
-    def distinct(self, collection: str, field: str, options: Given = None, **keywords: Any) -> QueryResult:
+    def distinct(self, collection: str, field: str, options: Given = None, **keywords: Any) -> QueryResult[Any]:
         """The different values of a field, a page of them.
 
         Options beside the common ones: ``filter``, ``order`` (``asc`` or ``desc``), ``skip``, ``limit``. Raises as
         `Query.find`.
         """
         return reads.distinct(
-            current(), Query(collection=collection), field, self._options("distinct", options, keywords)
+            current(), QueryBuilder(collection=collection), field, self._options("distinct", options, keywords)
         )
+
+    @overload
+    def patch(self, collection: str, item_id: str) -> Patch[Item]: ...
+
+    @overload
+    def patch(
+        self,
+        collection: str,
+        item_id: str,
+        modifications: Sequence[Mapping[str, Any]],
+        options: Given = None,
+        **keywords: Any,
+    ) -> Item: ...
 
     def patch(
         self,
@@ -239,7 +256,7 @@ class ItemsAPI(DataAPI):
         modifications: Sequence[Mapping[str, Any]] | None = None,
         options: Given = None,
         **keywords: Any,
-    ) -> Any:
+    ) -> Patch[Item] | Item:
         """A `Patch` of an item, to be chained and ended with ``run``; with ``modifications``, the item that they made.
 
         A modification is ``{"fieldPath": "stock", "action": "INCREMENT_FIELD", "incrementFieldOptions": {"value":
@@ -249,8 +266,21 @@ class ItemsAPI(DataAPI):
         Raises:
             WixDataError: as `Patch.run`.
         """
-        made = Patch(collection, item_id, runner=runner(is_velo=False))
+        made: Patch[Item] = Patch(collection, item_id, runner=runner(is_velo=False))
         return made if modifications is None else made.modified(modifications).run(options, **keywords)
+
+    @overload
+    def bulkPatch(self, collection: str, item_ids: Sequence[str]) -> Patch[BulkResult]: ...
+
+    @overload
+    def bulkPatch(
+        self,
+        collection: str,
+        item_ids: Sequence[str],
+        modifications: Sequence[Mapping[str, Any]],
+        options: Given = None,
+        **keywords: Any,
+    ) -> BulkResult: ...
 
     def bulkPatch(
         self,
@@ -259,11 +289,11 @@ class ItemsAPI(DataAPI):
         modifications: Sequence[Mapping[str, Any]] | None = None,
         options: Given = None,
         **keywords: Any,
-    ) -> Any:
+    ) -> Patch[BulkResult] | BulkResult:
         """The same for 1 to 100 items, each for itself, with a `BulkResult`; missing ones are in ``errors``.
 
         Raises:
             WixDataError: as `Patch.run`; the ids are no list of text (WDE0068) or too many (WDE0069).
         """
-        made = Patch(collection, item_ids, runner=runner(is_velo=False), is_bulk=True)
+        made: Patch[BulkResult] = Patch(collection, item_ids, runner=runner(is_velo=False), is_bulk=True)
         return made if modifications is None else made.modified(modifications).run(options, **keywords)

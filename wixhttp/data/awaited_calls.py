@@ -1,32 +1,31 @@
-"""Calls on collections from an event loop: on threads, with the caller's context, and never lost once begun."""
+"""Calls on collections from an event loop: on threads, with the caller's context. They begin when they are made, and
+are never lost."""
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import functools
-import logging
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Generic, ParamSpec, TypeVar
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar
 
+from wixhttp.concurrency.begun_calls import BegunCall, run_in_pool
 from wixhttp.context import current_collections
 from wixhttp.data.calls.patches import Patch
-from wixhttp.data.calls.results import AggregateResult, QueryResult, ResultPage
-from wixhttp.data.queries.builders import Aggregate, Query
+from wixhttp.data.calls.results import AggregateResult, Item, QueryResult, ResultPage
+from wixhttp.data.queries.builders import Aggregate, QueryBuilder
+from wixhttp.promises import Promise
 
 from .query_runner import QueryRunner, runner
-
-logger = logging.getLogger("wixhttp")
 
 THREADS = 32
 """Calls at once in one process, for each depth of hooks."""
 
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
-_Page = TypeVar("_Page", QueryResult, AggregateResult)
+_Value = TypeVar("_Value")
 
 
 class _Pools:
@@ -51,73 +50,92 @@ class _Pools:
 _pools = _Pools()
 
 
-async def in_thread(call: Callable[[], _Result]) -> _Result:
-    """Run ``call`` on a thread, in this context. Cancelled, it goes on, and what it raises then is logged."""
+def begin(said: str, call: Callable[[], _Result], *, reads: bool = False) -> Promise[_Result]:
+    """The promise of ``call``, which begins on a thread, in this context. It ends even where nobody awaits it."""
     acting = current_collections.get()
-    context = contextvars.copy_context()
-    pool = _pools.at(0 if acting is None else acting.depth)
-    running = asyncio.get_running_loop().run_in_executor(pool, context.run, call)
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        running.add_done_callback(_report)
-        raise
+    depth = 0 if acting is None else acting.depth
+
+    return BegunCall(said, lambda *where: run_in_pool(_pools.at(depth), call, *where), reads=reads)
 
 
-def _report(running: asyncio.Future[Any]) -> None:
-    error = None if running.cancelled() else running.exception()
-    if error is not None:
-        logger.error("a call that nobody waited for any more failed: %r", error, exc_info=error)
+_READERS = frozenset({"get", "count", "distinct", "isReferenced", "queryReferenced", "queryReferencedItems"})
 
 
-def awaited(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, Coroutine[Any, Any, _Result]]:
-    """``function`` to be awaited."""
+def awaited(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, Promise[_Result]]:
+    """``function`` to be awaited. It begins when it is called."""
+    said, reads = f"{function.__name__}(...)", function.__name__ in _READERS
 
     @functools.wraps(function)
-    async def call(*arguments: _Parameters.args, **keywords: _Parameters.kwargs) -> _Result:
-        return await in_thread(lambda: function(*arguments, **keywords))
+    def call(*arguments: _Parameters.args, **keywords: _Parameters.kwargs) -> Promise[_Result]:
+        return begin(said, lambda: function(*arguments, **keywords), reads=reads)
 
     return call
 
 
 def awaited_page(
-    function: Callable[_Parameters, QueryResult],
-) -> Callable[_Parameters, Coroutine[Any, Any, AwaitedResult]]:
+    function: Callable[_Parameters, QueryResult[_Value]],
+) -> Callable[_Parameters, Promise[AwaitedResult[_Value]]]:
     """``function`` to be awaited, and the turning of its pages too."""
+    said = f"{function.__name__}(...)"
 
     @functools.wraps(function)
-    async def call(*arguments: _Parameters.args, **keywords: _Parameters.kwargs) -> AwaitedResult:
-        result: AwaitedResult = _turned(await in_thread(lambda: function(*arguments, **keywords)))
-        return result
+    def call(*arguments: _Parameters.args, **keywords: _Parameters.kwargs) -> Promise[AwaitedResult[_Value]]:
+        return begin(said, lambda: _turned(function(*arguments, **keywords)), reads=True)
 
     return call
 
 
-class AwaitedPage(ResultPage, Generic[_Page]):
-    """A page whose ``next`` is awaited."""
-
-    def __init__(self, page: _Page) -> None:
-        self.__dict__.update(vars(page))
-        self._page: _Page = page
-
-    async def next(self) -> Any:
-        """The page behind this one. Raises as that of the page itself."""
-        return _turned(await in_thread(self._page.next))
-
-
-class AwaitedAggregateResult(AwaitedPage[AggregateResult]):
+class AwaitedAggregateResult(ResultPage[Item]):
     """An `AggregateResult` to be turned in ``async def``."""
 
+    def __init__(self, page: AggregateResult) -> None:
+        self.__dict__.update(vars(page))
+        self._page = page
 
-class AwaitedResult(AwaitedPage[QueryResult]):
+    def next(self) -> Promise[AwaitedAggregateResult]:
+        """The page behind this one. Raises as that of the page itself."""
+        return begin("next()", lambda: AwaitedAggregateResult(self._page.next()), reads=True)
+
+
+class AwaitedResult(ResultPage[_Value]):
     """A `QueryResult` to be turned in ``async def``."""
 
-    query: Query | None
+    query: AwaitedQuery | None
     partialIncludes: bool | None
 
-    async def prev(self) -> Any:
+    def __init__(self, page: QueryResult[_Value]) -> None:
+        self.__dict__.update(vars(page))
+        self._page = page
+
+    def next(self) -> Promise[AwaitedResult[_Value]]:
+        """The page behind this one. Raises as that of the page itself."""
+        return begin("next()", lambda: _turned(self._page.next()), reads=True)
+
+    def prev(self) -> Promise[AwaitedResult[_Value]]:
         """The page before this one. Raises as that of the page itself."""
-        return _turned(await in_thread(self._page.prev))
+        return begin("prev()", lambda: _turned(self._page.prev()), reads=True)
+
+
+@dataclass(frozen=True)
+class AwaitedQuery(QueryBuilder):
+    """A `results.Query` whose ``find``, ``count`` and ``distinct`` are awaited."""
+
+    def find(self, options: Mapping[str, Any] | None = None, **keywords: Any) -> Promise[AwaitedResult[Item]]:
+        """See `results.Query.find`."""
+        found: Promise[AwaitedResult[Item]] = self.runner.find(self, options, **keywords)
+        return found
+
+    def count(self, options: Mapping[str, Any] | None = None, **keywords: Any) -> Promise[int]:
+        """See `results.Query.count`."""
+        number: Promise[int] = self.runner.count(self, options, **keywords)
+        return number
+
+    def distinct(
+        self, field: str, options: Mapping[str, Any] | None = None, **keywords: Any
+    ) -> Promise[AwaitedResult[Any]]:
+        """See `results.Query.distinct`."""
+        found: Promise[AwaitedResult[Any]] = self.runner.distinct(self, field, options, **keywords)
+        return found
 
 
 def _turned(result: Any) -> Any:
@@ -138,22 +156,23 @@ class AwaitedRunner:
         """Make the runner of a builder that is made now."""
         return cls(runner(is_velo=is_velo))
 
-    async def find(self, query: Query, options: Any = None, **keywords: Any) -> Any:
+    def find(self, query: QueryBuilder, options: Any = None, **keywords: Any) -> Promise[Any]:
         """See `Query.find`."""
-        return _turned(await in_thread(lambda: self._runner.find(query, options, **keywords)))
+        return begin("find()", lambda: _turned(self._runner.find(query, options, **keywords)), reads=True)
 
-    async def count(self, query: Query, options: Any = None, **keywords: Any) -> Any:
+    def count(self, query: QueryBuilder, options: Any = None, **keywords: Any) -> Promise[Any]:
         """See `Query.count`."""
-        return await in_thread(lambda: self._runner.count(query, options, **keywords))
+        return begin("count()", lambda: self._runner.count(query, options, **keywords), reads=True)
 
-    async def distinct(self, query: Query, field: str, options: Any = None, **keywords: Any) -> Any:
+    def distinct(self, query: QueryBuilder, field: str, options: Any = None, **keywords: Any) -> Promise[Any]:
         """See `Query.distinct`."""
-        return _turned(await in_thread(lambda: self._runner.distinct(query, field, options, **keywords)))
+        call = functools.partial(self._runner.distinct, query, field, options, **keywords)
+        return begin("distinct(...)", lambda: _turned(call()), reads=True)
 
-    async def aggregate(self, aggregation: Aggregate, options: Any = None, **keywords: Any) -> Any:
+    def aggregate(self, aggregation: Aggregate[Any], options: Any = None, **keywords: Any) -> Promise[Any]:
         """See `Aggregate.run`."""
-        return _turned(await in_thread(lambda: self._runner.aggregate(aggregation, options, **keywords)))
+        return begin("run()", lambda: _turned(self._runner.aggregate(aggregation, options, **keywords)), reads=True)
 
-    async def patch(self, asked: Patch, options: Any = None, **keywords: Any) -> Any:
+    def patch(self, asked: Patch[Any], options: Any = None, **keywords: Any) -> Promise[Any]:
         """See `Patch.run`."""
-        return await in_thread(lambda: self._runner.patch(asked, options, **keywords))
+        return begin("run()", lambda: self._runner.patch(asked, options, **keywords))

@@ -14,32 +14,35 @@ A server interface (WSGI, ASGI, the test kit) takes a request through it in this
 
 from __future__ import annotations
 
-import inspect
 import logging
-import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from wixhttp.concurrency.overload import Busy
 from wixhttp.errors import HTTPError, WrongAnswer
-from wixhttp.http.allowed_methods import answer_options, cors_of, not_allowed
+from wixhttp.http.allowed_methods import answer_options, cors_of, is_refused, not_allowed
 from wixhttp.http.body import SpooledBody
 from wixhttp.http.cors import Cors
 from wixhttp.http.encoding import Encoded, HeaderFields, encode
 from wixhttp.http.problem import error_response, problem_response
+from wixhttp.http.proxy_headers import apply_forwarded
 from wixhttp.http.request import AsyncRequest, Request, set_body
 from wixhttp.http.request_head import UNKNOWN, Head
+from wixhttp.http.request_target import answer_other_form
 from wixhttp.http.response import Response
 from wixhttp.http.url import ascii_target, query_pairs
 from wixhttp.logs.access_log import AccessLog, StandardAccessLog
 from wixhttp.logs.masking import masked
 from wixhttp.logs.refusals import log_reason
+from wixhttp.logs.tracebacks import advice_on, summary_of
 from wixhttp.project.function_table import FunctionTable, response_of
 
-from .admission import Admission, busy, check_length
+from .admission import NO_SLOT, Admission, check_length
 from .allowed_hosts import check_host
-from .call import Call
+from .call import Call, Terms
 from .health import RESERVED, answer_health
 from .request_ids import RequestIds
+from .short_path import short_paths
 from .site import Site
 from .target import split_target_path
 from .unknown_function import unknown_function
@@ -48,65 +51,112 @@ if TYPE_CHECKING:
     from wixhttp.concurrency.bridge import Bridge  # a site without endpoints does not load either
     from wixhttp.endpoints.endpoint_table import Endpoints
 
-_FAILED = "The function failed; the log has the reason under this request_id."
+FAILED = "The function failed; the log has the reason under this request_id."
 
 logger = logging.getLogger("wixhttp")
 
 
+class FailurePage(Protocol):
+    """The answers to failures in development, and the decision of who may see its details."""
+
+    def __call__(self, head: Head, error: BaseException, response: Response) -> Response | None:
+        """The answer in place of ``response``, the 500 for an exception of a handler; ``None`` for none."""
+
+    def prepare(self, head: Head, error: BaseException) -> None:
+        """Do the part of the call for an exception that may take its time. To be called from a thread."""
+
+    def may_see(self, head: Head) -> bool:
+        """Return whether a client may see details of development."""
+
+
 class App:
     """The dispatcher of a site. ``access`` writes one line per request; ``is_ready``, called when a probe asks, returns
-    whether what the site needs answers. It must not block."""
+    whether what the site needs answers. It must not block. ``on_failure``, in development, answers in place of each 500
+    of a handler. Without ``has_short_path`` every request goes the general way, so that tests can compare the two."""
 
     def __init__(
         self,
         site: Site,
         access: AccessLog | StandardAccessLog | None = None,
         is_ready: Callable[[], bool] | None = None,
+        *,
+        on_failure: FailurePage | None = None,
+        has_short_path: bool = True,
     ) -> None:
         config = site.config
         self.site = site
         self.config = config
         self.is_ready = is_ready
+        self.on_failure = on_failure
         self.access = (access or StandardAccessLog()) if config.access_log else None
         self.development = config.mode == "development"
         self._mount = ascii_target(config.base_path.encode()) + "/_functions"
         self._public_url = config.public_url or ""
+        self._trusted_proxies = config.trusted_proxies
         self.admission = Admission(config)
+        self._short_paths = short_paths(site, self._mount, self.admission) if has_short_path else {}
+        self._names_at = self._mount + "/"
         self._ids = RequestIds()
         if site.endpoints is not None:
             from wixhttp.endpoints.request_state import RequestState
 
             self._state_type = RequestState
+            if on_failure is not None:
+                site.endpoints.shows_details = self.shows_details
         self._last_host: str | None = None  # the last one that passed: most requests name the same
+
+    def shows_details(self, head: Head) -> bool:
+        """Return whether the answer to a request tells what only its developer is to know."""
+        return self.development and (self.on_failure is None or self.on_failure.may_see(head))
 
     # --- before the handler ---
 
     def begin(self, head: Head) -> Call | Encoded:
         """The call of a request; or its answer, ready to be sent, where no handler is needed: 404, 405, 400, 413, 503,
-        probes, redirects and preflights."""
-        config = self.config
-        head.request_id = self._ids.choose(head.header("x-request-id"))
-        if config.trusted_proxies:
-            from wixhttp.http.proxy_headers import apply_forwarded  # werkzeug: loaded by a site behind proxies only
+        probes, redirects and preflights.
 
-            apply_forwarded(head, config.trusted_proxies)
-        try:
-            if head.host is None or head.host != self._last_host:
+        The common request for an HTTP function takes the short path (`short_path`), any other the general one.
+        """
+        head.request_id = self._ids.choose(head.header("x-request-id"))
+        if self._trusted_proxies:
+            apply_forwarded(head, self._trusted_proxies)
+        if head.host is None or head.host != self._last_host:
+            try:
                 self._check_host(head)
+            except HTTPError as error:
+                return self._refused(head, error, self.config.cors)
+        path = head.path
+        if path.startswith(self._names_at):
+            name, _, rest = path[len(self._names_at) :].partition("/")
+            methods = self._short_paths.get(name)
+            terms = methods.get(head.method) if methods is not None else None
+            if terms is not None and 0 <= head.length <= terms.max_body and terms.slots:
+                return self._call(head, terms, self._mount, name, rest)
+        return self._begin_general(head)
+
+    def _call(self, head: Head, terms: Terms, mount: str, name: str, rest: str) -> Call:
+        """The call of an HTTP function."""
+        function = terms.function
+        head.function = function.exported_name
+        request = (AsyncRequest if function.is_async else Request)(head, self._public_url, mount, name, rest)
+        return Call(head, terms, request, None, terms.cors)
+
+    def _begin_general(self, head: Head) -> Call | Encoded:
+        """As `begin`, of any request, with what holds for all of them done."""
+        config = self.config
+        try:
             if head.path.startswith(RESERVED) or (config.health_port is not None and head.port == config.health_port):
                 return self._answered(head, answer_health(head, config, self.is_ready), None)
             target = split_target_path(head.path, self._mount)
             if target is None:
-                if self.site.endpoints is not None:
-                    return self._begin_endpoint(head, self.site.endpoints)
-                raise HTTPError(404, self._unknown(self.site.functions, None))
+                return self._begin_other(head)
             mount, is_test_site, name, rest = target
             functions = self.site.functions
             if is_test_site or (config.test_site is not None and ("rc", "test-site") in query_pairs(head.query)):
                 functions = self.site.test_functions
             methods = functions.find(name)
             if methods is None:
-                raise HTTPError(404, self._unknown(functions, name or None))
+                raise HTTPError(404, self._unknown(head, functions, name or None))
         except HTTPError as error:
             return self._refused(head, error, config.cors)
         if head.method == "OPTIONS" and (options := answer_options(head, methods, config.cors)) is not None:
@@ -115,13 +165,13 @@ class App:
         if function is None:
             cors = cors_of(methods, None, config.cors)
             return self._refused(head, not_allowed(methods, cors), cors)
-        head.function = function.exported_name
-        cors = function.policy.cors or config.cors
-        request = (AsyncRequest if function.is_async else Request)(head, self._public_url, mount, name, rest)
+        terms = self.admission.terms(function)
         try:
-            return self.admission.admit(head, function, request, None, cors, True)
+            self.admission.check(head, terms)
         except HTTPError as error:
-            return self._refused(head, error, cors)
+            head.function = function.exported_name
+            return self._refused(head, error, terms.cors)
+        return self._call(head, terms, mount, name, rest)
 
     def _check_host(self, head: Head) -> None:
         is_probe = head.path.startswith(RESERVED)  # which names an address
@@ -129,8 +179,20 @@ class App:
         if not is_probe:
             self._last_host = head.host
 
-    def _unknown(self, functions: FunctionTable, name: str | None) -> str:
-        return unknown_function(functions, name, self._mount, is_development=self.development)
+    def _unknown(self, head: Head, functions: FunctionTable, name: str | None) -> str:
+        return unknown_function(functions, name, self._mount, tells_names=self.shows_details(head))
+
+    def _begin_other(self, head: Head) -> Call | Encoded:
+        """The call, or the answer, of a request for anything but an HTTP function.
+
+        Raises:
+            HTTPError: 400, 404, 405.
+        """
+        if head.path[:1] not in ("/", ""):
+            return self._answered(head, answer_other_form(head), self.config.cors)
+        if self.site.endpoints is not None:
+            return self._begin_endpoint(head, self.site.endpoints)
+        raise HTTPError(404, self._unknown(head, self.site.functions, None))
 
     def _begin_endpoint(self, head: Head, endpoints: Endpoints) -> Call | Encoded:
         """The call of a request for an endpoint, a file below ``src/pages``.
@@ -141,7 +203,7 @@ class App:
         config = self.config
         cors = config.cors
         match = endpoints.find(head)
-        if match.moved is not None:
+        if match.moved is not None and not is_refused(head.method):
             permanent = 301 if head.method == "GET" else 308
             return self._answered(head, Response(permanent, None, {"Location": match.moved}), cors)
         methods = None if match.route is None else match.route.methods
@@ -157,11 +219,11 @@ class App:
                 assert refusal is not None  # noqa: S101  # there is one of both
                 return self._refused(head, refusal, cors)
             head.function = handler.exported_name
-            policy = handler.policy
-            cors = policy.cors or cors
-            timeout = config.timeout if policy.timeout is None else policy.timeout
-            state = self._state_type(endpoints, head, self._public_url, match, timeout, refusal)
-            return self.admission.admit(head, handler, state, state, cors, policy.is_velo)
+            terms = self.admission.terms(handler)
+            cors = handler.policy.cors or cors
+            self.admission.check(head, terms)
+            state = self._state_type(endpoints, head, self._public_url, match, terms.timeout, refusal)
+            return Call(head, terms, state, state, cors)
         except HTTPError as error:
             if methods is not None and methods.resolve(head.method) is None:
                 cors = cors_of(methods, None, cors)
@@ -183,10 +245,11 @@ class App:
         try:
             call.slots.pop()
         except IndexError:
-            raise busy() from None
+            raise Busy(NO_SLOT) from None
 
     def release(self, call: Call) -> None:
         """Give the slot of a call back: its handler has ended, except for threads that nothing can stop."""
+        call.head.deadline = 0.0  # what it left behind, a task or a stream, has time
         running_threads = call.state.running_threads if call.state is not None else None
         if running_threads is None:
             call.slots.append(None)
@@ -222,8 +285,11 @@ class App:
         page = call.state.error_page(failure)
         if page is None:
             return response
-        call.error_page = self.admission.admit_error_page(call, *page)
-        return call.error_page or response
+        call.error_page = answering = self.admission.admit_error_page(call, *page)
+        if answering is None:
+            return response
+        answering.failure = response
+        return answering
 
     def _failed(self, head: Head, error: BaseException) -> tuple[Response, BaseException | None]:
         """The response for an exception, and the exception that a 500 stands for: ``None`` for an HTTP error."""
@@ -239,9 +305,14 @@ class App:
         else:
             name = head.function or "the request"
             logger.error("%s raised %s", name, type(error).__name__, exc_info=(type(error), error, error.__traceback__))
-            reason = f"{name} raised {traceback.format_exception_only(type(error), error)[-1].strip()}"
-        detail = masked(reason) if self.development else _FAILED
-        return problem_response(500, detail, head.request_id), error
+            reason = f"{name} raised {summary_of(error)}"
+            if self.development and (advice := advice_on(error)):
+                reason += f". {advice}"
+        detail = masked(reason) if self.development else FAILED
+        response = problem_response(500, detail, head.request_id)
+        if self.on_failure is not None and (page := self.on_failure(head, error, response)) is not None:
+            return page, None
+        return response, error
 
     def encode(self, call: Call, response: Response) -> Encoded:
         """The answer to a call, ready to be sent, with the request's id, cookies and CORS headers. A response that
@@ -250,9 +321,9 @@ class App:
         try:
             encoded = encode(response, head.method)
         except Exception as error:  # users' own too: of properties of a body
-            if inspect.iscoroutine(response.body):
-                response.body.close()  # or Python warns that it was never awaited
             encoded = encode(self.fail(call, error), head.method)
+        if encoded.stream is not None:
+            response.close_headers()
         fields = encoded.fields
         if call.cors is not None:
             _add_cors(fields, head, call.cors)

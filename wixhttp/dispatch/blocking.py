@@ -7,7 +7,7 @@ that fails, and a stream that fails before its first chunk, is answered by the s
 
 from __future__ import annotations
 
-import contextvars
+import time
 from collections.abc import Awaitable, Callable
 
 from wixhttp.concurrency.event_loop import ValueOrError, background
@@ -22,7 +22,7 @@ from wixhttp.logs.captured_prints import flush_prints
 from .app import App
 from .blocking_stream import BlockingStream, pass_interrupt
 from .call import Call
-from .timeouts import overdue, timed_out
+from .timeouts import report_overdue, thread_deadlines, timed_out
 
 ReadBody = Callable[[Call], "bytes | SpooledBody"]
 
@@ -33,12 +33,14 @@ def answer(app: App, head: Head, read_body: ReadBody, *, reraise: bool = False) 
     A streamed body comes as an iterator of bytes, a `BlockingStream`. Its first chunk is drawn here: where that fails
     the answer is a 500.
     """
-    context = contextvars.copy_context()
-    return context.run(_answer, app, head, read_body, reraise, context)
+    token = current_request.set(head)
+    try:
+        return _answer(app, head, read_body, reraise)
+    finally:
+        current_request.reset(token)
 
 
-def _answer(app: App, head: Head, read_body: ReadBody, reraise: bool, context: contextvars.Context) -> Encoded:
-    current_request.set(head)
+def _answer(app: App, head: Head, read_body: ReadBody, reraise: bool) -> Encoded:
     call = app.begin(head)
     if isinstance(call, Encoded):
         return call
@@ -48,7 +50,7 @@ def _answer(app: App, head: Head, read_body: ReadBody, reraise: bool, context: c
         return app.encode(call, app.fail(call, error))
     encoded = app.encode(call, _handle(app, call, reraise))
     if encoded.stream is not None:
-        return _begin_stream(app, call, encoded, BlockingStream(call, encoded.stream, context), reraise)
+        return _begin_stream(app, call, encoded, reraise)
     return encoded
 
 
@@ -75,26 +77,30 @@ def _run(call: Call) -> ValueOrError:
     Raises:
         TimeoutError: an awaited handler ran past its time.
     """
+    context = call.new_context()
     if call.function.is_async:
-        return background.run(call.run, call.timeout)
-    overdue.watch(call)
+        return background.run(call.run, call.timeout, context=context)
+    if call.timeout:
+        thread_deadlines.add(call, time.monotonic() + call.timeout, report_overdue, call)
     try:
-        value = call.run()
+        value = context.run(call.run)
     except BaseException as error:
         pass_interrupt(error)
         return None, error
     finally:
-        overdue.forget(call)
+        thread_deadlines.discard(call)
         flush_prints()
     if value.__class__ is not Response and isinstance(value, Awaitable):
-        return background.run(lambda: value, call.timeout)
+        return background.run(lambda: value, call.timeout, context=context)
     return value, None
 
 
-def _begin_stream(app: App, call: Call, encoded: Encoded, stream: BlockingStream, reraise: bool) -> Encoded:
+def _begin_stream(app: App, call: Call, encoded: Encoded, reraise: bool) -> Encoded:
     """Draw the first chunk of a stream. The counterpart on an event loop is `ASGIApplication._stream`."""
+    assert encoded.stream is not None  # noqa: S101  # seen by the caller
+    stream = BlockingStream(call, encoded.stream, call.stream_context)
     try:
-        stream.first = stream.draw()
+        stream.first = stream.draw(call.timeout)
     except BaseException as error:
         pass_interrupt(error)
         stream.close()
@@ -103,8 +109,7 @@ def _begin_stream(app: App, call: Call, encoded: Encoded, stream: BlockingStream
         response = app.answer_failure(call, error)
         encoded = app.encode(call, _handle(app, response, reraise) if isinstance(response, Call) else response)
         if encoded.stream is not None:
-            again = BlockingStream(call, encoded.stream, stream.context)
-            return _begin_stream(app, call, encoded, again, reraise)
+            return _begin_stream(app, call, encoded, reraise)
         return encoded
     encoded.stream = stream
     return encoded

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextvars
 import signal
 import threading
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-from wixhttp.concurrency.event_loop import ValueOrError, background
-from wixhttp.http.encoding import Stream, chunk_bytes, close_stream, is_async_stream
+from wixhttp.concurrency.event_loop import background
+from wixhttp.http.encoding import Stream, close_stream, is_async_stream
 
 from .call import Call
-from .stream_chunks import END, broken_off, draw, report_broken
+from .stream_chunks import broken_off, draw_chunk, next_chunk, report_broken
+from .timeouts import timed_out
 
 
 class BlockingStream:
@@ -32,50 +33,48 @@ class BlockingStream:
         chunk, self.first = self.first, None
         if chunk is None:
             try:
-                chunk = self.context.copy().run(self.draw)
+                chunk = self.draw()
             except BaseException as error:
                 pass_interrupt(error)
-                raise self.context.copy().run(broken_off, self.call, error) from error
+                raise self.context.run(broken_off, self.call, error) from error
         if chunk is None:
             raise StopIteration
         return chunk
 
-    def draw(self) -> bytes | None:
-        """The next chunk that is not empty; ``None`` at the end."""
-        while True:
-            chunk = _draw_awaited(self.stream) if is_async_stream(self.stream) else draw(self.stream)
-            if chunk is END:
-                return None
-            if data := chunk_bytes(chunk):
-                return data
+    def draw(self, timeout: float = 0) -> bytes | None:
+        """The next chunk that is not empty; ``None`` at the end.
+
+        Raises:
+            HTTPError: 504, one of an asynchronous stream took longer than ``timeout`` seconds (0: no limit).
+        """
+        stream = self.stream
+        if is_async_stream(stream):
+            chunk: bytes | None = self._awaited(lambda: next_chunk(stream), timeout)
+            return chunk
+        return self.context.run(draw_chunk, stream)
 
     def close(self) -> None:
         """End the stream, read to its end or not."""
-        self.context.copy().run(self._close)
-
-    def _close(self) -> None:
         try:
-            closing = close_stream(self.stream)
+            closing = self.context.run(close_stream, self.stream)
             if isinstance(closing, Awaitable):
-                _raise_error(background.run(lambda: closing))
+                self._awaited(lambda: closing)
         except BaseException as error:
             pass_interrupt(error)
-            report_broken(self.call, error)
+            self.context.run(report_broken, self.call, error)
 
-
-def _draw_awaited(stream: Any) -> Any:
-    """The next chunk of an asynchronous iterator, drawn on the background loop; ``END`` at the end."""
-    value, error = background.run(stream.__anext__)
-    if isinstance(error, StopAsyncIteration):
-        return END
-    return _raise_error((value, error))
-
-
-def _raise_error(outcome: ValueOrError) -> Any:
-    value, error = outcome
-    if error is not None:
-        raise error
-    return value
+    def _awaited(self, start: Callable[[], Awaitable[Any]], timeout: float = 0) -> Any:
+        """The result of what is awaited on the background loop."""
+        try:
+            value, error = background.run(start, timeout, context=self.context)
+        except TimeoutError:
+            raise timed_out(self.call) from None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            error = None  # breaks the reference cycle error -> traceback -> frame
+        return value
 
 
 def pass_interrupt(error: BaseException) -> None:

@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
 from wixhttp.http.cors import Cors
+from wixhttp.http.encoding import Encoded
 from wixhttp.http.request_head import Head
+from wixhttp.http.response import Response
 from wixhttp.project.function_table import Function
 
 if TYPE_CHECKING:  # a site without endpoints does not load them
     from wixhttp.endpoints.request_state import RequestHandler, RequestState
+
+
+class Terms:
+    """The limits, slots and CORS policy of every call of one handler, decided when the site is loaded: by its
+    decorators (`wixhttp.http.policy`), else by the settings.
+
+    ``max_body`` is in bytes, ``timeout`` in seconds (0 for none), ``cors`` the policy of its answers. ``slots`` are
+    those of which a call takes one. ``refuses_delete``: a DELETE has no body (``strict_delete``).
+    """
+
+    __slots__ = ("cors", "function", "max_body", "refuses_delete", "slots", "timeout")
+
+    def __init__(
+        self,
+        function: Function | RequestHandler,
+        max_body: int,
+        timeout: float,
+        cors: Cors | None,
+        slots: deque[None],
+        refuses_delete: bool,
+    ) -> None:
+        self.function = function
+        self.max_body = max_body
+        self.timeout = timeout
+        self.cors = cors
+        self.slots = slots
+        self.refuses_delete = refuses_delete
 
 
 class Call:
@@ -18,38 +49,45 @@ class Call:
     the handler of an endpoint, which takes the ``state``. ``state`` is ``None`` for an HTTP function.
 
     The server interface reads at most ``max_body`` bytes of body, and stops the call after ``timeout`` seconds (0 for
-    none). ``cors`` is the policy of the answer, or ``None``. ``refuses_body``: a DELETE under ``strict_delete``.
-    ``slots`` are those of which the call takes one (`admission`). ``error_page`` is the call of the site's ``500.py``,
-    once that answers in its place.
+    none). ``slots`` are those of which the call takes one. All three are those of its ``terms``. ``cors`` is the policy
+    of the answer, or ``None``. ``error_page`` is the call of the site's ``500.py``, once that answers in its place; of
+    the latter ``failure`` is the response where it cannot begin. ``late_answer`` is the 504 that was sent while an
+    ``async def`` was still ending. ``context`` is that of the handler, once it runs.
     """
 
     __slots__ = (
-        "cors", "error_page", "function", "head", "max_body", "refuses_body", "request", "slots", "state", "timeout",
+        "context", "cors", "error_page", "failure", "function", "head", "late_answer", "max_body", "request", "slots",
+        "state", "terms", "timeout",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        head: Head,
-        function: Function | RequestHandler,
-        request: Any,
-        state: RequestState | None,
-        cors: Cors | None,
-        max_body: int,
-        timeout: float,
-        slots: deque[None],
-        refuses_body: bool = False,
-    ) -> None:
+    def __init__(self, head: Head, terms: Terms, request: Any, state: RequestState | None, cors: Cors | None) -> None:
         self.head = head
-        self.function = function
+        self.terms = terms
+        self.function = terms.function
         self.request = request
         self.state = state
         self.cors = cors
-        self.max_body = max_body
-        self.timeout = timeout
-        self.slots = slots
-        self.refuses_body = refuses_body
+        self.max_body = terms.max_body
+        self.timeout = terms.timeout
+        self.slots = terms.slots
+        self.context: Context | None = None
         self.error_page: Call | None = None
+        self.failure: Response | None = None
+        self.late_answer: Encoded | None = None
+
+    def new_context(self) -> Context:
+        """Make the context in which the handler is to run, and return it. What runs a call stays outside of it."""
+        self.context = context = copy_context()
+        return context
+
+    @property
+    def stream_context(self) -> Context:
+        """The context in which the stream of the answer is drawn and closed: that of the handler that made it."""
+        answering = self.error_page or self
+        context = answering.state.stream_context if answering.state is not None else None
+        return context or answering.context or answering.new_context()
 
     def run(self) -> Any:
         """Call the user's function: its value, or an awaitable of one."""
+        self.head.deadline = self.timeout and time.monotonic() + self.timeout  # for calls that it makes itself
         return self.function.call(self.request)

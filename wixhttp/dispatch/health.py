@@ -9,6 +9,7 @@ import ipaddress
 from collections.abc import Callable
 
 from wixhttp.errors import HTTPError
+from wixhttp.http.proxy_headers import client_address
 from wixhttp.http.request_head import Head
 from wixhttp.http.response import Response
 from wixhttp.project.config import Config
@@ -38,9 +39,12 @@ def answer_health(head: Head, config: Config, is_ready: Callable[[], bool] | Non
 
 
 def _is_private(head: Head, trusted_proxies: int) -> bool:
-    """Return whether a request is from this machine or its network. False behind a proxy that is not trusted: the
-    address is then the proxy's."""
-    if not trusted_proxies and (head.header("x-forwarded-for") or head.header("forwarded")):
+    """Return whether a request is from this machine or its network. False behind a proxy that is not trusted, or does
+    not say for whom it asks: the address is then the proxy's."""
+    forwarded = head.header("x-forwarded-for")
+    if not trusted_proxies and (forwarded or head.header("forwarded")):
+        return False
+    if forwarded and client_address(forwarded, trusted_proxies) is None:
         return False
     try:
         address = ipaddress.ip_address(head.client) if head.client else None

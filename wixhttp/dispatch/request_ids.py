@@ -26,4 +26,4 @@ class RequestIds:
         digits, dots, dashes and underscores), else a new one."""
         if given and len(given) <= MOST_CHARACTERS and _CHARACTERS.issuperset(given):
             return given
-        return self._prefix + str(next(self._number))
+        return f"{self._prefix}{next(self._number)}"

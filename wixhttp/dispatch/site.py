@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wixhttp.errors import ConfigError
+from wixhttp.errors import ConfigError, ProjectError
 from wixhttp.project.config import Config
 from wixhttp.project.function_table import FunctionTable, functions_of
 from wixhttp.project.loader import has_functions, load_functions_module
+from wixhttp.project.misplaced_files import misplaced_files, nothing_to_serve
 
 if TYPE_CHECKING:  # a site without endpoints does not load them
     from wixhttp.endpoints.endpoint_table import Endpoints
+
+logger = logging.getLogger("wixhttp")
 
 
 @dataclass(frozen=True)
 class Site:
     """A loaded project. ``test_functions`` is the table of the test site, or that of the site itself where it has none.
-    ``endpoints`` are the files below ``src/pages``, ``None`` where there is no such folder."""
+    ``endpoints`` are the files below ``src/pages`` and in ``public``, ``None`` where there is no such folder."""
 
     config: Config
     functions: FunctionTable
@@ -34,36 +38,48 @@ class Site:
         return ", ".join(f"{count} {name}{'s' * (count != 1)}" for count, name in counts)
 
 
-def load_site(config: Config, *, needs_pages: bool = True) -> Site:
+def load_site(config: Config, *, needs_pages: bool = True, problems: list[ProjectError] | None = None) -> Site:
     """Import the user's files and build their tables. With ``needs_pages`` a folder of endpoints that a setting names
-    has to exist.
+    has to exist. With ``problems`` what cannot be loaded is left out, and its error is there.
 
     Raises:
         ProjectError: a file cannot be imported, or a function takes what it will not be given.
         ConfigError: the setting ``pages`` names no folder.
     """
-    endpoints = _load_endpoints(config)
-    if endpoints is None and needs_pages and config.sources.get("pages", "default") != "default":
+    endpoints = _load_endpoints(config, problems)
+    is_empty = endpoints is None or not (config.pages.is_dir() or endpoints.middleware)
+    if is_empty and needs_pages and config.sources.get("pages", "default") != "default":
         raise ConfigError(
             f"{config.sources['pages']}: pages is the folder of the endpoints, and there is no {str(config.pages)!r}; "
             "make it, or leave the setting out"
         )
-    if endpoints is None or has_functions(config.root):
-        functions = _load_functions(config.root, config)
+    if has_functions(config.root):
+        functions = _load_functions(config.root, config, problems)
+    elif endpoints is None:
+        raise ProjectError(nothing_to_serve(config.root))
     else:
         functions = FunctionTable()
+    for finding in misplaced_files(config):
+        logger.warning("%s", finding)
     if config.test_site is None:
         return Site(config, functions, functions, endpoints)
-    return Site(config, functions, _load_functions(config.test_site, config), endpoints)
+    return Site(config, functions, _load_functions(config.test_site, config, problems), endpoints)
 
 
-def _load_functions(root: Path, config: Config) -> FunctionTable:
-    return functions_of(load_functions_module(root, config.import_timeout))
+def _load_functions(root: Path, config: Config, problems: list[ProjectError] | None) -> FunctionTable:
+    try:
+        return functions_of(load_functions_module(root, config.import_timeout))
+    except ProjectError as error:
+        if problems is None:
+            raise
+        problems.append(error)
+        return FunctionTable()
 
 
-def _load_endpoints(config: Config) -> Endpoints | None:
-    if not config.pages.is_dir() and not (config.pages.parent / "middleware.py").is_file():
+def _load_endpoints(config: Config, problems: list[ProjectError] | None) -> Endpoints | None:
+    places = (config.pages, config.pages.parent / "middleware.py", config.root / "public")
+    if not any(place.exists() for place in places):
         return None
     from wixhttp.endpoints.loader import load_endpoints
 
-    return load_endpoints(config)
+    return load_endpoints(config, problems)

@@ -7,10 +7,10 @@ import difflib
 from wixhttp.project.function_table import FunctionTable
 
 
-def unknown_function(functions: FunctionTable, name: str | None, mount: str, *, is_development: bool) -> str:
+def unknown_function(functions: FunctionTable, name: str | None, mount: str, *, tells_names: bool) -> str:
     """The detail of a 404. ``name`` was asked for, ``None`` for a path without one; ``mount`` is the raw path of the
-    functions. In production no name is told."""
-    if not is_development:
+    functions. Names are told in development, to whom may see them."""
+    if not tells_names:
         return "There is no such function."
     names = functions.names
     near = difflib.get_close_matches(name, names, 3) if name else []

@@ -16,11 +16,11 @@ A handler is named for its method, or ``ALL``, and takes the whole context or me
 
 from wixhttp.endpoints.static.static_paths import Page, paginate
 from wixhttp.endpoints.web.cookies import Cookie, Cookies
-from wixhttp.endpoints.web.forms import AsyncFormFile, FormData, FormFile
 from wixhttp.endpoints.web.headers import Headers
 from wixhttp.endpoints.web.request import AsyncRequest, Request
 from wixhttp.endpoints.web.response import Response
 from wixhttp.endpoints.web.url import URL, URLSearchParams
+from wixhttp.http.forms import AsyncFormFile, FormData, FormFile
 
 from .adapter import adapt
 from .context import AsyncContext, Context

@@ -49,7 +49,7 @@ def adapt(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function, updated=())
         async def handle_async(context: Any) -> Response:
             state = context._state
-            if isinstance(state.body, bytes) and not state.depth:
+            if isinstance(state.body, bytes) and not state.is_rewritten:
                 request = _request(VeloAsyncRequest, state)
             else:  # the body may be in a file
                 request = await state.in_thread(lambda: _request(VeloAsyncRequest, state))
@@ -78,7 +78,7 @@ def _request(kind: type[VeloRequest] | type[VeloAsyncRequest], state: RequestSta
     """The request for the function. Its name is the segment of the route before the rest."""
     assert state.route is not None  # noqa: S101  # the function is the handler of a route
     mount, name, count = _place(state.route.pattern.text, state.endpoints.prefix)
-    head = state.visible_head if not state.depth else _rewritten(state)
+    head = _rewritten(state) if state.is_rewritten else state.visible_head
     rest = _behind(head.path, state.path, count)
     request = kind(head, state.public_url, mount, name, rest)
     set_body(request, _body(state))

@@ -14,12 +14,13 @@ from wixhttp.endpoints.web.cookies import Cookies
 from wixhttp.endpoints.web.request import AsyncRequest, Request
 from wixhttp.endpoints.web.response import Response
 from wixhttp.endpoints.web.url import URL
-from wixhttp.errors import ProjectError
-from wixhttp.messages import nearest
+from wixhttp.errors import HeadersSent, ProjectError
+from wixhttp.messages import brief, nearest
 from wixhttp.project.signatures import parameters_of, place_of
+from wixhttp.promises import Promise, Reading
 
 from .locals import Locals
-from .request_state import RequestState
+from .request_state import RequestState, Target
 
 if TYPE_CHECKING:
     from .session import AsyncSession, Session
@@ -117,8 +118,12 @@ class _BaseContext:
         """A response that leads elsewhere: to a path of the site, or to a whole ``https://`` URL.
 
         Raises:
-            ValueError: the status is not 301, 302, 303, 307 or 308, or the path leads to another site unsaid (``//``).
+            ValueError: the status is not 301, 302, 303, 307 or 308.
+            InvalidInput: 400, the path is empty, or leads to another site unsaid (``//``).
+            HeadersSent: within a stream, the headers of the response are out.
         """
+        if self._state.is_answered:
+            raise HeadersSent(f"the client cannot be redirected to {brief(str(path))}")
         return Response.redirect(path, status)
 
     def __repr__(self) -> str:
@@ -142,12 +147,13 @@ class Context(_BaseContext):
 
         return Session.of(self._state)
 
-    def rewrite(self, target: str | URL) -> Response:
-        """The response of another path of the site, through routing and middleware again.
+    def rewrite(self, target: Target) -> Response:
+        """The response of another path of the site, or of a `Request` for one, through routing and middleware again.
 
         Raises:
             HTTPError: 508 where it is the fourth in a row.
-            ValueError: the target is on another site.
+            InvalidInput: 400, the target is on another site, or is no URL.
+            TypeError: it is neither text nor URL nor Request.
         """
         handler, state = self._state.rewritten(target)
         return handler.answer(state)
@@ -171,8 +177,11 @@ class AsyncContext(_BaseContext):
 
         return AsyncSession.of(self._state)
 
-    async def rewrite(self, target: str | URL) -> Response:
+    def rewrite(self, target: Target) -> Promise[Response]:
         """See ``Context.rewrite``."""
+        return Reading("rewrite(...)", lambda: self._rewrite(target))
+
+    async def _rewrite(self, target: Target) -> Response:
         handler, state = self._state.rewritten(target)
         return await handler.answer_async(state)
 

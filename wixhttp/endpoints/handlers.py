@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from wixhttp.endpoints.static.content_types import content_type
 from wixhttp.endpoints.web.response import Response
 from wixhttp.errors import HTTPError
 from wixhttp.http.policy import Policy, policy_of
@@ -17,7 +18,7 @@ from wixhttp.project.signatures import is_async_callable, place_of
 
 from .context import AsyncContext, Context, bind
 from .middleware import AsyncNext, Middleware, Next, wrong_answer
-from .request_state import RequestState
+from .request_state import RequestState, Target
 
 
 class EndpointHandler:
@@ -65,8 +66,11 @@ class EndpointHandler:
             response = self.answer(state)
         except HTTPError as error:
             response = state.refused(error)
-        if state.session is not None:
-            state.session.save()
+        session = state.session
+        if session is not None:
+            if session.calls is not None:
+                state.wait(session.calls.settled)
+            session.save()
         return response
 
     async def _call_async(self, state: RequestState) -> Response:
@@ -74,8 +78,11 @@ class EndpointHandler:
             response = await self.answer_async(state)
         except HTTPError as error:
             response = state.refused(error)
-        if state.session is not None:
-            await state.in_thread(state.session.save)
+        session = state.session
+        if session is not None:
+            if session.calls is not None:
+                await session.calls.settled()
+            await state.in_thread(session.save)
         return response
 
     # --- one step and those behind it ---
@@ -83,11 +90,13 @@ class EndpointHandler:
     def answer(self, state: RequestState, index: int = 0) -> Response:
         """The response of the middleware at ``index`` and what is behind it, for a thread that may block."""
         middleware = self._middleware
-        if index == len(middleware):
+        if index >= len(middleware):
             if self.runs_async:
-                return state.wait(lambda: self.answer_async(state, index))
-            if state.is_static and not state.is_listed():
-                return self._unlisted(state)
+                return state.answer_on_loop(lambda: self.answer_async(state, index))
+            if state.is_static:
+                if not state.is_listed():
+                    return self._unlisted(state)
+                return _typed(state, self._checked(_awaited(state, self._bound(state))))
             value = self._bound(state)
             if value.__class__ is Response and self.status is None:
                 made: Response = value
@@ -95,36 +104,44 @@ class EndpointHandler:
             return self._checked(_awaited(state, value))
         step = middleware[index]
         if step.is_async:
-            return state.wait(lambda: self.answer_async(state, index))
-        next_ = Next(lambda: self._behind(state, index + 1))
+            return state.answer_on_loop(lambda: self.answer_async(state, index))
+        next_ = Next(lambda target: self._behind(state, index + 1, target))
         return step.checked(_awaited(state, step.target(Context(state), next_)), next_)
 
     async def answer_async(self, state: RequestState, index: int = 0) -> Response:
         """The response of the middleware at ``index`` and what is behind it, on an event loop."""
         middleware = self._middleware
-        is_last = index == len(middleware)
+        is_last = index >= len(middleware)
         if not (self.runs_async if is_last else middleware[index].is_async):
-            return await state.in_thread(lambda: self.answer(state, index))
+            return await state.answer_in_thread(lambda: self.answer(state, index))
         if is_last:
-            if state.is_static and not await state.in_thread(state.is_listed):
-                return await state.in_thread(lambda: self._unlisted(state))
+            if state.is_static:
+                if not await state.in_thread(state.is_listed):
+                    return await state.answer_in_thread(lambda: self._unlisted(state))
+                return _typed(state, self._checked(await self._bound(state)))
             return self._checked(await self._bound(state))
         step = middleware[index]
-        next_ = AsyncNext(lambda: self._behind_async(state, index + 1))
+        next_ = AsyncNext(lambda target: self._behind_async(state, index + 1, target))
         value = await step.target(AsyncContext(state), next_)
         if isinstance(value, Awaitable):  # return next()
             value = await value
         return step.checked(value, next_)
 
-    def _behind(self, state: RequestState, index: int) -> Response:
+    def _behind(self, state: RequestState, index: int, target: Target | None) -> Response:
         try:
-            return self.answer(state, index)
+            if target is None:
+                return self.answer(state, index)
+            handler, state = state.rewritten(target, counts=False)
+            return handler.answer(state, index)
         except HTTPError as error:  # middleware sees a response
             return state.refused(error)
 
-    async def _behind_async(self, state: RequestState, index: int) -> Response:
+    async def _behind_async(self, state: RequestState, index: int, target: Target | None) -> Response:
         try:
-            return await self.answer_async(state, index)
+            if target is None:
+                return await self.answer_async(state, index)
+            handler, state = state.rewritten(target, counts=False)
+            return await handler.answer_async(state, index)
         except HTTPError as error:
             return state.refused(error)
 
@@ -145,6 +162,16 @@ class EndpointHandler:
             copied.status = self.status
             return copied
         return value
+
+
+def _typed(state: RequestState, response: Response) -> Response:
+    """The response of a static endpoint, with the type that its file would have where it says none."""
+    if response.headers.has("content-type") or (response.body is None and response.status != 200):
+        return response
+    copied: Response = copy.copy(response)  # it may be one for many requests
+    copied.headers = response.headers
+    copied.headers.set("Content-Type", content_type(state.path))
+    return copied
 
 
 def _awaited(state: RequestState, value: Any) -> Any:

@@ -6,7 +6,10 @@
         response.headers["X-Frame-Options"] = "DENY"
         return response
 
-In an ``async def`` ``next()`` is awaited.
+In an ``async def`` ``next()`` is awaited. ``next("/other")`` is a rewrite: only what is behind this middleware
+runs, and sees a request for that path. ``context.rewrite("/other")`` begins anew with the first middleware.
+
+https://docs.astro.build/en/guides/middleware/#rewriting
 """
 
 from __future__ import annotations
@@ -16,7 +19,10 @@ from typing import Any
 
 from wixhttp.endpoints.web.response import Response
 from wixhttp.errors import WrongAnswer
+from wixhttp.project.function_table import habit_of
 from wixhttp.project.signatures import accepting, is_async_callable, place_of
+
+from .request_state import Target
 
 NAME = "onRequest"
 _PARTS = "__wixhttp_sequence__"
@@ -24,19 +30,20 @@ _RULE = "a middleware takes the context and next: def onRequest(context, next)"
 
 
 class Next:
-    """``next`` of a ``def``: calls the next middleware or the handler, once, and returns its response."""
+    """``next`` of a ``def``: calls the next middleware or the handler, once, and returns its response. With a target
+    they see a request for that: a path or URL of the site, or a `Request`."""
 
     __slots__ = ("_run", "begun", "called", "response")
 
-    def __init__(self, run: Callable[[], Response]) -> None:
+    def __init__(self, run: Callable[[Target | None], Response]) -> None:
         self._run = run
         self.called = self.begun = False
         self.response: Response | None = None
 
-    def __call__(self) -> Response:
+    def __call__(self, target: Target | None = None) -> Response:
         _call_once(self)
         self.begun = True
-        self.response = self._run()
+        self.response = self._run(target)
         return self.response
 
 
@@ -45,20 +52,20 @@ class AsyncNext:
 
     __slots__ = ("_run", "_waiting", "begun", "called", "response")
 
-    def __init__(self, run: Callable[[], Awaitable[Response]]) -> None:
+    def __init__(self, run: Callable[[Target | None], Awaitable[Response]]) -> None:
         self._run = run
         self._waiting: Coroutine[Any, Any, Response] | None = None
         self.called = self.begun = False
         self.response: Response | None = None
 
-    def __call__(self) -> Awaitable[Response]:
+    def __call__(self, target: Target | None = None) -> Awaitable[Response]:
         _call_once(self)
-        self._waiting = self._answer()
+        self._waiting = self._answer(target)
         return self._waiting
 
-    async def _answer(self) -> Response:
+    async def _answer(self, target: Target | None) -> Response:
         self.begun = True
-        self.response = await self._run()
+        self.response = await self._run(target)
         return self.response
 
     def close(self) -> None:
@@ -117,21 +124,34 @@ def sequence(*middleware: Callable[..., Any]) -> Callable[..., Any]:
     parts = tuple(part for each in middleware for part in parts_of(each))
     if any(is_async_callable(part) for part in parts):
 
-        async def run_async(context: Any, next: Callable[[], Any]) -> Any:
+        async def run_async(context: Any, next: Callable[..., Any]) -> Any:
             return await _chained(parts, context, next)
 
         run: Callable[..., Any] = run_async
     else:
 
-        def run(context: Any, next: Callable[[], Any]) -> Any:
+        def run(context: Any, next: Callable[..., Any]) -> Any:
             return _chained(parts, context, next)
 
     setattr(run, _PARTS, parts)
     return run
 
 
-def _chained(parts: tuple[Callable[..., Any], ...], context: Any, next: Callable[[], Any]) -> Any:
-    return parts[0](context, lambda: _chained(parts[1:], context, next)) if parts else next()
+def _chained(
+    parts: tuple[Callable[..., Any], ...], context: Any, next: Callable[..., Any], target: Target | None = None
+) -> Any:
+    """Call the middlewares of a sequence that is itself called by one. ``target`` is what an earlier part has rewritten
+    the request to, and ``context`` is of that."""
+    if not parts:
+        return next() if target is None else next(target)
+
+    def go_on(other: Target | None = None) -> Any:
+        if other is None:
+            return _chained(parts[1:], context, next, target)
+        _, state = context._state.rewritten(other, counts=False)
+        return _chained(parts[1:], type(context)(state), next, state.url)
+
+    return parts[0](context, go_on)
 
 
 def parts_of(target: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
@@ -141,10 +161,8 @@ def parts_of(target: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
 
 
 def wrong_answer(name: str, value: object, remedy: str) -> WrongAnswer:
-    """The error for a value that is no response; an awaitable is closed, since nobody awaits it."""
-    close = getattr(value, "close", None)
-    if isinstance(value, Awaitable) and callable(close):
-        close()  # or Python warns that it was never awaited
+    """The error for a value that is no response; a coroutine is closed, since nobody awaits it."""
+    remedy = habit_of(value, "Response.json(..., status={0})") or remedy
     kind = (
         "nothing" if value is None else f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
     )

@@ -5,6 +5,7 @@ Members that cost something are made when they are first read. Users' code sees 
 
 from __future__ import annotations
 
+import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeVar
@@ -12,14 +13,16 @@ from typing import Any, Protocol, TypeVar
 from wixhttp.concurrency.bridge import Bridge, WaitGroup
 from wixhttp.endpoints.routing.patterns import Pattern
 from wixhttp.endpoints.static.manifest import Built
+from wixhttp.endpoints.static.public_files import PublicFile
 from wixhttp.endpoints.static.static_paths import StaticPaths
 from wixhttp.endpoints.web.cookies import Cookies
 from wixhttp.endpoints.web.request import AsyncRequest, Request, SharedBody
 from wixhttp.endpoints.web.response import Response, web_response
 from wixhttp.endpoints.web.url import URL
-from wixhttp.errors import HTTPError, Unavailable
+from wixhttp.errors import HTTPError, InvalidInput, Unavailable
 from wixhttp.http.allowed_methods import MethodTable
 from wixhttp.http.body import SpooledBody, too_large
+from wixhttp.http.encoding import as_stream
 from wixhttp.http.policy import Policy
 from wixhttp.http.problem import error_response
 from wixhttp.http.request_head import Head
@@ -32,6 +35,9 @@ from .prerendered_request import PrerenderedHead, PrerenderedURL
 
 MOST_REWRITES = 3
 _NO_COOKIES: list[str] = []
+
+Target = str | URL | Request | AsyncRequest
+"""Where a request can be rewritten to: a path or a URL of the site, or a whole request for one."""
 
 _Request = TypeVar("_Request", Request, AsyncRequest)
 _Value = TypeVar("_Value")
@@ -78,8 +84,9 @@ class MatchedRoute(Protocol):
 class RouteMatch:
     """The outcome of routing: the path string of a request, and what there is at it.
 
-    ``route`` is ``None`` where no route matches. ``built`` is the file that a build made for the path. ``is_static``: a
-    static route that is answered by its code. ``moved`` is the raw URL to redirect to (``trailing_slash``).
+    ``route`` is ``None`` where no route matches. ``built`` is the file of the path: of a build, or a public one.
+    ``is_static``: a static route that is answered by its code. ``moved`` is the raw URL to redirect to
+    (``trailing_slash``).
     """
 
     __slots__ = ("built", "is_static", "moved", "params", "path", "route")
@@ -90,7 +97,7 @@ class RouteMatch:
         route: MatchedRoute | None,
         params: dict[str, str | None],
         is_static: bool = False,
-        built: Built | None = None,
+        built: Built | PublicFile | None = None,
     ) -> None:
         self.path = path
         self.route = route
@@ -129,8 +136,19 @@ class RequestRouter(Protocol):
         """The handler of a match, and the error that it is to answer with."""
 
 
+class SettledCalls(Protocol):
+    """The calls of a session as a request knows them: `session_calls.SessionCalls`."""
+
+    async def settled(self) -> None:
+        """Wait for all of them. Raises the error of a change that nobody awaited."""
+
+
 class SavedSession(Protocol):
     """A session as a request knows it: `session_store.SessionState`."""
+
+    @property
+    def calls(self) -> SettledCalls | None:
+        """The calls of an ``async def`` that came before it was loaded."""
 
     def save(self) -> None:
         """Write what has changed."""
@@ -138,11 +156,13 @@ class SavedSession(Protocol):
 
 class RequestState:
     """A request for a path. ``path`` is the path string that all see; ``route`` is ``None`` where none matches.
+    ``cookie_fields`` go with the answer; ``None`` until that is made.
 
     ``public_url`` is the setting, or empty. ``timeout`` is in seconds, 0 for none. ``refusal`` is the error to answer
     with where there is no handler. ``bridge`` leads to the event loop that serves. ``depth`` counts the rewrites that
     led here. ``is_static``: nothing of the request itself is known, as when the site is built. ``running_threads``
-    counts the threads of the request, ``None`` before the first.
+    counts the threads of the request, ``None`` before the first. ``stream_context`` is the context of the handler whose
+    streamed answer came over a bridge, ``None`` for that of the call.
 
     With ``shared`` it has the cookies, ``locals`` and body of that request.
     """
@@ -171,6 +191,7 @@ class RequestState:
         "query",
         "route",
         "running_threads",
+        "stream_context",
         "timeout",
     )  # fmt: skip
 
@@ -199,7 +220,8 @@ class RequestState:
         self.depth = 0
         self.body: bytes | SpooledBody = b""
         self.running_threads: WaitGroup | None = None
-        self.cookie_fields: list[str] = _NO_COOKIES
+        self.stream_context: contextvars.Context | None = None
+        self.cookie_fields: list[str] | None = None
         self._first: RequestState | None = None
         self._session: SavedSession | None = None
         self._url: URL | None = None
@@ -227,8 +249,12 @@ class RequestState:
 
     def finish(self, response: Any) -> Response:
         """The response to send. ``cookie_fields`` go with it, and not into it: it may be one for many requests."""
-        if self._cookies is not None:
-            self.cookie_fields = self._cookies.headers()
+        cookies = self._cookies
+        if cookies is None:
+            self.cookie_fields = _NO_COOKIES
+        else:
+            self.cookie_fields = cookies.headers()
+            cookies.close()
         return response  # type: ignore[no-any-return]  # a handler's `call` gives nothing else
 
     def error_page(self, error: BaseException) -> tuple[RequestHandler, RequestState] | None:
@@ -243,6 +269,8 @@ class RequestState:
             endpoints, self.head, self.public_url, match, self.timeout, props={"error": error}, shared=self
         )
         shown.body = self.body
+        if shown._cookies is not None:
+            shown._cookies.reopen()
         return handler, shown
 
     # --- for contexts ---
@@ -280,6 +308,8 @@ class RequestState:
             if self.is_static:
                 self.warn("cookies")
             cookies = self._cookies = Cookies(None if self.is_static else self.head.header("cookie"))
+            if self.is_answered:
+                cookies.close()
         return cookies
 
     @property
@@ -297,6 +327,16 @@ class RequestState:
     @session.setter
     def session(self, session: SavedSession) -> None:
         (self._first or self)._session = session
+
+    @property
+    def is_answered(self) -> bool:
+        """True once the headers of the answer are made: within its stream."""
+        return (self._first or self).cookie_fields is not None
+
+    @property
+    def is_rewritten(self) -> bool:
+        """True of a request that another one was rewritten to."""
+        return self._first is not None
 
     def request(self, kind: type[_Request]) -> _Request:
         """The Request object for one kind of handler."""
@@ -332,28 +372,90 @@ class RequestState:
         value: _Value = self.bridge.wait(start, self.timeout)
         return value
 
-    async def in_thread(self, work: Callable[[], _Value]) -> _Value:
-        """Run ``work()`` on a thread, and return its value. The slot of the request is held until it has ended."""
+    @property
+    def queue_timeout(self) -> float:
+        """Seconds that the handler waits for a thread, 0 for no limit. That of ``500.py`` answers what has begun."""
+        endpoints = self.endpoints
+        return 0 if self.route is not None and self.route is endpoints.error_page else endpoints.config.queue_timeout
+
+    def answer_on_loop(self, answer: Callable[[], Awaitable[Response]]) -> Response:
+        """As `wait`, for the rest of the way to the handler: a stream that it returns is drawn where it was made."""
+        context = contextvars.copy_context()
+        response: Response = self.bridge.wait(lambda: self._answer_settled(answer), self.timeout, context)
+        self._note_stream(response, context)
+        return response
+
+    async def _answer_settled(self, answer: Callable[[], Awaitable[Response]]) -> Response:
+        """The value of ``answer()``; behind it a ``def`` goes on, which sees the session as it then is."""
+        try:
+            response = await answer()
+        except HTTPError:
+            await self._settle_session()
+            raise
+        await self._settle_session()
+        return response
+
+    async def _settle_session(self) -> None:
+        """Wait for the calls on the session that an ``async def`` has not awaited: a ``def`` must not overtake them."""
+        session = self.session
+        if session is not None and session.calls is not None:
+            await session.calls.settled()
+
+    async def answer_in_thread(self, answer: Callable[[], Response]) -> Response:
+        """As `in_thread`, for the rest of the way to the handler: a stream that it returns is drawn where it was made.
+
+        Raises:
+            HTTPError: 503, no thread was free within the setting ``queue_timeout``.
+        """
+        await self._settle_session()
+        context = contextvars.copy_context()
+        response = await self.in_thread(answer, self.queue_timeout, context)
+        self._note_stream(response, context)
+        return response
+
+    def _note_stream(self, response: Response, context: contextvars.Context) -> None:
+        first = self._first or self
+        if first.stream_context is None and as_stream(response.body) is not None:
+            first.stream_context = context
+
+    async def in_thread(
+        self, work: Callable[[], _Value], queue_timeout: float = 0, context: contextvars.Context | None = None
+    ) -> _Value:
+        """Run ``work()`` on a thread, and return its value. The slot of the request is held until it has ended.
+
+        Raises:
+            HTTPError: 503, no thread was free within ``queue_timeout`` seconds (0: no limit).
+        """
         running_threads = self.running_threads
         if running_threads is None:
             running_threads = self.running_threads = WaitGroup()
         running_threads.begin()
-        return await self.bridge.in_thread(work, running_threads.end)
+        return await self.bridge.in_thread(work, running_threads.end, queue_timeout, context)
 
-    def rewritten(self, target: str | URL) -> tuple[RequestHandler, RequestState]:
+    def rewritten(self, target: Target, *, counts: bool = True) -> tuple[RequestHandler, RequestState]:
         """The request for another path of the site, which shares everything but path and query with this one, and the
-        handler that answers it, if only with a refusal. Its time is that of the first request.
+        handler that answers it, if only with a refusal. A `Request` has method, headers and body of its own, too. Its
+        time is that of the first request. It ``counts`` where all middleware runs again: that could go on without end.
 
         Raises:
             HTTPError: 508 past three rewrites; 400, the path cannot be decoded; 403 and 413: the target does not take
                 the request.
-            ValueError: the target is on another site.
+            InvalidInput: 400, the target is on another site, or is no URL.
+            TypeError: it is neither text nor URL nor Request.
         """
-        if self.depth >= MOST_REWRITES:
+        if counts and self.depth >= MOST_REWRITES:
             raise HTTPError(508, "The request goes round in circles.", reason=f"more than {MOST_REWRITES} rewrites")
         _ = self.cookies, self.locals, self.content  # made now, so that both requests share them
         endpoints, head = self.endpoints, self.head
-        url = URL(str(target), self.url)
+        request = target if isinstance(target, Request | AsyncRequest) else None
+        if request is None and not isinstance(target, str | URL):
+            raise TypeError(f"a request is rewritten to a path such as '/other', a URL or a Request, not {target!r}")
+        try:
+            url = URL(str(target if request is None else request.url), self.url)
+        except ValueError as error:
+            raise InvalidInput("The request leads to no path of this site.", reason=f"rewrite(): {error}") from None
+        if request is not None:
+            head = request.as_received(head)
         match = endpoints.rewritten(head, self.url, url)
         handler, refusal = endpoints.select(match, head, self.public_url, is_rewrite=True)
         assert handler is not None  # noqa: S101  # of a rewrite there is always one
@@ -361,8 +463,10 @@ class RequestState:
         if most is not None and head.length > most:
             raise too_large(most)
         made = RequestState(endpoints, head, self.public_url, match, self.timeout, refusal, shared=self)
+        if request is not None:
+            made._content = request._content
         made.query = url.search.removeprefix("?")
-        made.depth = self.depth + 1
+        made.depth = self.depth + counts
         made.is_static = made.is_static or self.is_static
         made._first = self._first or self
         if self.running_threads is None:
@@ -373,14 +477,28 @@ class RequestState:
     # --- for static endpoints ---
 
     def is_listed(self) -> bool:
-        """Return whether ``getStaticPaths`` lists the path of a static endpoint, and note its ``props``. May block."""
-        paths = None if self.route is None else self.route.static_paths
-        if paths is None:
+        """Return whether ``getStaticPaths`` lists the path of a static endpoint. May block.
+
+        From here on the request is the one that a build makes for the path, whatever way the client has spelled it:
+        with its parameters, props and URL.
+        """
+        route = self.route
+        if route is None:
             return True
-        props = paths.props_of(self.params, self.wait)
-        if props is None:
-            return False
-        self.props = props
+        if route.static_paths is not None:
+            entry = route.static_paths.find(self.params, self.wait)
+            if entry is None:
+                return False
+            self.params, self.props, path = dict(entry.params), dict(entry.props), entry.path
+        elif route.pattern.names:
+            return True
+        else:
+            path = route.pattern.build({})
+        path = (self.endpoints.prefix + path).rstrip("/")
+        if not path or (self.path.endswith("/") and self.endpoints.config.trailing_slash == "always"):
+            path += "/"
+        if path != self.path:
+            self.path, self._url, self._requests = path, None, None
         return True
 
     def unlisted(self) -> RequestHandler:

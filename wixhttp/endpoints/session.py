@@ -18,10 +18,14 @@ https://docs.astro.build/en/reference/api-reference/#session
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
+
+from wixhttp.messages import brief
+from wixhttp.promises import Known, Promise
 
 from .request_state import RequestState
-from .session_store import SessionState
+from .session_store import SessionState, Threads
+from .session_values import held
 
 _Value = TypeVar("_Value")
 
@@ -30,7 +34,7 @@ class Session:
     """The visitor's session, for ``def``. It is loaded lazily, and written when the handler has returned or has raised
     an `HTTPError`; not where it raised anything else.
 
-    A value is ``None``, a bool, a number, a str, a datetime, or a list or dict of such, as in an item of a collection.
+    A value is ``None``, a bool, a number, a str, a datetime, or a list or dict of such; keys are any text.
     Each call raises StoreUnavailable (503) where the database cannot be reached.
     """
 
@@ -61,20 +65,21 @@ class Session:
 
         Raises:
             TypeError: the key is no str.
-            ValueError: the value is of a type that cannot be held, or with it the session is larger than 64 KB.
-            RuntimeError: the handler has returned.
+            ValueError: the value is of a type that cannot be held. `InvalidInput` (413), it is nested too deep, or with
+                it the session is larger than 64 KB.
+            HeadersSent: the handler has returned.
         """
         self._state.set(key, value)
 
     def delete(self, key: str) -> None:
-        """Forget a value, if it is there. Raises RuntimeError where the handler has returned."""
+        """Forget a value, if it is there. Raises HeadersSent where the handler has returned."""
         self._state.delete(key)
 
     def destroy(self) -> None:
         """End the session: values and cookie are gone, its id is refused. A value that is set later begins another one.
 
         Raises:
-            RuntimeError: the handler has returned.
+            HeadersSent: the handler has returned.
         """
         self._state.destroy()
 
@@ -82,20 +87,16 @@ class Session:
         """Give the session a new id: the values stay, the old id is refused. To be called after a login.
 
         Raises:
-            RuntimeError: the handler has returned.
+            HeadersSent: the handler has returned.
         """
         self._state.regenerate()
 
 
-class Threads(Protocol):
-    """Runs blocking work on threads: the state of a request, or a `Bridge`."""
-
-    async def in_thread(self, work: Callable[[], _Value]) -> _Value:
-        """Run ``work()`` on a thread, and return its value."""
-
-
 class AsyncSession:
-    """The visitor's session, for ``async def``: the methods of `Session`, awaited. It is loaded on a thread."""
+    """The visitor's session, for ``async def``: the methods of `Session`, awaited. It is loaded on a thread.
+
+    They begin when they are called, in that order. What changes it need not be awaited: the answer waits for it.
+    """
 
     __slots__ = ("_state", "_threads")
 
@@ -108,35 +109,45 @@ class AsyncSession:
         """The session of a request. Raises as `SessionState.of`."""
         return cls(SessionState.of(request), request)
 
-    async def _loaded(self) -> SessionState:
-        if not self._state.is_loaded:
-            await self._threads.in_thread(self._state.load)
-        return self._state
+    def _begin(self, said: str, call: Callable[[SessionState], _Value], *, reads: bool = False) -> Promise[_Value]:
+        """The promise of a call, which is done at once where the session is loaded. Raises what it then raises."""
+        state = self._state
+        calls = state.calls
+        if state.is_loaded and (calls is None or not calls.waiting):
+            return Known(said, call(state), reads=reads)
+        if not reads:
+            state.check_changeable()
+        if calls is None:
+            from .session_calls import SessionCalls
 
-    async def get(self, key: str) -> Any:
+            calls = state.calls = SessionCalls(state, self._threads)
+        return calls.add(said, call, reads=reads)
+
+    def get(self, key: str) -> Promise[Any]:
         """See `Session.get`."""
-        return (await self._loaded()).get(key)
+        return self._begin("session.get(...)", lambda state: state.get(key), reads=True)
 
-    async def has(self, key: str) -> bool:
+    def has(self, key: str) -> Promise[bool]:
         """See `Session.has`."""
-        return (await self._loaded()).has(key)
+        return self._begin("session.has(...)", lambda state: state.has(key), reads=True)
 
-    async def keys(self) -> list[str]:
+    def keys(self) -> Promise[list[str]]:
         """See `Session.keys`."""
-        return (await self._loaded()).keys()
+        return self._begin("session.keys()", SessionState.keys, reads=True)
 
-    async def set(self, key: str, value: Any) -> None:
-        """See `Session.set`."""
-        (await self._loaded()).set(key, value)
+    def set(self, key: str, value: Any) -> Promise[None]:
+        """See `Session.set`. The value is taken as it is now."""
+        kept = value if self._state.is_loaded else held(value, brief(key))
+        return self._begin("session.set(...)", lambda state: state.set(key, kept))
 
-    async def delete(self, key: str) -> None:
+    def delete(self, key: str) -> Promise[None]:
         """See `Session.delete`."""
-        (await self._loaded()).delete(key)
+        return self._begin("session.delete(...)", lambda state: state.delete(key))
 
-    async def destroy(self) -> None:
+    def destroy(self) -> Promise[None]:
         """See `Session.destroy`."""
-        (await self._loaded()).destroy()
+        return self._begin("session.destroy()", SessionState.destroy)
 
-    async def regenerate(self) -> None:
+    def regenerate(self) -> Promise[None]:
         """See `Session.regenerate`."""
-        (await self._loaded()).regenerate()
+        return self._begin("session.regenerate()", SessionState.regenerate)

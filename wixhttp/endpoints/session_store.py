@@ -13,19 +13,23 @@ import secrets
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from wixhttp.data.collections import current
 from wixhttp.data.queries.tree import Compare, Order
 from wixhttp.data.queries.values import decode, encode, format_date, normalised, stored_date
 from wixhttp.data.stores.contract import Index, Row, Store, Transaction
 from wixhttp.endpoints.web.cookies import Cookies
-from wixhttp.errors import WixDataError
+from wixhttp.errors import HeadersSent, InvalidInput, StoreUnavailable, WixDataError
+from wixhttp.messages import brief
+from wixhttp.promises import Promise
 
+from .csrf import public_origin
 from .request_state import RequestState
+from .session_values import decode_values, encode_values, held
 
 NAME = "wixhttp-session"
-"""The name of the cookie."""
+"""The name of the cookie, behind a prefix where it has one (`cookie_name`)."""
 COLLECTION = "wixhttp:sessions"
 """The collection of the sessions. Calls on collections refuse the name (WDE0025), for its colon."""
 MAX_SIZE = 65_536
@@ -37,24 +41,57 @@ _MOST_EXPIRED = 100  # sessions that are removed at once
 _BY_CHANGE = Order(("_updatedDate",))
 _INDEX = Index((_BY_CHANGE,))
 _DELETED: Any = object()
+_Value = TypeVar("_Value")
 
 logger = logging.getLogger("wixhttp")
+
+
+def cookie_name(path: str, *, is_secure: bool) -> str:
+    """The name of the cookie for a ``path``. Where it is set over https (``is_secure``) it has a prefix, by which
+    browsers take it from https alone (``__Secure-``), and for the root of a host from that very host (``__Host-``):
+    neither another subdomain nor whoever changes plain http can plant a session of theirs (RFC 6265bis, 4.1.3).
+
+    A cookie without the prefix is then not read, or the prefix would protect from nothing.
+    """
+    return NAME if not is_secure else "__Host-" + NAME if path == "/" else "__Secure-" + NAME
 
 
 def _now() -> datetime:
     return datetime.now(timezone.utc)
 
 
+class Threads(Protocol):
+    """Runs blocking work on threads: the state of a request, or a `Bridge`."""
+
+    async def in_thread(self, work: Callable[[], _Value]) -> _Value:
+        """Run ``work()`` on a thread, and return its value."""
+
+
+class WaitingCalls(Protocol):
+    """Calls of an ``async def`` that wait until the session is loaded: `session_calls.SessionCalls`."""
+
+    @property
+    def waiting(self) -> int:
+        """Their number."""
+
+    def add(self, said: str, call: Callable[[SessionState], _Value], *, reads: bool) -> Promise[_Value]:
+        """The promise of one more, which is done behind the others."""
+
+    async def settled(self) -> None:
+        """Wait for all of them. Raises the error of a change that nobody awaited."""
+
+
 class SessionState:
     """The session of one request, which its middleware, its handler and its rewrites share: loaded lazily, changed in
     memory, written by `save`.
 
-    ``lifetime`` is in seconds; ``path`` and ``is_secure`` are the cookie's.
+    ``lifetime`` is in seconds; ``name``, ``path`` and ``is_secure`` are the cookie's. ``calls`` are those of an ``async
+    def`` that came before it was loaded, ``None`` where there were none.
     """
 
     __slots__ = (
         "_changes", "_clock", "_cookies", "_ends", "_has_cookie", "_is_old", "_is_saved", "_is_secure", "_key",
-        "_lifetime", "_loading", "_path", "_renews", "_values",
+        "_lifetime", "_loading", "_name", "_path", "_renews", "_values", "calls",
     )  # fmt: skip
 
     def __init__(
@@ -62,15 +99,18 @@ class SessionState:
         cookies: Cookies,
         lifetime: float,
         *,
+        name: str = NAME,
         path: str = "/",
         is_secure: bool = True,
         clock: Callable[[], datetime] = _now,
     ) -> None:
         self._cookies = cookies
         self._lifetime = timedelta(seconds=lifetime)
+        self._name = name
         self._path = path
         self._is_secure = is_secure
         self._clock = clock
+        self.calls: WaitingCalls | None = None
         self._loading = threading.Lock()
         self._values: dict[str, Any] | None = None
         self._changes: dict[str, Any] = {}
@@ -93,12 +133,18 @@ class SessionState:
         session = request.session
         if not isinstance(session, cls):
             config = request.endpoints.config
+            # A ";" would end the attribute; so spelled, browsers do not find it in the path, and take the cookie's own.
+            path = (request.head.base + config.base_path or "/").replace(";", "%3B")
+            is_secure = config.mode == "production"
+            is_https = public_origin(request.head, request.public_url).startswith("https:")
             session = request.session = cls(
                 request.cookies,
                 config.session_lifetime,
-                path=request.head.base + config.base_path or "/",
-                is_secure=config.mode == "production",
+                name=cookie_name(path, is_secure=is_secure and is_https),
+                path=path,
+                is_secure=is_secure,
             )
+            session._is_saved = request.is_answered
         return session
 
     # --- reading ---
@@ -121,7 +167,7 @@ class SessionState:
             return values
 
     def _loaded(self) -> dict[str, Any]:
-        cookie = self._cookies.get(NAME)
+        cookie = self._cookies.get(self._name)
         self._has_cookie = cookie is not None
         if cookie is None or not _ID.fullmatch(cookie.value):
             return {}
@@ -155,14 +201,9 @@ class SessionState:
     def set(self, key: str, value: Any) -> None:
         """See `session.Session.set`."""
         name, values = _name(key), self._changeable()
-        if name.startswith("$"):
-            raise ValueError(f"the key of a value in a session cannot begin with '$', as {name!r} does; rename it")
-        try:
-            held = normalised({name: value})[name]
-        except WixDataError as error:
-            raise ValueError(f"the session cannot hold {name!r}: {error.description}") from None
-        _text({**values, name: held}, f"with {name!r} ")
-        values[name] = self._changes[name] = held
+        kept = held(value, brief(name))
+        _text({**values, name: kept}, f"with {brief(name)} ")
+        values[name] = self._changes[name] = kept
 
     def delete(self, key: str) -> None:
         """See `session.Session.delete`."""
@@ -182,9 +223,13 @@ class SessionState:
         self._changeable()
         self._renews = not self._ends
 
-    def _changeable(self) -> dict[str, Any]:
+    def check_changeable(self) -> None:
+        """Raise HeadersSent where it has been written."""
         if self._is_saved:
-            raise RuntimeError("the session was written when the handler returned; change it before that")
+            raise HeadersSent("the session was written when the handler returned, and cannot be changed")
+
+    def _changeable(self) -> dict[str, Any]:
+        self.check_changeable()
         return self.load()
 
     # --- writing ---
@@ -194,9 +239,10 @@ class SessionState:
 
         Raises:
             StoreUnavailable: the database cannot be reached.
-            ValueError: with the values that concurrent requests have set the session is larger than `MAX_SIZE`.
+            InvalidInput: 413, with the values that concurrent requests have set the session is larger than `MAX_SIZE`.
         """
         if self._values is None or self._is_saved:
+            self._is_saved = True
             return
         made = secrets.token_urlsafe(32) if self._needs_id() else None
         is_changed = self._changes or self._ends or self._renews or self._is_old
@@ -205,9 +251,9 @@ class SessionState:
         if not is_there:
             logger.info("the session ended while a request changed it; what that set is dropped")
         elif made is not None:
-            self._cookies.set(NAME, made, path=self._path, httpOnly=True, sameSite="lax", secure=self._is_secure)
+            self._cookies.set(self._name, made, path=self._path, httpOnly=True, sameSite="lax", secure=self._is_secure)
         elif self._ends and self._has_cookie:
-            self._cookies.delete(NAME, path=self._path)
+            self._cookies.delete(self._name, path=self._path)
 
     def _needs_id(self) -> bool:
         if self._key is None or self._ends:
@@ -263,19 +309,26 @@ def _digest(session_id: str) -> str:
 
 
 def _values(row: Row) -> dict[str, Any]:
-    values: dict[str, Any] = decode(row.text)["values"]
-    return values
+    try:
+        values = decode(row.text)["values"]
+        return decode_values(values) if isinstance(values, str) else values  # sessions were once kept as plain objects
+    except (ValueError, TypeError, KeyError) as error:  # no session was written like this
+        raise StoreUnavailable(
+            f"The session {row.id} is damaged ({error!r}). List all faults: wixhttp data check"
+        ) from error
 
 
 def _text(values: dict[str, Any], reason: str = "") -> str:
-    text = encode(values)
+    text = encode_values(values)
     size = len(text.encode())
     if size > MAX_SIZE:
-        raise ValueError(
-            f"a session holds {MAX_SIZE} bytes, and {reason}it has {size}; "
-            "keep the rest in a collection, and its _id here"
+        raise InvalidInput(
+            "The session cannot hold this.",
+            status=413,
+            reason=f"a session holds {MAX_SIZE} bytes, and {reason}it has {size}; "
+            "keep the rest in a collection, and its _id here",
         )
-    return f'{{"values":{text}}}'
+    return encode({"values": text})
 
 
 def _prepare(store: Store) -> None:

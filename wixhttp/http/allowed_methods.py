@@ -1,4 +1,5 @@
-"""The methods that one name or route answers: 405 with ``Allow``, OPTIONS, and CORS preflights.
+"""The methods that are refused everywhere, and those that one name or route answers: 405 with ``Allow``, OPTIONS, and
+CORS preflights.
 
 Decided here once, for HTTP functions, endpoints and rewrites. HEAD needs no decision: the tables of functions and of
 endpoints have it beside GET, and `encoding` leaves the body of its answer out.
@@ -6,6 +7,7 @@ endpoints have it beside GET, and `encoding` leaves the body of its answer out.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Protocol, TypeVar
 
 from wixhttp.errors import HTTPError
@@ -14,7 +16,22 @@ from .cors import Cors
 from .request_head import Head
 from .response import Response
 
+SERVED_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+"""The methods that have a name of their own among functions and endpoints, sorted (RFC 9110, 9.3; RFC 5789)."""
+_REFUSED = frozenset({"CONNECT", "TRACE", "TRACK"})
+
 _Handler_co = TypeVar("_Handler_co", covariant=True)
+
+
+def is_refused(method: str) -> bool:
+    """Return whether a method reaches no handler, no middleware and no page, but is answered 405: one that asks for a
+    tunnel, or for the request itself, credentials included, to be sent back. Browsers send none of them (Fetch,
+    "forbidden method").
+
+    >>> is_refused("TRACE"), is_refused("track"), is_refused("BREW")
+    (True, True, False)
+    """
+    return method.upper() in _REFUSED
 
 
 class MethodTable(Protocol[_Handler_co]):
@@ -44,7 +61,11 @@ def cors_of(methods: MethodTable[Any], method: str | None, site: Cors | None) ->
 def not_allowed(methods: MethodTable[Any], cors: Cors | None) -> HTTPError:
     """The error for a method that is not answered: 405. ``Allow`` has OPTIONS too where there is a CORS policy, by
     which preflights are answered (`answer_options`)."""
-    allow = methods.allowed if cors is None else sorted({*methods.allowed, "OPTIONS"})
+    return method_not_allowed(methods.allowed if cors is None else sorted({*methods.allowed, "OPTIONS"}))
+
+
+def method_not_allowed(allow: Iterable[str]) -> HTTPError:
+    """The error 405 with an ``Allow`` of these methods."""
     return HTTPError(405, "This is not answered by this method.", headers={"Allow": ", ".join(allow)})
 
 

@@ -16,12 +16,28 @@ SPOOL_SIZE = 1_048_576
 LINGER = 2.0
 """Seconds in which what follows a refused request is read and dropped, so that its sender reads the answer."""
 
+LEAST_RATE = 240
+"""Bytes per second that a body comes with at least, on average, once `RATE_GRACE` is over: as Kestrel's
+``MinRequestBodyDataRate`` has it by default."""
+
+RATE_GRACE = 5.0
+"""Seconds in which a body may come as slowly as it will (Kestrel, ``MinDataRate.GracePeriod``)."""
+
 _MOST_PARTS = 512  # that are kept apart: each takes some 40 bytes beside its own, and a client may send single bytes
 
 
 def too_large(max_body: int) -> HTTPError:
     """The error for a body of more than ``max_body`` bytes: 413."""
     return HTTPError(413, f"The body is larger than {max_body} bytes.")
+
+
+def body_due(started: float, size: int) -> float:
+    """The time by which a body that began at ``started`` has to be longer than ``size`` bytes, or it is too slow.
+
+    >>> body_due(100.0, 0), body_due(100.0, 2400)
+    (105.0, 110.0)
+    """
+    return started + max(RATE_GRACE, size / LEAST_RATE)
 
 
 class SpooledBody:
@@ -43,12 +59,12 @@ class BodyBuffer:
     ``close`` may be called while another thread is in ``spool``; all else is called by one at a time.
     """
 
-    __slots__ = ("_closed", "_file", "_joined", "_kept", "_parts", "_writing", "size", "spools")
+    __slots__ = ("_closed", "_file", "_joined", "_parts", "_spooled", "_writing", "size", "spools")
 
     def __init__(self, *, spools: bool) -> None:
         self.spools = spools
         self.size = 0
-        self._kept = 0
+        self._spooled = 0
         self._parts: list[bytes] = []
         self._joined = bytearray()  # what came before them
         self._file: BinaryIO | None = None
@@ -57,13 +73,13 @@ class BodyBuffer:
 
     def add(self, part: bytes) -> bool:
         """Add a part. Return whether so much is in memory that it is time for `spool`."""
-        self._parts.append(part)
+        parts = self._parts
+        parts.append(part)
         self.size += len(part)
-        self._kept += len(part)
-        if len(self._parts) == _MOST_PARTS:
-            self._joined += b"".join(self._parts)
-            self._parts.clear()
-        return self.spools and self._kept >= SPOOL_SIZE
+        if len(parts) == _MOST_PARTS:
+            self._joined += b"".join(parts)
+            parts.clear()
+        return self.spools and self.size - self._spooled >= SPOOL_SIZE
 
     def spool(self) -> None:
         """Write what is in memory to the file. Blocks on the disk. Does nothing once the buffer is closed.
@@ -104,7 +120,7 @@ class BodyBuffer:
     def _take(self) -> bytes:
         """Return what is in memory, and forget it."""
         parts, joined = self._parts, self._joined
-        self._parts, self._joined, self._kept = [], bytearray(), 0
+        self._parts, self._joined, self._spooled = [], bytearray(), self.size
         if joined:
             return b"".join((joined, *parts))
         return parts[0] if len(parts) == 1 else b"".join(parts)

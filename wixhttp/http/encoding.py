@@ -112,6 +112,8 @@ def _has_type(fields: HeaderFields) -> bool:
 
 
 def _encode_text(text: str) -> tuple[bytes, str]:
+    if not text:
+        return b"", ""  # Wix sends no type with an empty text
     try:
         data = text.encode()
     except UnicodeEncodeError:  # a lone surrogate has no UTF-8; JavaScript sends U+FFFD

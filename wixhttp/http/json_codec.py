@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Mapping, Set
+import re
+from collections.abc import Coroutine, Iterator, Mapping, Set
 from datetime import date, datetime, time, timezone
 from decimal import Decimal
 from enum import Enum
@@ -19,12 +20,19 @@ from uuid import UUID
 import orjson
 
 from wixhttp.errors import EncodeError, InvalidJSON
+from wixhttp.promises import Promise
 
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
-_LONG_NUMBER = b"0" * 20  # digits; the shortest number that may be past 64 bits
+# The shortest numbers that may be past 64 bits: orjson reads up to 2**64 - 1, and down to -2**63.
+_NINETEEN = b"0" * 19
+_LONG_NUMBER = b"0" + _NINETEEN
+_LONG_NEGATIVE_NUMBER = b"-" + _NINETEEN
+_SHORTEST = 20  # bytes of both
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.?)*"?', re.DOTALL)
 # The dataclass form of orjson leaves out attributes with a leading underscore (_id), its datetime form has no Z.
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
-_DEEPEST = 10_000  # levels of nesting; a body that can be read is never deeper
+DEEPEST = 10_000
+"""Levels of nesting that are printed; a body that can be read is never deeper."""
 
 
 def decode_json(data: bytes) -> Any:
@@ -34,18 +42,27 @@ def decode_json(data: bytes) -> Any:
     whole numbers that are too long for orjson, which would round them.
 
     Raises:
-        InvalidJSON: for anything else.
+        InvalidJSON: for anything else; also for a whole number of more digits than Python reads
+            (``sys.get_int_max_str_digits()``), and for a long one nested too deep for the standard library: no digit is
+            lost.
     """
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         return _decode_json_slowly(data, error)
-    if _LONG_NUMBER in data.translate(_DIGITS):
+    if len(data) >= _SHORTEST and has_long_number(data):
         try:
             return _decode_json_slowly(data, None)
         except InvalidJSON:
-            pass
+            if has_long_number(_STRINGS.sub(b"", data)):
+                raise
     return value
+
+
+def has_long_number(data: bytes) -> bool:
+    """Return whether a JSON text may hold a whole number that orjson rounds: one of more than 64 bits."""
+    digits = data.translate(_DIGITS)
+    return _NINETEEN in digits and (_LONG_NUMBER in digits or _LONG_NEGATIVE_NUMBER in digits)
 
 
 def _decode_json_slowly(data: bytes, first: orjson.JSONDecodeError | None) -> Any:
@@ -67,8 +84,9 @@ def encode_json(value: Any) -> bytes:
     """``value`` as JSON in UTF-8.
 
     Beside JSON's own types: datetime (ISO 8601, UTC, milliseconds, ``Z``; a naive one is taken as UTC), date, time,
-    Decimal (a number with all its digits), UUID, Enum (its value), sets, mappings, dataclasses, exceptions (their
-    message). NaN and infinities are ``null``; integers of any size are printed whole; keys become strings.
+    Decimal (a number with all its digits), UUID, Enum (its value), sets, mappings, dataclasses, pydantic models (by
+    alias), exceptions (their message). NaN and infinities are ``null``; integers of any size are printed whole; keys
+    become strings.
 
     Raises:
         EncodeError: for anything else; names the type and where in the value it stands.
@@ -84,7 +102,7 @@ def encode_json(value: Any) -> bytes:
 
 
 def _default(value: Any) -> Any:
-    plain = _simpler(value)
+    plain = simpler(value)
     if plain is value:
         if isinstance(value, Decimal):
             return orjson.Fragment(str(value))
@@ -92,7 +110,7 @@ def _default(value: Any) -> Any:
     return plain
 
 
-def _simpler(value: Any) -> Any:
+def simpler(value: Any) -> Any:
     """One step from a value towards JSON's own types (a Decimal stays one); ``value`` itself where there is none."""
     if isinstance(value, datetime):
         utc = value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
@@ -113,6 +131,8 @@ def _simpler(value: Any) -> Any:
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, BaseException):
         return str(value)
+    if hasattr(type(value), "__pydantic_serializer__"):
+        return value.model_dump(by_alias=True)  # under the names that it is read by
     return value
 
 
@@ -130,7 +150,7 @@ def _print(root: Any) -> list[str]:
         for prefix, step, value in children:
             place[-1] = step
             out.append(prefix)
-            while (plain := _simpler(value)) is not value:
+            while (plain := simpler(value)) is not value:
                 value = plain
             if isinstance(value, dict):
                 out.append("{")
@@ -147,8 +167,8 @@ def _print(root: Any) -> list[str]:
             out.append(closing)
             stack.pop()
             place.pop()
-        if len(stack) > _DEEPEST:
-            rule = f"it contains itself, or is deeper than {_DEEPEST} levels"
+        if len(stack) > DEEPEST:
+            rule = f"it contains itself, or is deeper than {DEEPEST} levels"
             raise EncodeError("".join(place[:4]) + "...", type(value).__name__, rule)
     return out
 
@@ -156,7 +176,7 @@ def _print(root: Any) -> list[str]:
 def _members(value: dict[Any, Any], place: list[str]) -> Iterator[tuple[str, str, Any]]:
     comma = ""
     for key, member in value.items():
-        while (plain := _simpler(key)) is not key:
+        while (plain := simpler(key)) is not key:
             key = plain
         name = key if isinstance(key, str) else _scalar(key, place[:-1], "a key of ")
         yield f"{comma}{encode_basestring(name)}:", f'["{name}"]', member
@@ -176,15 +196,22 @@ def _scalar(value: Any, place: list[str], what: str) -> str:
     if isinstance(value, str):
         return encode_basestring(value)
     if isinstance(value, int):
-        return _whole_digits(value)
+        return whole_digits(value)
     if isinstance(value, float):
         return float.__repr__(value) if math.isfinite(value) else "null"
     if isinstance(value, Decimal):
         return str(value)
     rule = "JSON has no form for it; make it a str, a number, a list or a dict"
-    raise EncodeError(what + "".join(place), type(value).__name__, rule)
+    kind = type(value).__name__
+    if isinstance(value, Promise):
+        kind, rule = "Promise", value.taken_for_its_value()
+    elif isinstance(value, Coroutine):
+        value.close()  # or it is warned of, too
+        rule = "write await in front of the call that gave it"
+    raise EncodeError(what + "".join(place), kind, rule)
 
 
-def _whole_digits(value: int) -> str:
+def whole_digits(value: int) -> str:
+    """All digits of a whole number of any size."""
     # str() refuses more than sys.get_int_max_str_digits(); Decimal does not.
     return str(int(value)) if value.bit_length() < 10_000 else format(Decimal(value), "f")

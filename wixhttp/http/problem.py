@@ -41,9 +41,12 @@ def problem_response(status: int, detail: str, request_id: str, headers: Mapping
 
 
 def error_response(error: HTTPError, request_id: str) -> Response:
-    """The response that an HTTP error is: its status, detail and headers. Its reason is for the log, and not in it.
+    """The response that an HTTP error is: its status, detail, extensions and headers. Its reason is for the log alone.
 
     Raises:
         ValueError: a header of the error cannot be sent.
     """
-    return problem_response(error.status, error.detail, request_id, error.headers)
+    response = problem_response(error.status, error.detail, request_id, error.headers)
+    if error.extensions:
+        response.body.update(error.extensions)
+    return response

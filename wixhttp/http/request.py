@@ -6,27 +6,19 @@ body alone. Names are those of Velo's ``WixHttpFunctionRequest``: https://dev.wi
 
 from __future__ import annotations
 
-import encodings
-from encodings.aliases import aliases
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from wixhttp.promises import Promise, Reading
+
+from .charsets import decode_text
 from .json_codec import decode_json
 from .request_head import Head, RequestHeaders
 from .url import PathSegments, QueryParams, query_pairs, segments
 
-# Python codecs that call themselves text encodings and are none that a client could mean.
-_NOT_CHARSETS = frozenset({"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "mbcs", "oem"})
-_WITHOUT_ALIAS = (
-    "cp720", "cp737", "cp856", "cp874", "cp875", "cp1006", "koi8_t", "koi8_u", "mac_arabic", "mac_croatian",
-    "mac_farsi", "mac_romanian", "palmos", "utf_8_sig",
-)  # fmt: skip
-# From a charset's name, as Python normalises it, to its codec. Python remembers each name and each spelling that it is
-# asked for, as long as the process lives: it is asked for none but these.
-_CODECS = {
-    name: codec
-    for name, codec in {**aliases, **{each: each for each in (*aliases.values(), *_WITHOUT_ALIAS)}}.items()
-    if codec not in _NOT_CHARSETS
-}
+if TYPE_CHECKING:  # a site without forms does not load them
+    from .forms import FormData
+
+_Value = TypeVar("_Value")
 
 
 class Body:
@@ -43,17 +35,46 @@ class Body:
         return self._data
 
     def text(self) -> str:
-        """The body decoded by the ``charset`` of its content type, else as UTF-8; U+FFFD for what does not decode."""
+        """The body decoded by the ``charset`` of its content type (a label of the WHATWG Encoding Standard), else as
+        UTF-8; U+FFFD for what does not decode."""
         return decode_text(self._data, self._content_type)
 
-    def json(self) -> Any:
-        """The value that the body holds as JSON (RFC 8259).
+    @overload
+    def json(self, /) -> Any: ...
+    @overload
+    def json(self, model: type[_Value], /) -> _Value: ...
+    def json(self, model: Any = None, /) -> Any:
+        """The value that the body holds as JSON (RFC 8259); with a dataclass, TypedDict, NamedTuple or pydantic model
+        as ``model`` the value of that type (the extra ``validation``).
 
         Raises:
             InvalidJSON: for anything that is not JSON (empty, cut, not UTF-8, ``NaN``, nested too deep). Not caught by
                 the handler, it is answered 400.
+            ValidationError: it does not fit ``model``. Not caught, it is answered 422, with each error.
         """
-        return decode_json(self._data)
+        if model is None:
+            return decode_json(self._data)
+        from .validation import validated_json
+
+        return validated_json(self._data, model)
+
+    @overload
+    def form(self, /) -> FormData: ...
+    @overload
+    def form(self, model: type[_Value], /) -> _Value: ...
+    def form(self, model: Any = None, /) -> Any:
+        """The fields and files of a form, urlencoded or multipart; with a ``model`` its value, as in `json`.
+
+        Raises:
+            InvalidForm: the body is no form; uncaught it is answered 400, or 413 where it has too many fields.
+            ValidationError: it does not fit ``model``: 422.
+        """
+        from .forms import FormFile, read_form
+
+        return read_form(self._data, self._content_type, FormFile, model)
+
+
+_NO_BODY = Body()
 
 
 class AsyncBody:
@@ -64,17 +85,46 @@ class AsyncBody:
     def __init__(self, body: Body) -> None:
         self._body = body
 
-    async def buffer(self) -> bytes:
+    def buffer(self) -> Promise[bytes]:
         """See ``Body.buffer``."""
-        return self._body.buffer()
+        return Reading("request.body.buffer()", self._body.buffer)
 
-    async def text(self) -> str:
+    def text(self) -> Promise[str]:
         """See ``Body.text``."""
-        return self._body.text()
+        return Reading("request.body.text()", self._body.text)
 
-    async def json(self) -> Any:
+    @overload
+    def json(self, /) -> Promise[Any]: ...
+    @overload
+    def json(self, model: type[_Value], /) -> Promise[_Value]: ...
+    def json(self, model: Any = None, /) -> Promise[Any]:
         """See ``Body.json``."""
-        return self._body.json()
+        return Reading("request.body.json()", lambda: self._body.json() if model is None else self._read_json(model))
+
+    @overload
+    def form(self, /) -> Promise[FormData]: ...
+    @overload
+    def form(self, model: type[_Value], /) -> Promise[_Value]: ...
+    def form(self, model: Any = None, /) -> Promise[Any]:
+        """See ``Body.form``; the readers of its files are awaited."""
+        return Reading("request.body.form()", lambda: self._read_form(model))
+
+    async def _read_json(self, model: Any) -> Any:
+        from .validation import is_cold
+
+        if not is_cold():
+            return self._body.json(model)
+        import asyncio
+
+        return await asyncio.to_thread(self._body.json, model)
+
+    async def _read_form(self, model: Any) -> Any:
+        import asyncio
+
+        from .forms import AsyncFormFile, read_form
+
+        body = self._body
+        return await asyncio.to_thread(read_form, body._data, body._content_type, AsyncFormFile, model)
 
 
 class _VeloRequest:
@@ -137,8 +187,9 @@ class _VeloRequest:
         """The query's parameters; a missing one reads ``None``, of a repeated one the last wins."""
         query = self._query
         if query is None:
-            raw = self._head.query
-            query = self._query = QueryParams(query_pairs(raw)) if raw else QueryParams()
+            pairs = query_pairs(self._head.query)
+            query = self._query = QueryParams(pairs)
+            query._pairs = pairs
         return query
 
     @property
@@ -175,7 +226,7 @@ class Request(_VeloRequest):
 
     @property
     def body(self) -> Body:
-        """The body: ``text()``, ``json()``, ``buffer()``."""
+        """The body: ``text()``, ``json()``, ``form()``, ``buffer()``."""
         return self._body
 
 
@@ -186,29 +237,10 @@ class AsyncRequest(_VeloRequest):
 
     @property
     def body(self) -> AsyncBody:
-        """The body: ``await text()``, ``await json()``, ``await buffer()``."""
+        """The body: ``await text()``, ``await json()``, ``await form()``, ``await buffer()``."""
         return AsyncBody(self._body)
 
 
 def set_body(request: _VeloRequest, data: bytes) -> None:
     """Give a request its body, once, before its handler runs. For the dispatcher."""
-    request._body = Body(data, request._head.header("content-type") if data else None)
-
-
-def decode_text(data: bytes, content_type: str | None) -> str:
-    """The text of a body by the ``charset`` parameter of its content type; UTF-8 where that is none that exists."""
-    charset = _charset(content_type) if content_type and "charset" in content_type.lower() else "utf-8"
-    try:
-        return data.decode(charset, "replace")
-    except (LookupError, UnicodeError):  # LookupError: of a codec that turns bytes into bytes
-        return data.decode("utf-8", "replace")
-
-
-def _charset(content_type: str) -> str:
-    for parameter in content_type.split(";")[1:]:
-        key, _, value = parameter.partition("=")
-        if key.strip().lower() == "charset":
-            name = value.strip().strip("\"'")[:40]
-            known = name.isascii() and _CODECS.get(encodings.normalize_encoding(name).lower())
-            return known or "utf-8"
-    return "utf-8"
+    request._body = Body(data, request._head.header("content-type")) if data else _NO_BODY

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from wixhttp.messages import no_attribute
 
 from .url import DICT_CHANGES, read_only
 
@@ -38,6 +40,15 @@ class RequestHeaders(dict[str, str]):
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (dict(self),)
 
+    if TYPE_CHECKING:  # what Velo reads as undefined reads as None here
+
+        def __getitem__(self, key: str, /) -> str | None: ...  # type: ignore[override]
+
+    else:  # to type checkers there is no such attribute
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise no_attribute(self, name, f"request.headers[{name!r}]")
+
     def __missing__(self, key: str) -> str | None:
         return dict.get(self, key.lower())
 
@@ -55,12 +66,14 @@ class Head:
     ``path`` and ``query`` are raw; ``base`` is the raw path of the mount point, without trailing slash.
     ``length`` is the announced size of the body in bytes, 0 for none, or UNKNOWN (chunked) or MALFORMED; of a body that
     was read it becomes the true size. ``request_id`` and ``function`` (as exported, "" for none) are the dispatcher's.
+    ``deadline`` is the time by ``time.monotonic`` at which its handler's ``timeout`` is over, 0 for none; set while
+    that runs.
     ``token_info`` is set by `wixhttp.auth`, when a function first asks for its caller.
     """
 
     __slots__ = (
-        "base", "client", "function", "host", "length", "method", "path", "port", "query", "request_id", "scheme",
-        "token_info",
+        "base", "client", "deadline", "function", "host", "length", "method", "path", "port", "query", "request_id",
+        "scheme", "token_info",
     )  # fmt: skip
 
     method: str
@@ -74,6 +87,7 @@ class Head:
     length: int
     request_id: str
     function: str
+    deadline: float
     token_info: Any
 
     def header(self, name: str) -> str | None:

@@ -6,9 +6,12 @@ https://dev.wix.com/docs/velo/apis/wix-http-functions/introduction
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
+
+from wixhttp.errors import HeadersSent
+from wixhttp.messages import brief, nearest
+from wixhttp.misuse import warn_misuse
 
 
 class _Missing:
@@ -27,10 +30,6 @@ _DROPPED = frozenset(
     "connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer trailers "
     "transfer-encoding upgrade content-length status".split()
 )
-
-_warned: set[tuple[str, tuple[str, ...]]] = set()
-
-logger = logging.getLogger("wixhttp.response")
 
 
 class Response:
@@ -67,10 +66,11 @@ class Response:
 
     @status.setter
     def status(self, value: int) -> None:
+        self._check_sent("status")
         if value.__class__ is not int:
             value = _whole(value)
         if not 200 <= value <= 599:
-            raise ValueError(f"a status is a whole number from 200 to 599, not {value!r}")
+            raise _no_status(value)
         self._status = value
 
     @property
@@ -80,14 +80,33 @@ class Response:
 
     @headers.setter
     def headers(self, value: Mapping[str, Any]) -> None:
+        self._check_sent("headers")
         if not isinstance(value, Mapping):
             raise TypeError(f'headers are a mapping such as {{"X-Name": "value"}}, not {type(value).__name__}')
         self._headers = dict(value)
         for _ in header_fields(self._headers):
             pass
 
+    def close_headers(self) -> None:
+        """Refuse changes of status and headers from now on: they are on their way, and the stream of the body is to
+        follow."""
+        self._headers = SentHeaders(self._headers)
+
+    def _check_sent(self, changed: str) -> None:
+        if isinstance(getattr(self, "_headers", None), SentHeaders):
+            raise HeadersSent(f"the {changed} of the response cannot be changed")
+
     def __repr__(self) -> str:
         return f"<Response {self._status} headers={self._headers!r} body={type(self.body).__name__}>"
+
+
+class SentHeaders(dict[str, Any]):
+    """The headers of a response that is being streamed: each change raises `HeadersSent`."""
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise HeadersSent("the headers of the response cannot be changed")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
 
 
 def header_fields(headers: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -121,12 +140,12 @@ def check_field_name(name: object) -> None:
     Raises:
         ValueError: it is not.
     """
-    if not isinstance(name, str) or not name or not TOKEN_CHARACTERS.issuperset(name):
+    if not isinstance(name, str) or not is_token(name):
         raise ValueError(f"a header's name is made of letters, digits and !#$%&'*+-.^_`|~, not {name!r}")
 
 
 def field_value(name: str, value: Any) -> str:
-    """The text that is sent for one value of a header.
+    """The text that is sent for one value of a header: without white space at its ends, a space for each tab.
 
     Raises:
         ValueError: it is neither text in Latin-1 nor a number, or holds CR, LF, NUL or another control character.
@@ -140,43 +159,84 @@ def field_value(name: str, value: Any) -> str:
         return str(value)
     else:
         raise ValueError(f"the value of header {name!r} is a str, a number or a list of them, not {value!r}")
-    if any(character < " " or character == "\x7f" for character in value):
+    text: str = value.strip(" \t").replace("\t", " ")  # of equal meaning (RFC 9110, 5.5 and 5.6.3)
+    if any(character < " " or character == "\x7f" for character in text):
         raise ValueError(f"the value of header {name!r} holds a control character: {value!r}")
     try:
-        value.encode("latin-1")
+        text.encode("latin-1")
     except UnicodeEncodeError:
         raise ValueError(
             f"the value of header {name!r} is not Latin-1: {value!r}. Percent-encode it (urllib.parse.quote)"
         ) from None
-    return value.strip(" ")
+    return text
 
 
 def _whole(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return int(value)  # http.HTTPStatus
-    raise ValueError(f"a status is a whole number from 200 to 599, not {value!r}")
+    raise _no_status(value)
 
 
-def _take_options(
-    function: str, given: Mapping[str, Any], body: Any, headers: Any, status: Any
-) -> tuple[Any, Any, Any]:
-    """Body, headers and status out of an options mapping and the keywords beside it."""
-    for key, keyword in (("body", body), ("headers", headers), ("status", status)):
-        if key in given and keyword is not _MISSING:
+def _no_status(value: object) -> ValueError:
+    remedy = ""
+    if isinstance(value, Mapping):  # of JavaScript's new Response(body, {status, headers})
+        remedy = "; options are keywords: Response(body, status=404, headers={...})"
+    return ValueError(f"a status is a whole number from 200 to 599, not {value!r}{remedy}")
+
+
+_OPTIONS = frozenset(("body", "headers"))
+_WITH_STATUS = _OPTIONS | {"status"}
+_MISSPELT = frozenset(("Body", "BODY", "Header", "Headers", "HEADERS", "header", "header_", "body_"))
+"""Keys that look like options. A mapping of these alone is no likely body."""
+_ITSELF = "to send the mapping itself, write {0}(body=...)"
+
+
+def _check_options(function: str, known: frozenset[str], given: Mapping[str, Any], **keywords: Any) -> None:
+    """Warn of options of a helper that are ignored; ``known`` are those that it reads.
+
+    Raises:
+        TypeError: an option is among the ``keywords`` too, those that are not missing.
+    """
+    for key in given:
+        if keywords.get(key, _MISSING) is not _MISSING:
             raise TypeError(f"{function}() is given {key!r} twice: in its mapping and as a keyword")
-    unknown = tuple(str(key) for key in given if key not in ("body", "headers", "status"))
-    if unknown and (function, unknown) not in _warned and len(_warned) < 1000:
-        _warned.add((function, unknown))
-        logger.warning(
-            "%s() reads body, headers and status of its mapping; ignored, as on Wix: %s. To send the mapping itself, "
-            "write %s(body=...)", function, ", ".join(unknown), function,
-        )  # fmt: skip
-    return given.get("body", body), given.get("headers", headers), given.get("status", status)
+    unknown = [key for key in given if key not in known]
+    if "status" in unknown:
+        _warn_of_status(function)
+        unknown.remove("status")
+    if unknown:
+        hint = nearest(str(unknown[0]), known)
+        remedy = hint if hint.startswith("did") else _ITSELF.format(function)
+        names = brief(unknown[0]) if len(unknown) == 1 else f"{brief(unknown[0])} and {len(unknown) - 1} more"
+        warn_misuse(f"{function}() does not send {names} of its mapping, which has options in it, as on Wix; {remedy}")
+
+
+def _warn_of_status(function: str) -> None:
+    warn_misuse(
+        f"{function}() has its own status, and does not read another: write response(status=..., body=...); "
+        + _ITSELF.format(function)
+    )
+
+
+def _check_body(function: str, known: frozenset[str], body: Any) -> None:
+    """Warn of a value that is sent as the body, and was hardly meant to be it."""
+    if body.__class__ is set:
+        if len(body) < len(known):
+            warn_misuse(
+                f"{function}() is given a set, which it sends as a list: for JavaScript's {{body}} write "
+                f'{function}({{"body": body}})'
+            )
+    elif len(body) <= len(known) and body.keys() <= _MISSPELT:
+        names = ", ".join(map(repr, body))
+        warn_misuse(
+            f"{function}() sends the whole mapping of {names} as the body; its options are 'body' and 'headers'"
+        )
 
 
 def _helper(function: str, code: int, doc: str) -> Callable[..., Response]:
     """One of Velo's helpers. Only ``response`` reads a status."""
     reads_status = function == "response"
+    known = _WITH_STATUS if reads_status else _OPTIONS
 
     def helper(
         options: Any = _MISSING,
@@ -186,17 +246,30 @@ def _helper(function: str, code: int, doc: str) -> Callable[..., Response]:
         headers: Any = _MISSING,
         status: Any = _MISSING,
     ) -> Response:
+        if status is not _MISSING and not reads_status:
+            _warn_of_status(function)
         if more:
             raise TypeError(f"{function}() takes one value; for headers write {function}(body=..., headers=...)")
         if options is not _MISSING:
             if (options.__class__ is dict or isinstance(options, Mapping)) and (
                 not options or "body" in options or "headers" in options or "status" in options
             ):
-                body, headers, status = _take_options(function, options, body, headers, status)
+                if not (body is headers is status is _MISSING and known.issuperset(options)):
+                    _check_options(function, known, options, body=body, headers=headers, status=status)
+                body = options.get("body", body)
+                headers = options.get("headers", headers)
+                status = options.get("status", status)
             elif body is not _MISSING:
                 raise TypeError(f"{function}() is given 'body' twice: in its argument and as a keyword")
             else:
                 body = options
+                if body.__class__ is dict:
+                    for key in body:  # the first tells, in no time: a mapping with one that is sound is a body
+                        if key in _MISSPELT:
+                            _check_body(function, known, body)
+                        break
+                elif body.__class__ is set:
+                    _check_body(function, known, body)
         return Response(
             status if reads_status and status is not _MISSING else code,
             None if body is _MISSING else body,

@@ -6,8 +6,10 @@ Pure functions over ``str``. A raw target is what the client sent, percent-encod
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, overload
-from urllib.parse import quote, unquote, unquote_plus
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+from urllib.parse import quote, unquote_to_bytes
+
+from wixhttp.messages import no_attribute
 
 DEFAULT_PORTS = {"http": "80", "https": "443"}
 """The port of each scheme where a URL names none (RFC 9110, 4.2)."""
@@ -65,28 +67,57 @@ class QueryParams(dict[str, str]):
     ('1', None)
     """
 
-    __slots__ = ()
+    __slots__ = ("_pairs",)
+
+    _pairs: list[tuple[str, str]]
+    """Every pair as it was sent, of a request's query."""
+
+    if TYPE_CHECKING:  # what Velo reads as undefined reads as None here
+
+        def __getitem__(self, key: str, /) -> str | None: ...  # type: ignore[override]
 
     def __missing__(self, key: str) -> None:
         return None
 
+    if not TYPE_CHECKING:  # to type checkers there is no such attribute
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise no_attribute(self, name, f"request.query[{name!r}]")
+
+    def parse(self, model: type[_Kind], /) -> _Kind:
+        """The parameters as a ``model``: a dataclass, TypedDict, NamedTuple or pydantic model (the extra
+        ``validation``). A field that is a list has every value of a repeated key.
+
+        Raises:
+            ValidationError: they do not fit. Not caught by the handler, it is answered 422, with each error.
+        """
+        from .validation import validated_pairs
+
+        value: Any = validated_pairs(getattr(self, "_pairs", None) or self.items(), model)
+        return value  # type: ignore[no-any-return]
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (dict(self),)
+        return _copied_query, (getattr(self, "_pairs", None) or list(self.items()),)
+
+
+def _copied_query(pairs: list[tuple[str, str]]) -> QueryParams:
+    query = QueryParams(pairs)
+    query._pairs = pairs
+    return query
 
 
 def split_target(target: str) -> tuple[str, str]:
-    """The raw path and the raw query of a request target, in origin form (``/a?b``) or absolute form (RFC 9112, 3.2).
+    """The raw path and the raw query of a request target in origin form (RFC 9112, 3.2.1); other forms:
+    `request_target`.
 
-    >>> split_target("/a%2Fb?q=1")
-    ('/a%2Fb', 'q=1')
-    >>> split_target("http://host/a?q=1#top")
-    ('/a', 'q=1')
+    >>> split_target("/a%2Fb?q=1"), split_target("/a?q=1#top")
+    (('/a%2Fb', 'q=1'), ('/a', 'q=1'))
     """
     if "#" in target:
         target = target.partition("#")[0]
-    path, _, query = target.partition("?")
-    if not path.startswith("/") and "://" in path:
-        path = "/" + path.partition("://")[2].partition("/")[2]
+    path, query = target, ""
+    if "?" in target:
+        path, _, query = target.partition("?")
     return path, query
 
 
@@ -98,9 +129,9 @@ def segments(raw: str) -> PathSegments:
     >>> segments("/a%2Fb//c/")
     ['a/b', 'c']
     """
-    if "%" in raw:
-        return PathSegments([unquote(part) for part in raw.split("/") if part])
-    return PathSegments([part for part in raw.split("/") if part])
+    if "/" not in raw:
+        return PathSegments((decode(raw),) if raw else ())
+    return PathSegments(decode(part) for part in raw.split("/") if part)
 
 
 def remove_dot_segments(names: list[str]) -> list[str]:
@@ -126,8 +157,15 @@ def remove_dot_segments(names: list[str]) -> list[str]:
 
 
 def decode(segment: str) -> str:
-    """One percent-decoded segment, as UTF-8, with U+FFFD for bytes that are not."""
-    return unquote(segment) if "%" in segment else segment
+    """One percent-decoded segment, as UTF-8, with U+FFFD for bytes that are not; a ``%`` without two digits is text.
+
+    >>> decode("a%20b"), decode("%C3%A9%FF"), decode("100%")
+    ('a b', 'é\ufffd', '100%')
+    """
+    if "%" not in segment:
+        return segment
+    text = segment.replace("%20", " ")  # the most common escape, and quickly done where it is the only one
+    return unquote_to_bytes(segment).decode("utf-8", "replace") if "%" in text else text
 
 
 def query_pairs(raw: str) -> list[tuple[str, str]]:
@@ -139,9 +177,11 @@ def query_pairs(raw: str) -> list[tuple[str, str]]:
     pairs = []
     for part in raw.split("&"):
         if part:
+            if "+" in part:
+                part = part.replace("+", " ")  # before the escapes: %2B is a plus
             key, _, value = part.partition("=")
-            if "%" in part or "+" in part:
-                key, value = unquote_plus(key), unquote_plus(value)
+            if "%" in part:
+                key, value = decode(key), decode(value)
             pairs.append((key, value))
     return pairs
 
@@ -153,4 +193,9 @@ def quote_path(path: str) -> str:
 
 def ascii_target(raw: bytes) -> str:
     """A raw target as text; bytes that should have been percent-encoded become so."""
-    return raw.decode("ascii") if raw.isascii() else quote(raw, safe="%/?#!$&'()*+,;=:@-._~[]")
+    return raw.decode() if raw.isascii() else quote(raw, safe="%/?#!$&'()*+,;=:@-._~[]")
+
+
+def scalar_text(text: str) -> str:
+    """``text`` with U+FFFD for each lone surrogate, as browsers read text that goes into a URL (Web IDL, USVString)."""
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

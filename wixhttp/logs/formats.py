@@ -7,13 +7,8 @@ status, duration_ms, bytes_in, bytes_out, client_ip, exception.
 
 from __future__ import annotations
 
-import importlib
 import logging
-import os
 import time
-import traceback
-from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import orjson
@@ -22,9 +17,8 @@ from wixhttp.context import current_request
 from wixhttp.http.request_head import Head
 
 from .masking import escaped, masked
+from .tracebacks import format_exception
 
-_OWN_FOLDER = str(Path(__file__).parents[1]) + os.sep
-_IMPORTLIB = importlib.__file__
 _JSON_CONTROLS = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}  # those that JSON lets pass
 
 
@@ -42,24 +36,6 @@ def trace_id(head: Head) -> str | None:
     return found
 
 
-def format_exception(error: BaseException) -> str:
-    """The traceback of an error from the user's first frame on: without the runtime's own and importlib's."""
-    frames = _user_frames(error.__traceback__)
-    if frames is None and not isinstance(error, SyntaxError):  # that names its place itself
-        frames = error.__traceback__
-    return "".join(traceback.format_exception(type(error), error, frames)).rstrip()
-
-
-def _user_frames(frames: TracebackType | None) -> TracebackType | None:
-    while frames is not None and _is_ours(frames.tb_frame.f_code.co_filename):
-        frames = frames.tb_next
-    return frames
-
-
-def _is_ours(file: str) -> bool:
-    return file.startswith((_OWN_FOLDER, _IMPORTLIB, "<frozen importlib"))
-
-
 # --- formats ---------------------------------------------------------------------------------------------------------
 
 
@@ -75,6 +51,14 @@ def _request_keys(head: Head | None) -> dict[str, Any]:
     return {key: value for key, value in keys.items() if value}
 
 
+def exception_of(record: logging.LogRecord) -> str | None:
+    """The traceback of a record: of its exception, or a text among its ``keys``, of an exception in another process."""
+    if record.exc_info and record.exc_info[1] is not None:
+        return masked(format_exception(record.exc_info[1]))
+    keys = getattr(record, "keys", None)
+    return keys.get("exception") if isinstance(keys, dict) else None
+
+
 class JSONFormatter(logging.Formatter):
     """A record as one line of JSON."""
 
@@ -88,8 +72,8 @@ class JSONFormatter(logging.Formatter):
             **_request_keys(current_request.get()),
             **(keys if isinstance(keys := getattr(record, "keys", None), dict) else {}),
         }
-        if record.exc_info and record.exc_info[1] is not None:
-            entry["exception"] = masked(format_exception(record.exc_info[1]))
+        if exception := exception_of(record):
+            entry["exception"] = exception
         return json_line(entry).decode()
 
 
@@ -102,8 +86,8 @@ class TextFormatter(logging.Formatter):
         request = f" [{head.request_id}]" if head is not None else ""
         message = escaped(masked(record.getMessage()))
         line = f"{timestamp(record.created)} {record.levelname:<7} {record.name}{request}: {message}"
-        if record.exc_info and record.exc_info[1] is not None:
-            for text in masked(format_exception(record.exc_info[1])).split("\n"):
+        if exception := exception_of(record):
+            for text in exception.split("\n"):
                 line += "\n  | " + escaped(text)
         return line
 
@@ -115,6 +99,6 @@ def json_line(entry: dict[str, Any]) -> bytes:
     except TypeError:  # a lone surrogate somewhere
         texts = {key: str(value).encode("utf-8", "backslashreplace").decode() for key, value in entry.items()}
         line = orjson.dumps(texts)
-    if line.isascii() and b"\x7f" not in line:
+    if line.isascii() and 0x7F not in line:
         return line
     return line.decode().translate(_JSON_CONTROLS).encode()

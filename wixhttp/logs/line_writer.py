@@ -45,9 +45,8 @@ class LineWriter:
             self._send(batch)
 
     def _send(self, line: bytes) -> None:
-        data = memoryview(line)
         try:
-            while data:
-                data = data[os.write(self.descriptor, data) :]
+            while (written := os.write(self.descriptor, line)) < len(line):
+                line = line[written:]
         except OSError:  # nobody reads standard output any more: no reason to fail a request
             pass

@@ -6,7 +6,9 @@ import re
 from collections.abc import Callable
 
 _masks: list[Callable[[str], str]] = []
-_PASSWORD = re.compile(r"(://[^/@\s:]*:)\S*@|([?&](?:ssl)?password=)[^&\s\"]*")
+_USER = re.compile("[^/@:]*")  # the name of a user in front of the password
+_PORT = re.compile(r"[0-9]{1,5}[/?#]")  # behind the name of a host
+_PARAMETER = re.compile(r"([?&](?:ssl)?password=)[^&\s\"]*")
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
     0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x2028: "\\u2028", 0x2029: "\\u2029",
 }  # fmt: skip
@@ -40,4 +42,18 @@ def masked_url(text: str) -> str:
     >>> masked_url("postgresql://ada:p@ss@host/db?sslpassword=word&x=1")
     'postgresql://ada:***@host/db?sslpassword=***&x=1'
     """
-    return _PASSWORD.sub(lambda match: f"{match[1]}***@" if match[1] else f"{match[2]}***", text)
+    pieces = re.split(r"(\s)", text)
+    return _PARAMETER.sub(r"\1***", "".join(map(_without_password, pieces)))
+
+
+def _without_password(word: str) -> str:
+    """A word with ``***`` for what stands between the user's name of its first URL that has one and the last ``@``."""
+    last = word.rfind("@")
+    start = word.find("://")
+    while 0 <= start < last:
+        user = _USER.match(word, start + len("://"))
+        end = user.end() if user else start
+        if word[end : end + 1] == ":" and end < last and not _PORT.match(word, end + 1):
+            return f"{word[: end + 1]}***{word[last:]}"
+        start = word.find("://", end)
+    return word

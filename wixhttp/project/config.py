@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple, get_type_hints
@@ -26,6 +26,7 @@ from .setting_parsers import (
     parse_base_path,
     parse_boolean,
     parse_choice,
+    parse_clients,
     parse_database_url,
     parse_host,
     parse_hosts,
@@ -42,7 +43,10 @@ from .setting_parsers import (
 from .toml_file import line_of, read_toml
 
 _PROJECT = "WIXHTTP_PROJECT"
+_MOST_REQUESTS = 10_000  # of each kind at once, where max_concurrency is none
 _EMBEDDED = "data/wixhttp.sqlite3"
+_DEVELOPMENT_ADDRESS: Mapping[str, object] = MappingProxyType({"host": "127.0.0.1", "port": 8000})
+_OWN_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _COMMON_VARIABLES = {"HOST": "host", "PORT": "port", "WEB_CONCURRENCY": "workers"}
 
 
@@ -87,11 +91,16 @@ class Config:
     ``wixhttp.toml:3``, ``environment WIXHTTP_PORT``, ``flag --port``. Units stand in `SETTINGS`.
 
     ``threads`` is the size of each of several thread pools of a process, not of all of them together: the pool of
-    ``def`` handlers and of the bodies that they stream; one for each depth of ``def`` middleware and endpoints behind
-    ``async def`` ones, which with a shared pool would wait for each other without end (a deadlock); and one that writes
-    long bodies to files, so that uploads do not wait for handlers. Threads are started lazily. Not bounded by it, and
-    with 32 threads each: awaited calls on collections, for each depth of hooks; awaited verification of tokens; awaited
-    `fetchWithAuth`. With another ``worker_class`` than asgi it is handed to gunicorn as well.
+    ``def`` handlers; that of streamed bodies, so that neither waits for the other; one for each depth of ``def``
+    middleware and endpoints behind ``async def`` ones, which with a shared pool would wait for each other without end
+    (a deadlock); and one that writes long bodies to files, so that uploads do not wait for handlers. Threads are
+    started lazily. Not bounded by it, and with 32 threads each: awaited calls on collections, for each depth of hooks;
+    awaited verification of tokens; awaited requests to other servers. With another ``worker_class`` than asgi it is
+    handed to gunicorn as well.
+
+    ``queue_timeout`` bounds the wait for a thread of a handler, not that of what has begun: a stream, a session that is
+    saved, a long body that is written. With another ``worker_class`` than asgi requests wait in gunicorn's own queue,
+    which it does not bound.
     """
 
     root: Path
@@ -146,14 +155,29 @@ class Config:
     body_timeout: Annotated[
         float, Rule(parse_seconds, "seconds without a byte of the body; 0 is without end", read_number)
     ] = 30.0
+    send_timeout: Annotated[
+        float,
+        Rule(parse_seconds, "seconds in which a client reads nothing of its answer; 0 is without end", read_number),
+    ] = 30.0
+    max_unsent: Annotated[
+        int,
+        Rule(
+            parse_bytes,
+            "bytes of large answers that a process holds at once, or text; 0 is without end",
+            read_number,
+        ),
+    ] = 268_435_456
     max_concurrency: Annotated[
         int | None,
         Rule(
             parse_whole(1),
-            "handlers at once per process; none is 4 x threads for def, 10000 for async def",
+            "requests at once per process, running or waiting, for def and for async def each; none is 10000",
             read_number,
         ),
     ] = None
+    queue_timeout: Annotated[
+        float, Rule(parse_seconds, "seconds that a request waits for a thread; 0 is without end", read_number)
+    ] = 5.0
     graceful_timeout: Annotated[float, Rule(parse_seconds, "seconds for running requests at stop", read_number)] = 30.0
     import_timeout: Annotated[
         float, Rule(parse_seconds, "seconds for the import of the user's files; 0 is without end", read_number)
@@ -181,6 +205,10 @@ class Config:
     health_port: Annotated[
         int | None, Rule(parse_whole(0, 65535), "port of /_wixhttp/ alone; none is the port of the site", read_number)
     ] = None
+    dev_allow: Annotated[
+        tuple[str, ...],
+        Rule(parse_clients, "who else sees the pages of 'wixhttp dev': addresses, networks, host names", read_list),
+    ] = ()
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -191,13 +219,13 @@ class Config:
 
     @property
     def def_concurrency(self) -> int:
-        """Requests that ``def`` handlers answer at once in one process."""
-        return self.max_concurrency or 4 * self.threads
+        """Requests that ``def`` handlers answer, or are to answer, at once in one process."""
+        return self.max_concurrency or _MOST_REQUESTS
 
     @property
     def async_concurrency(self) -> int:
         """Requests that ``async def`` handlers answer at once in one process."""
-        return self.max_concurrency or 10_000
+        return self.max_concurrency or _MOST_REQUESTS
 
     @property
     def store_url(self) -> str:
@@ -246,12 +274,46 @@ def load_config(
             value of the wrong type or range. Values that a stronger place overrides are checked as well.
     """
     environ = os.environ if environ is None else environ
+    folder = _folder_of(root, environ)
+    return _config_of(folder, (_from_file(folder), _from_environment(environ), _from_flags(flags or {})))
+
+
+def load_development_config(
+    root: Path | str | None = None,
+    *,
+    flags: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+    reads_file: bool = True,
+) -> Config:
+    """The settings of ``wixhttp dev``: as `load_config`, but for what a file says of the server in production. One
+    process serves one port, at the address of flags or environment, else 127.0.0.1:8000; the hosts of this machine are
+    among ``allowed_hosts``. Without ``reads_file`` no file is read: the settings for while that one is wrong.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    environ = os.environ if environ is None else environ
+    folder = _folder_of(root, environ)
+    given = {key: value for layer in (_from_environment(environ), _from_flags(flags or {})) for key, value, _ in layer}
+    address = {key: given.get(key, default) for key, default in _DEVELOPMENT_ADDRESS.items()}
+    own = {"mode": "development", "workers": 1, "worker_class": "asgi", "health_port": ""}
+    layers = (_from_environment(environ), _from_flags({**(flags or {}), **own, **address}))
+    config = _config_of(folder, (_from_file(folder), *layers) if reads_file else layers)
+    hosts = (*config.allowed_hosts, *_OWN_HOSTS, str(address["host"])) if config.allowed_hosts else ()
+    return replace(config, allowed_hosts=hosts)
+
+
+def _folder_of(root: Path | str | None, environ: Mapping[str, str]) -> Path:
     folder = Path(root or environ.get(_PROJECT) or ".").absolute()
     if not folder.is_dir():
         raise ConfigError(f"the project is a folder, and {str(folder)!r} is none; name another, or set {_PROJECT}")
+    return folder
+
+
+def _config_of(folder: Path, layers: Iterable[_Layer]) -> Config:
     values: dict[str, Any] = {}
     sources = dict.fromkeys(SETTINGS, "default")
-    for layer in (_from_file(folder), _from_environment(environ), _from_flags(flags or {})):
+    for layer in layers:
         for key, value, source in layer:
             values[key], sources[key] = value, source
     config = Config(root=folder, **values, sources=sources)

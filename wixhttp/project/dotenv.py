@@ -1,40 +1,43 @@
-"""The syntax of ``.env`` files, read strictly and written so that it reads back.
+r"""``.env`` files, read by python-dotenv, and written so that it reads back what was written.
 
     # a comment
     NAME=value            # a comment, because a space is in front of it
-    export NAME='taken literally, $ and \\ too'
-    NAME="with \\n \\r \\t \\" \\\\ \\$, and over
+    export NAME='nothing but \\ and \' is escaped in here'
+    NAME="with \n \t \" \\, and over
     several lines"
+    URL=https://${HOST:-localhost}/   # of the environment, else of a line above, else what stands behind ":-"
+    NAME                  # says nothing
 
-Nothing is expanded, and no message shows a value: it may be a secret.
+Of a name that stands there twice the last line counts. A line that python-dotenv passes over, with a line in its own
+log, is an error here; no message shows a value, since it may be a secret.
 """
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Iterator
-from typing import NamedTuple, NoReturn
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from wixhttp.errors import ConfigError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-_BLANK = re.compile(r"[ \t]*(?:#[^\n]*|\r)?(?:\n|\Z)")
-_START = re.compile(rf"[ \t]*(?:export[ \t]+)?({_NAME.pattern})[ \t]*=")
-_QUOTED = re.compile(r"""[ \t]*(?:'([^']*)'|"((?:[^"\\]|\\.)*)")""", re.DOTALL)
-_PLAIN = re.compile(r"[^\n]*?(?=[ \t]+#|[ \t\r]*(?:\n|\Z))")
-_REST = re.compile(r"(?:[ \t]+#[^\n]*|[ \t\r]*)(?:\n|\Z)")
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_ESCAPED = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
-_UNESCAPED = str.maketrans({char: f"\\{letter}" for letter, char in _ESCAPED.items()})
+_ASSIGNMENT = re.compile(r"\s*(?:export[^\S\r\n]+)?(?:'[^']+'|[^=#\s]+)[^\S\r\n]*=")
+_SPACES = re.compile(r"[^\S\r\n]*")
+_QUOTED = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""", re.DOTALL)
+_UNESCAPED = str.maketrans({"\n": r"\n", "\r": r"\r", "\t": r"\t", '"': r"\"", "\\": r"\\"})
 _SAFE = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
+_MOST_SPACES = (
+    1000  # in a row in a value without quotes: python-dotenv takes quadratic time to look behind them for a #
+)
 
 
 class EnvEntry(NamedTuple):
-    """One ``NAME=value`` in a text: characters ``start`` to ``end`` (past its line end), the value at ``spelled``."""
+    """One ``NAME=value`` in a text: characters ``start`` to ``end`` (past its line end), the value at ``spelled``.
+    ``value`` is what stands there, its variables not replaced."""
 
     name: str
     value: str
-    line: int
     start: int
     spelled: tuple[int, int]
     end: int
@@ -42,66 +45,81 @@ class EnvEntry(NamedTuple):
 
 def scan(text: str, filename: str) -> Iterator[EnvEntry]:
     """Every entry of ``text``, in order, with its place. Raises as `parse`."""
-    position = 0
-    lines: dict[str, int] = {}
-    while position < len(text):
-        blank = _BLANK.match(text, position)
-        if blank is not None:
-            position = blank.end()
-            continue
-        line = text.count("\n", 0, position) + 1
-        where = f"{filename}:{line}"
-        start = _START.match(text, position)
-        if start is None:
-            raise ConfigError(f"{where}: a line is NAME=value or a # comment; quote a value of several lines")
-        name = start[1]
-        if name in lines:
-            raise ConfigError(f"{where}: {name} stands in line {lines[name]} already; keep one of them")
-        lines[name] = line
-        value, stop = _value(text, start.end(), f"{where}: {name}")
-        rest = _REST.match(text, stop)
-        if rest is None:
-            raise ConfigError(f"{where}: {name} goes on after its closing quote; put a space in front of a # comment")
-        yield EnvEntry(name, value, line, position, (start.end(), stop), rest.end())
-        position = rest.end()
+    from dotenv.parser import parse_stream
+
+    _check_spaces(text, filename)
+    start, line = 0, 1
+    for binding in parse_stream(io.StringIO(text)):
+        original = binding.original.string
+        end = start + len(original)
+        blank = original[: len(original) - len(original.lstrip())]
+        if binding.error:
+            raise ConfigError(
+                f"{filename}:{line + _line_ends(blank)}: a line is NAME=value or a # comment; close each quote, put a "
+                "value of several words in quotes, and write '=' for ':'"
+            )
+        if binding.key is not None and binding.value is not None:
+            first = start + max(blank.rfind("\n"), blank.rfind("\r")) + 1
+            yield EnvEntry(binding.key, binding.value, first, _spelled(original, binding.value, start), end)
+        start, line = end, line + _line_ends(original)
 
 
-def _value(text: str, position: int, where: str) -> tuple[str, int]:
-    quoted = _QUOTED.match(text, position)
+def _line_ends(text: str) -> int:
+    return text.count("\n") + text.count("\r") - text.count("\r\n")
+
+
+def _spelled(original: str, value: str, offset: int) -> tuple[int, int]:
+    """The place of a value in its entry, spaces before it included."""
+    assignment = _ASSIGNMENT.match(original)
+    equals = len(original) if assignment is None else assignment.end()
+    begin = _SPACES.match(original, equals).end()  # type: ignore[union-attr]  # none is a match, too
+    quoted = _QUOTED.match(original, begin)
     if quoted is not None:
-        literal, escaped = (None if each is None else each.replace("\r\n", "\n") for each in quoted.groups())
-        if escaped is not None:
-            literal = _ESCAPE.sub(lambda match: _ESCAPED.get(match[1]) or _refuse_escape(match[1], where), escaped)
-        return literal or "", quoted.end()
-    plain = _PLAIN.match(text, position)
-    if plain is None or plain[0].strip(" \t")[:1] in ("'", '"'):
-        raise ConfigError(f"{where} opens a quote that is not closed; write the value in '...' or \"...\"")
-    return plain[0].strip(" \t"), plain.end()
+        return offset + equals, offset + quoted.end()
+    return offset + equals, offset + (begin + len(value) if value else equals)
 
 
-def _refuse_escape(char: str, where: str) -> NoReturn:
-    known = " ".join(f"\\{each}" for each in _ESCAPED)
-    raise ConfigError(f"{where} has a backslash in front of {char!r}, known are {known}; write \\\\, or use '...'")
+def _check_spaces(text: str, filename: str) -> None:
+    if text.isspace() or len(text) <= _MOST_SPACES:
+        return
+    for number, line in enumerate(text.splitlines(), 1):
+        value = line.partition("=")[2].strip()
+        if value[:1] not in ("'", '"') and any(len(run[0]) > _MOST_SPACES for run in re.finditer(r"\s+", value)):
+            raise ConfigError(f"{filename}:{number}: more than {_MOST_SPACES} spaces in a row; put the value in quotes")
 
 
-def parse(text: str, filename: str) -> dict[str, str]:
-    r"""Names and values of the text of a ``.env`` file, in order.
+def parse(text: str, filename: str, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    r"""Names and values of the text of a ``.env`` file, in order. ``${NAME}`` is that of ``environ``, else of a line
+    above, else nothing, or what ``${NAME:-default}`` says.
 
-    >>> parse('A=1 # one\nexport B="x\\ty"', ".env")
-    {'A': '1', 'B': 'x\ty'}
+    >>> parse('A=1 # one\nexport B="x\\ty"\nA=2\nC=${A}${HOME:-/}', ".env")
+    {'A': '2', 'B': 'x\ty', 'C': '2/'}
 
     Raises:
-        ConfigError: a line that is no entry, a quote that is not closed, an unknown escape, a name that stands there
-            twice. Begins with ``filename`` and the line, and never shows a value.
+        ConfigError: a line that python-dotenv cannot read. Begins with ``filename`` and the line, and never shows a
+            value.
     """
-    return {entry.name: entry.value for entry in scan(text, filename)}
+    from dotenv.variables import parse_variables
+
+    outside = {} if environ is None else environ
+    values: dict[str, str] = {}
+    for entry in scan(text.replace("\r\n", "\n").replace("\r", "\n"), filename):  # as a text file is read
+        if "${" not in entry.value:
+            values[entry.name] = entry.value
+        else:
+            known = {**values, **outside}
+            values[entry.name] = "".join(atom.resolve(known) for atom in parse_variables(entry.value))
+    return values
 
 
 def format_value(value: str) -> str:
     """The spelling of ``value`` after ``NAME=``, on one line, quoted where it must be. Raises ValueError for NUL."""
     if "\0" in value:
         raise ValueError("a value of a .env file holds no NUL character; encode it, as base64 for instance")
-    return value if _SAFE.fullmatch(value) else f'"{value.translate(_UNESCAPED)}"'
+    if _SAFE.fullmatch(value):
+        return value
+    # Nothing escapes a "${": the variable without a name stands for its default.
+    return '"{}"'.format(value.translate(_UNESCAPED).replace("${", "${:-$}{"))
 
 
 def format_line(name: str, value: str) -> str:

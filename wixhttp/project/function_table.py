@@ -9,16 +9,18 @@ from __future__ import annotations
 import ast
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
 from wixhttp.errors import ProjectError, WrongAnswer
+from wixhttp.http.allowed_methods import is_refused
 from wixhttp.http.policy import Policy, policy_of
 from wixhttp.http.response import Response
 
 from .signatures import accepting, is_async_callable, place_of
+from .unserved_functions import unserved_functions
 
 logger = logging.getLogger("wixhttp")
 
@@ -81,8 +83,8 @@ class Methods(dict[str, _Handler]):
     __slots__ = ()
 
     def resolve(self, method: str) -> _Handler | None:
-        """The handler of a method, or ``None``."""
-        return self.get(method) or self.get(EVERY_METHOD)
+        """The handler of a method, or ``None``: one that is refused has none (`is_refused`)."""
+        return self.get(method) or (None if is_refused(method) else self.get(EVERY_METHOD))
 
     @property
     def allowed(self) -> tuple[str, ...]:
@@ -107,6 +109,10 @@ class FunctionTable:
     def find(self, name: str) -> Methods[Function] | None:
         """The functions of a name by method, or ``None``. HEAD goes where GET goes."""
         return self._by_name.get(name)
+
+    def items(self) -> Iterable[tuple[str, Methods[Function]]]:
+        """The names, each with its functions by method."""
+        return self._by_name.items()
 
     @property
     def names(self) -> list[str]:
@@ -139,6 +145,8 @@ def functions_of(module: ModuleType) -> FunctionTable:
         target = getattr(module, exported)
         if callable(target):
             functions.append(Function(prefix, name, target))
+    for finding in unserved_functions(module, {each.exported_name for each in functions}, PREFIXES):
+        logger.warning("%s", finding)
     return FunctionTable(functions)
 
 
@@ -155,13 +163,29 @@ def response_of(name: str, value: Any, *, warns: bool) -> Response:
         if warns:
             logger.warning("%s returned a plain mapping; return response(%s) instead", name, dict(value).keys())
         return Response(value["status"], value.get("body"), value.get("headers"))
-    if inspect.iscoroutine(value):
-        value.close()  # or Python warns that it was never awaited
     kind = type(value).__name__
     hint = "add 'return': a handler ends with one of ok(), notFound(), ..."
     if value is not None:
-        hint = f"write 'return ok(body=...)' around the {kind}"
+        hint = habit_of(value, "response(status={0}, body=...)") or f"write 'return ok(body=...)' around the {kind}"
     raise WrongAnswer(f"{name} returned {kind}, not a response; {hint}")
+
+
+def habit_of(value: object, with_status: str) -> str | None:
+    """The remedy for a value that handlers return in other frameworks, or by a slip; ``with_status`` is how to write an
+    answer with a status. A coroutine or promise is closed, since nobody awaits it.
+
+    >>> habit_of(("gone", 404), "response(status={0}, body=...)")
+    'write return response(status=404, body=...) for the pair of body and status'
+    """
+    if isinstance(value, Coroutine):
+        value.close()  # or Python warns that it was never awaited
+        return "write return await in front of the call"
+    if isinstance(value, tuple) and len(value) > 1 and value[1].__class__ is int:
+        return f"write return {with_status.format(value[1])} for the pair of body and status"
+    if inspect.isroutine(value) or isinstance(value, type):
+        called = getattr(value, "__name__", "it")
+        return f"call it: return {called}(...)"
+    return None
 
 
 def exported_names(module: ModuleType) -> list[str]:

@@ -24,6 +24,8 @@ from typing import Any
 
 from wixhttp.errors import ProjectError
 
+from . import javascript_habits  # noqa: F401  # whose advice stands below the traceback of what cannot be imported
+
 PACKAGE = "backend"
 MODULE = "backend.http_functions"
 NOT_LOADED = 3  # the exit code of a project that cannot be loaded
@@ -152,7 +154,8 @@ def _explain(file: Path, error: BaseException, timeout: float) -> str:
         return f"{file} cannot be imported: it did not end within {timeout:g} seconds (setting import_timeout)"
     if isinstance(error, SystemExit):
         return f"{file} cannot be imported: it calls sys.exit({error.code!r}) at import"
-    return f"{file} cannot be imported: {type(error).__name__}: {error}"
+    text = str(error)
+    return f"{file} cannot be imported: {type(error).__name__}" + (f": {text}" if text else "")
 
 
 @contextlib.contextmanager

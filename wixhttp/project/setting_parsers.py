@@ -5,6 +5,7 @@ A ``parse_...`` checks its value, and raises ValueError with the setting's name 
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import sys
 from collections.abc import Callable
@@ -126,6 +127,24 @@ def parse_hosts(value: object, name: str) -> tuple[str, ...]:
         if not isinstance(each, str) or not _HOST_PATTERN.fullmatch(each.lower()):
             raise ValueError(f"{name} holds host names without scheme and port, not {each!r}; an empty list allows any")
     return tuple(each.lower() for each in value)
+
+
+def parse_clients(value: object, name: str) -> tuple[str, ...]:
+    """Addresses, networks (``192.168.1.0/24``) and names of hosts in one list, in lower case."""
+    rule = "holds addresses, networks and host names, such as ['192.168.1.0/24', 'laptop.local']"
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f"{name} {rule}, in a list, not {value!r}")
+    found = []
+    for each in value:
+        text = each.lower().strip("[]") if isinstance(each, str) else ""
+        try:
+            network = ipaddress.ip_network(text, strict=False)
+            found.append(str(network.network_address if network.num_addresses == 1 else network))
+        except ValueError:
+            if not _HOST_PATTERN.fullmatch(text) or text.rpartition(".")[2].isdecimal():
+                raise ValueError(f"{name} {rule}, and not {each!r}; leave out scheme and port") from None
+            found.append(text)
+    return tuple(found)
 
 
 def parse_locales(value: object, name: str) -> tuple[str, ...]:

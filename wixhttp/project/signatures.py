@@ -9,6 +9,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 from wixhttp.errors import ProjectError
@@ -36,6 +37,8 @@ def accepting(name: str, target: Callable[..., Any], count: int, rule: str) -> C
     Raises:
         ProjectError: it needs more than ``count``, or some by keyword.
     """
+    if _is_plain(target, count):
+        return target
     try:
         parameters = parameters_of(target, count)
     except (TypeError, ValueError):  # a callable written in C that does not say
@@ -53,6 +56,16 @@ def accepting(name: str, target: Callable[..., Any], count: int, rule: str) -> C
     if taken >= count or any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return target
     return lambda *arguments: target(*arguments[:taken])
+
+
+def _is_plain(target: Callable[..., Any], count: int) -> bool:
+    """Return whether ``target`` is a function of just ``count`` parameters, undecorated. Most are, and to look at the
+    code costs a fiftieth of a signature, which counts where there are thousands."""
+    if not isinstance(target, FunctionType) or target.__dict__:
+        return False
+    code = target.__code__
+    has_more = code.co_kwonlyargcount or code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS)
+    return code.co_argcount == count and not has_more
 
 
 def _call_method(target: object) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from itertools import takewhile
@@ -25,6 +26,8 @@ def read_toml(path: Path, name: str | None = None) -> tuple[str, dict[str, Any]]
         ConfigError: it cannot be read, or is not TOML.
     """
     name = name or path.name
+    if path.is_fifo():  # to read it would wait for its writer
+        raise ConfigError(f"{name} is a named pipe; make it a file")
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
@@ -59,6 +62,20 @@ def line_of(text: str, key: tuple[str, ...]) -> int:
         if common > found:
             best, found = number, common
     return best
+
+
+def table_header(*names: str) -> str:
+    """The line that begins the table of these names.
+
+    >>> table_header("Stores/Products", "references")
+    '["Stores/Products".references]'
+    """
+    return f"[{'.'.join(toml_key(name) for name in names)}]"
+
+
+def toml_key(name: str) -> str:
+    """A name as a key is written: in quotes where it needs them."""
+    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
 
 
 def _dotted(line: str, position: int) -> tuple[tuple[str, ...], int]:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import gc
 import logging
 import math
 import os
-import resource
 import signal
-import socket
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gunicorn import glogging
 from gunicorn.app import base
-from gunicorn.arbiter import Arbiter
-from gunicorn.errors import HaltServer
+from gunicorn.sock import ssl_context
 
 from wixhttp.dispatch.app import App
 from wixhttp.dispatch.site import load_site
@@ -26,25 +21,29 @@ from wixhttp.dispatch.stream_chunks import StreamBroken
 from wixhttp.errors import ProjectError
 from wixhttp.logs.access_log import AccessLog
 from wixhttp.logs.captured_prints import capture_prints
-from wixhttp.logs.formats import format_exception
 from wixhttp.logs.line_writer import LineWriter
-from wixhttp.logs.masking import masked
-from wixhttp.logs.setup import configure, is_json
-from wixhttp.project.active_config import has_collections, open_later
+from wixhttp.logs.setup import configure, is_json, write_elsewhere
 from wixhttp.project.config import Config, forwarded_allow_ips_are_set, sockets_are_inherited
-from wixhttp.secrets import SecretStore, set_default_store
+from wixhttp.project.opened_database import share
 
-from .readiness import Readiness
+from .descriptors import raise_descriptor_limit
+from .listening import listen_on
+from .master import LOAD_FAILED, Master
+from .project_setup import readiness_of, set_secrets, set_up, settle_collector
+from .reports import WorkerReports, explanation, print_failure
+from .worker_class import WSGI_LIMITS
 
-WSGI_WORKERS = ("gthread", "gevent", "sync")
-LOAD_FAILED = 3  # gunicorn's own code for a worker that cannot boot, which ends the server
-INTERRUPTED = 130
+ASGI_WORKER = "wixhttp.server.worker.Worker"
+# gunicorn's settings for its own HTTP parsers and ASGI worker, and hooks of requests, which the asgi worker has not.
+_UNUSED = frozenset(
+    "accesslog asgi_lifespan asgi_loop casefold_http_method forwarder_headers header_map http2_cleartext http_parser "
+    "http_protocols permit_obsolete_folding permit_unconventional_http_method permit_unconventional_http_version "
+    "post_request pre_request protocol proxy_protocol strip_header_spaces websocket_max_message_size".split()
+)
 _ENDINGS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
-_DESCRIPTORS = 65_536
-GC_THRESHOLD = 10_000  # objects made and not freed between two looks at the youngest
 _LAST_PORT = 65_535
+CONNECTIONS = 16_384  # of clients, idle ones too, that one worker has at once
 _FOREVER = 86_400  # seconds, where a setting says "no limit"
-_REPORT_SIZE = 60_000  # bytes of a traceback that are passed on
 _ENDING = 5  # seconds after graceful_timeout in which a worker ends by itself before it is killed
 
 logger = logging.getLogger("wixhttp")
@@ -62,27 +61,39 @@ def serve(config: Config, gunicorn_options: Sequence[str] = ()) -> None:
     """
     writer = LineWriter()
     configure(config.log_format, config.log_level, writer)
-    _raise_descriptor_limit()
+    raise_descriptor_limit()
     server = Server(config, tuple(gunicorn_options), writer)
     cfg = server.cfg
     _load_worker_class(cfg)
+    _check_certificate(cfg)
     if not (cfg.print_config or cfg.check_config or cfg.reuse_port or sockets_are_inherited()):
         for address in cfg.address:
             _try_address(address)
     server.run()
 
 
-class Server(base.Application):  # type: ignore[misc]  # gunicorn has no types for it
+class _UnderMaster(base.BaseApplication):  # type: ignore[misc]  # gunicorn has no types for it
+    """The base of a gunicorn application that `Master` serves, in place of gunicorn's own arbiter."""
+
+    def run(self) -> None:
+        """Serve until a signal ends it, then exit."""
+        try:
+            Master(self).run()
+        except RuntimeError as error:  # gunicorn's, for a setting that is wrong
+            sys.stderr.write(f"Error: {error}\n")
+            sys.exit(1)
+
+
+class Server(base.Application, _UnderMaster):  # type: ignore[misc]  # gunicorn has no types for it
     """The gunicorn application: settings from the project, and its dispatcher loaded in each worker."""
+
+    cfg: Any
 
     def __init__(self, config: Config, options: tuple[str, ...], writer: LineWriter) -> None:
         self.config = config
         self.options = options
         self.writer = writer
-        # A worker that cannot load the project tells the master why, which says it once for all of them.
-        self._reports, self._report = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._reports.setblocking(False)
-        self._report.setblocking(False)
+        self.reports = WorkerReports()
         self._made_in = os.getpid()
         super().__init__(usage="wixhttp serve [OPTIONS] -- [GUNICORN OPTIONS]", prog="wixhttp serve")
 
@@ -95,11 +106,26 @@ class Server(base.Application):  # type: ignore[misc]  # gunicorn has no types f
         for words in (self.cfg.get_cmd_args_from_env(), list(self.options)):
             given |= self._take(parser, parser.parse_args(words))
         _check_addresses(self.cfg, parser)
+        if self.cfg.worker_class_str == ASGI_WORKER and (unused := sorted(given & _UNUSED)):
+            parser.error(
+                f"{unused[0]}: the asgi worker does not act on it; leave it out, or choose another worker class"
+            )
         if not (forwarded_allow_ips_are_set() or given & {"forwarded_allow_ips", "secure_scheme_headers"}):
             self.cfg.set("secure_scheme_headers", {})  # whom to believe is trusted_proxies' to say
         self.grace = self.cfg.graceful_timeout
         if not self.cfg.print_config:
             self.cfg.set("graceful_timeout", self.grace + _ENDING)
+
+    def reload(self) -> None:
+        """Read gunicorn's settings again, at SIGHUP. Where the new ones are wrong, those in force stay."""
+        cfg, grace = self.cfg, self.grace
+        try:
+            super().reload()
+            _load_worker_class(self.cfg)
+        except (SystemExit, ProjectError) as error:  # gunicorn prints what is wrong with a setting, and exits
+            self.cfg, self.grace = cfg, grace
+            why = f": {error}" if isinstance(error, ProjectError) else "; standard error says why"
+            logger.error("gunicorn's settings cannot be read again, and stay as they are%s", why)
 
     def _take(self, parser: Any, arguments: Any) -> set[str]:
         """Set gunicorn's settings as these arguments, and the file they name, have them; the names of those given."""
@@ -121,31 +147,25 @@ class Server(base.Application):  # type: ignore[misc]  # gunicorn has no types f
         self.cfg.set("graceful_timeout", self.grace)  # the greater one is the master's
         config = self.config
         try:
-            set_default_store(SecretStore.from_config(config))
+            set_secrets(config)
             with self._ended_by_signals():
-                open_later(config)
-                if is_used := has_collections(config):
-                    _open_collections(config)
-                _check_auth(config)
+                is_used = set_up(config)
                 site = load_site(config)
-        except ProjectError as error:
-            self._tell(error)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the master says it, once for all workers
+            reason, traceback = explanation(error)
             if os.getpid() == self._made_in:  # --check-config, --preload: there is no master that would
-                self.say_why()
+                print_failure(reason, traceback)
+            else:
+                self.reports.send_failure(reason, traceback)
             sys.exit(LOAD_FAILED)
-        # The modules loaded by now stay: the garbage collector need not look at them again, nor run every few requests.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(GC_THRESHOLD)
+        settle_collector()
         is_quiet = config.log_level not in ("debug", "info")
         access = None if is_quiet else AccessLog(self.writer, is_json(config.log_format))
-        # A site without collections is not made a database by being asked for its health.
-        ready = Readiness(_ping, lambda: is_used or config.embedded_database.exists())
-        app = App(site, access, ready)
+        app = App(site, access, readiness_of(config, is_used=is_used))
         logger.info("%s of %s are served", site.summary, config.root)
         for warning in site.endpoints.startup_warnings() if site.endpoints is not None else ():
             logger.warning("%s", warning)
-        if self.cfg.worker_class_str in WSGI_WORKERS:
+        if self.cfg.worker_class_str in WSGI_LIMITS:
             from wixhttp.wsgi import WSGIApplication
 
             return WSGIApplication(app)
@@ -170,82 +190,15 @@ class Server(base.Application):  # type: ignore[misc]  # gunicorn has no types f
 
     def run(self) -> None:
         """Serve until a signal ends it, then exit."""
-        base.Arbiter = Master
+        share()
         os.register_at_fork(after_in_child=_end_by_signals)
         super().run()
-
-    def _tell(self, error: ProjectError) -> None:
-        text = str(error)
-        if error.__cause__ is not None:
-            text = f"{format_exception(error.__cause__)}\n\n{text}"
-        try:
-            self._report.send(masked(text).encode("utf-8", "backslashreplace")[-_REPORT_SIZE:])
-        except BlockingIOError:  # others have told
-            pass
-
-    def say_why(self) -> None:
-        """Print, in the master, why a worker could not load the project, where one said so."""
-        try:
-            os.write(2, self._reports.recv(_REPORT_SIZE) + b"\n")
-        except OSError:  # none did, or nobody reads
-            pass
-
-
-def _open_collections(config: Config) -> None:
-    """Open the collections that the project declares, so that an error in them ends the start."""
-    from wixhttp.data.collections import open_collections, set_default
-
-    set_default(open_collections(config))
-
-
-def _check_auth(config: Config) -> None:
-    """Make the verifier of tokens, so that an error in the setting ends the start."""
-    if config.auth is not None:
-        from wixhttp.auth.token_verifiers import check_auth
-
-        check_auth(config.auth, config.root)
-
-
-def _ping() -> None:
-    from wixhttp.data.collections import current
-
-    current().store.ping()
 
 
 def _end_by_signals() -> None:
     """In a new process: be ended by signals, which the handlers of its parent would only note, for the parent."""
     for number in _ENDINGS:
         signal.signal(number, signal.SIG_DFL)
-
-
-class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types for it
-    """gunicorn's master, which also ends in order when several workers cannot load; interrupted, with its own code."""
-
-    _interrupted = False
-
-    def handle_int(self) -> None:
-        """Note that Ctrl-C ended the server, and stop."""
-        self._interrupted = True
-        super().handle_int()
-
-    def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
-        """Stop and exit, with `INTERRUPTED` after Ctrl-C."""
-        try:
-            super().halt(reason, exit_status)
-        except SystemExit as end:
-            if self._interrupted and not end.code:
-                sys.exit(INTERRUPTED)
-            raise
-
-    def stop(self, graceful: bool = True) -> None:
-        """Stop the workers, and print why one could not load the project."""
-        self.app.say_why()
-        while True:
-            try:
-                super().stop(graceful)
-            except HaltServer:  # one more worker that could not load
-                continue
-            return
 
 
 def settings(config: Config) -> dict[str, Any]:
@@ -256,18 +209,18 @@ def settings(config: Config) -> dict[str, Any]:
         bind.append(f"{host}:{config.health_port}")
     # Seconds without a sign of life after which the master replaces a worker: more than the waits that are in order.
     longest = max(30.0, config.import_timeout or _FOREVER, config.body_timeout or _FOREVER)
-    is_asgi = config.worker_class not in WSGI_WORKERS
+    is_asgi = config.worker_class not in WSGI_LIMITS
     return {
         "bind": bind,
         "workers": config.workers,
-        "worker_class": "wixhttp.server.worker.Worker" if is_asgi else config.worker_class,
+        "worker_class": ASGI_WORKER if is_asgi else config.worker_class,
         "threads": 1 if is_asgi else config.threads,
-        "worker_connections": config.async_concurrency,
+        "worker_connections": CONNECTIONS,
         "timeout": math.ceil(longest) + 5,
         "graceful_timeout": math.ceil(config.graceful_timeout),
         "keepalive": 20,
         "limit_request_line": 8190,
-        "asgi_lifespan": "on",
+        "http_parser": "python",  # of the WSGI workers: the one in C waits for more of a line that is malformed
         "control_socket_disable": True,  # it would be a file in the home folder
         "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108  # works read-only
         "logger_class": ServerLog,
@@ -280,12 +233,13 @@ class ServerLog(glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's own events, through the standard logging of the process like all others."""
 
     def setup(self, cfg: Any) -> None:
-        """Set the loggers up; errors go through the root logger unless ``errorlog`` names a file."""
+        """Set the loggers up; errors go to the log of all others unless ``errorlog`` names a file."""
         super().setup(cfg)
-        if cfg.errorlog == "-":
+        is_elsewhere = cfg.errorlog != "-"
+        if not is_elsewhere:
             for handler in list(self.error_log.handlers):
                 self.error_log.removeHandler(handler)
-            self.error_log.propagate = True
+        write_elsewhere(self.error_log, is_elsewhere)
 
     def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
         """An exception that escaped. That of a broken stream is in the log already; it only ends the connection."""
@@ -303,9 +257,24 @@ def _load_worker_class(cfg: Any) -> None:
     try:
         _ = cfg.worker_class
     except Exception as error:  # noqa: BLE001  # whatever the module of a worker class raises
-        extra = f": pip install 'wixhttp[{name}]'" if name == "gevent" else ""
-        last = str(error).strip().rpartition("\n")[2]
-        raise ProjectError(f"worker_class {name!r} cannot be loaded{extra} ({last})") from None
+        extra = f"; run: pip install 'wixhttp[{name}]'" if name == "gevent" else ""
+        # gunicorn's text is a list with a traceback in it, whose last line says what was wrong.
+        last = str(error).rstrip("]\n ").rpartition("\n")[2].strip()
+        raise ProjectError(f"worker_class {name!r} cannot be loaded ({last}){extra}") from None
+
+
+def _check_certificate(cfg: Any) -> None:
+    """See that the certificate for TLS can be used, before workers find that they cannot.
+
+    Raises:
+        ProjectError: it, or its key, cannot be read, or they do not belong together.
+    """
+    if cfg.is_ssl:
+        try:
+            ssl_context(cfg)
+        except (OSError, ValueError) as error:
+            names = f"certfile {cfg.certfile!r} and keyfile {cfg.keyfile!r}"
+            raise ProjectError(f"{names} cannot be used for TLS: {error}") from None
 
 
 def _check_addresses(cfg: Any, parser: Any) -> None:
@@ -323,28 +292,5 @@ def _try_address(address: object) -> None:
     Raises:
         OSError: it cannot be bound.
     """
-    if not isinstance(address, tuple):
-        return
-    host, port = address[:2]
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-            probe.listen(1)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                reason = f"port {port} on {host} is in use; stop what uses it, or choose another with --port"
-            else:
-                reason = f"{host}:{port} cannot be bound: {error.strerror}"
-            raise OSError(error.errno, reason) from None
-        except UnicodeError:
-            raise OSError(errno.EINVAL, f"{host!r} cannot be bound: it is no name of a host") from None
-
-
-def _raise_descriptor_limit() -> None:
-    """Let the process have as many connections as the system allows; the usual limit of 1024 is for select()."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if isinstance(address, tuple):
+        listen_on(*address[:2], backlog=1).close()

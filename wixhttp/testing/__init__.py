@@ -12,6 +12,8 @@
         assert TestClient("backend").get("books/emma").ok
     with fake_caller("MEMBER", "ada"):
         assert TestClient("backend").get("orders").ok
+    with at_time(1_700_000_000):
+        assert TestClient("backend").get("now").text == "2023-11-14"
 
 The pytest plugin hands them out as the fixtures ``client``, ``fake_request``, ``fake_context``, ``call_endpoint``,
 ``load_endpoint``, ``fake_caller``, ``secrets`` and ``wix_data``.
@@ -24,21 +26,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .client import Answer, TestClient, fake_caller
+    from .clock import at_time
     from .collections import FakeData, fake_data
     from .contexts import call_endpoint, fake_async_context, fake_context, load_endpoint
+    from .matchers import ANY_DATE, ANY_NUMBER, ANY_TEXT, ANY_UUID, like
     from .requests import fake_async_request, fake_request
 
 _MODULES = {
     "client": ("Answer", "TestClient", "fake_caller"),
+    "clock": ("at_time",),
     "collections": ("FakeData", "fake_data"),
     "contexts": ("call_endpoint", "fake_async_context", "fake_context", "load_endpoint"),
+    "matchers": ("ANY_DATE", "ANY_NUMBER", "ANY_TEXT", "ANY_UUID", "like"),
     "requests": ("fake_async_request", "fake_request"),
 }
 
 __all__ = [
+    "ANY_DATE",
+    "ANY_NUMBER",
+    "ANY_TEXT",
+    "ANY_UUID",
     "Answer",
     "FakeData",
     "TestClient",
+    "at_time",
     "call_endpoint",
     "fake_async_context",
     "fake_async_request",
@@ -46,6 +57,7 @@ __all__ = [
     "fake_context",
     "fake_data",
     "fake_request",
+    "like",
     "load_endpoint",
 ]
 

@@ -24,11 +24,13 @@ from wixhttp.errors import HTTPError
 from wixhttp.http.body import too_large
 from wixhttp.http.encoding import Encoded
 from wixhttp.http.request_head import UNKNOWN, Head, RequestHeaders
+from wixhttp.misuse import warn_misuse
 from wixhttp.project.auth_settings import SUBJECT_TYPES
 from wixhttp.project.config import Config
 from wixhttp.secrets import SecretStore, fallback
 
 from .collections import memory_collections, project_config
+from .cross_site import refused_elsewhere
 from .requests import Pairs, Uploads, fake_head
 
 
@@ -112,7 +114,8 @@ class TestClient:
     A path that begins with a slash is an endpoint's, or a whole one such as ``/_functions/orders``; any other is a
     function's. Static endpoints are answered by their code, never from an earlier build; an ``App`` answers as it was
     made. Redirects are not followed. Requests to endpoints have the ``Origin`` of the site's own pages, as in a
-    browser, unless ``headers`` have another.
+    browser, unless ``headers`` have another. Where it alone lets a request with a body through, which a server would
+    refuse from other senders (CSRF), a `wixhttp.errors.MisuseWarning` says so, once for each line.
 
     ``cookies`` are kept from answers, and sent with every further request: a dict by name, of values as they are sent.
     Path, domain and ``Secure`` are ignored; one that is deleted or has expired is dropped.
@@ -160,10 +163,15 @@ class TestClient:
             data, form = None, data
         elif isinstance(data, str):
             data = data.encode()
+        fields = _with_cookies(headers, {**self.cookies, **(cookies or {})})
         head, body = fake_head(
-            url, method, headers=_with_cookies(headers, {**self.cookies, **(cookies or {})}), json=json, text=text,
-            data=data, form=form, files=files, ip=ip, config=self.app.config,
+            url, method, headers=fields, json=json, text=text, data=data, form=form, files=files, ip=ip,
+            config=self.app.config,
         )  # fmt: skip
+        if body and not any(name.lower() == "origin" for name, _ in fields):
+            refused = refused_elsewhere(self.app, head)
+            if refused is not None:
+                warn_misuse(refused)
         answer = self.send(head, body)
         _keep_cookies(self.cookies, answer.fields)
         return answer

@@ -40,7 +40,13 @@ class FakeData:
         Raises:
             WixDataError: an ``_id`` or a unique value is there already, or a value cannot be held; nothing is stored.
         """
-        found = read_items(Path(items)) if isinstance(items, str | Path) else items
+        schema = self.collections.schema
+        found: Iterable[Mapping[str, Any]]
+        if isinstance(items, str | Path):
+            declared = schema[collection].fields if collection in schema else None
+            found = read_items(Path(items), declared=declared, lists=linked_fields(schema, collection))
+        else:
+            found = items
         rows: list[Row] = []
         links: list[tuple[Link, tuple[str, str]]] = []
         for item in found:

@@ -13,7 +13,7 @@ from .store import opened_store
 @click.pass_context
 def check(context: click.Context) -> None:
     """Look for damage in the database; exit 0 or 1."""
-    with opened_store(context) as (store, _):
+    with opened_store(context, missing="refused") as (store, _):
         problems = store.check()
     for problem in problems:
         click.secho(f"Error: {problem}", fg="red", err=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from .fields import field_names, index_text
-from .store import opened_store, site_collections
+from .fields import index_text
+from .store import opened_store
 
 
 @click.command()
@@ -16,6 +16,7 @@ from .store import opened_store, site_collections
 def collections(context: click.Context, as_json: bool) -> None:
     """List the collections: how many items, which indexes, and whether data/collections.toml declares them."""
     from wixhttp.data.queries.tree import EVERYTHING
+    from wixhttp.data.schema.declarations import site_collections
 
     with opened_store(context) as (store, schema):
         there = site_collections(store)
@@ -23,7 +24,7 @@ def collections(context: click.Context, as_json: bool) -> None:
             {
                 "name": name,
                 "items": store.count(name, EVERYTHING) if name in there else None,
-                "indexes": [{"fields": field_names(index), "unique": index.unique} for index in there.get(name, ())],
+                "indexes": [{"fields": index.names, "unique": index.unique} for index in there.get(name, ())],
                 "declared": name in schema,
             }
             for name in sorted({*there, *schema})

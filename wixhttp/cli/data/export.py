@@ -8,14 +8,17 @@ from typing import Any
 
 import click
 
+from wixhttp.cli.arguments.file_names import FILE
 from wixhttp.cli.progress import progress
 
-from .store import FORMATS, opened_store, site_collections
+from .store import FORMATS, opened_store
 
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[COLLECTION]...")
-@click.option("-o", "--output", metavar="FILE|DIR", help="Where to; - is standard output (default for one collection).")
+@click.option(
+    "-o", "--output", metavar="FILE|DIR", type=FILE, help="Where to; - is standard output (default for one collection)."
+)
 @click.option("--format", "format_", type=FORMATS, help="Default: by the name of the file, else jsonl.")
 @click.option("--force", is_flag=True, help="Overwrite the file, or the folder of an earlier export.")
 @click.pass_context
@@ -28,6 +31,7 @@ def export(context: click.Context, names: tuple[str, ...], output: str | None, f
     """
     from wixhttp.data.files.exports import export_file, export_folder, export_items
     from wixhttp.data.queries.tree import EVERYTHING
+    from wixhttp.data.schema.declarations import site_collections
     from wixhttp.data.schema.links import links_from
 
     names = tuple(dict.fromkeys(names))
@@ -35,7 +39,9 @@ def export(context: click.Context, names: tuple[str, ...], output: str | None, f
         output = "-"
     if output is None or (output == "-" and len(names) != 1):
         raise click.UsageError("Name one collection, or a folder to write to: -o DIR")
-    with opened_store(context) as (store, schema):
+    with opened_store(context) as opened:
+        opened.need(*names)
+        store, schema = opened
         if output == "-":
             stream = sys.stdout.buffer
             export_items(store, names[0], stream, format_ or "jsonl", links=links_from(schema, names[0]))

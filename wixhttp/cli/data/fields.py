@@ -8,12 +8,6 @@ import click
 
 if TYPE_CHECKING:
     from wixhttp.data.queries.tree import Order
-    from wixhttp.data.stores.contract import Index
-
-
-def field_names(index: Index) -> list[str]:
-    """The fields of an index as they are spelled here."""
-    return [("-" if each.descending else "") + ".".join(each.path) for each in index.fields]
 
 
 def index_text(names: list[str], unique: bool) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from wixhttp.cli.arguments.file_names import FILE
 from wixhttp.cli.progress import progress
 from wixhttp.errors import WixHTTPError
 
@@ -17,12 +18,13 @@ from .store import FORMATS, opened_store
 
 if TYPE_CHECKING:
     from wixhttp.data.files.imports import Importer
+    from wixhttp.data.schema.declarations import CollectionSchema
 
 _MOST_PROBLEMS = 20  # that are printed
 
 
 @click.command("import")
-@click.argument("arguments", nargs=-1, required=True, metavar="[COLLECTION] FILE|DIR")
+@click.argument("arguments", nargs=-1, required=True, metavar="[COLLECTION] FILE|DIR", type=FILE)
 @click.option("--format", "format_", type=FORMATS, help="Default: by the name of the file, else jsonl.")
 @click.option("--update", is_flag=True, help="Items whose _id is there are replaced.")
 @click.option("--skip-existing", is_flag=True, help="Items whose _id is there are left out.")
@@ -45,32 +47,40 @@ def import_(
     CSV may come from Wix's CMS as it is. Collections and indexes are made as needed; an item whose _id is there ends
     the import, unless told otherwise. Items are written in batches of 1000, each whole or not at all.
     """
-    from wixhttp.data.files.imports import Importer
+    from wixhttp.data.files.imports import Importer, TransferError
 
     if len(arguments) > 2 or (update and skip_existing):
         raise click.UsageError(
             "One of --update and --skip-existing." if update and skip_existing else "[COLLECTION] FILE|DIR"
         )
     collection, source = arguments if len(arguments) == 2 else (None, arguments[0])
+    if collection is not None and source != "-" and not Path(source).exists() and Path(collection).exists():
+        raise click.UsageError(f"COLLECTION comes first, the file behind it: wixhttp data import {source} {collection}")
     options = {"fields": _renames(fields), "types": _types(types)}
     is_folder = source != "-" and Path(source).is_dir()
     if is_folder and (collection or format_ or fields or types):
         raise click.UsageError("A folder names its collections and formats itself; import its files one by one.")
-    with opened_store(context) as (store, schema):
+    with opened_store(context, missing="empty" if dry_run else "made") as (store, schema):
         mode = "update" if update else "skip" if skip_existing else "error"
         importer = Importer(store, schema, mode, is_trial=dry_run)  # type: ignore[arg-type]  # mypy widens the literals
         try:
             if is_folder:
                 _import_folder(importer, Path(source))
             else:
-                _import_file(importer, collection, source, format_, options)
+                _import_file(importer, schema, collection, source, format_, options)
+        except TransferError:
+            raise  # it says itself how far the import came
         except (KeyboardInterrupt, WixHTTPError):
             click.echo(f"{'Checked' if dry_run else 'Written'}: {importer.counts}.", err=True)
             raise
+    for remark in importer.remarks:
+        click.secho(f"Note: {remark}", fg="yellow", err=True)
     for problem in importer.problems[:_MOST_PROBLEMS]:
         click.secho(f"Error: {problem}", fg="red", err=True)
     if importer.problems:
-        raise click.ClickException(f"{len(importer.problems)} problems; nothing was written.")
+        raise click.ClickException(
+            f"{len(importer.problems)} problem{'s' * (len(importer.problems) != 1)}; nothing was written."
+        )
     click.echo(f"would be: {importer.counts}" if dry_run else str(importer.counts))
 
 
@@ -82,12 +92,12 @@ def _renames(fields: tuple[str, ...]) -> dict[str, str]:
 
 
 def _types(types: tuple[str, ...]) -> dict[str, str]:
-    from wixhttp.data.files.formats import TYPES
+    from wixhttp.data.schema.declarations import FIELD_TYPES
 
     named = dict(_parted(each, "--types", "FIELD=TYPE") for text in types for each in text.split(","))
     for kind in named.values():
-        if kind not in TYPES:
-            raise click.UsageError(f"{kind!r} is no type; they are {', '.join(TYPES)}.")
+        if kind not in FIELD_TYPES:
+            raise click.UsageError(f"{kind!r} is no type; they are {', '.join(FIELD_TYPES)}.")
     return named
 
 
@@ -105,11 +115,16 @@ def _import_folder(importer: Importer, path: Path) -> None:
 
 
 def _import_file(
-    importer: Importer, collection: str | None, source: str, format_: Any, options: dict[str, dict[str, str]]
+    importer: Importer,
+    schema: Mapping[str, CollectionSchema],
+    collection: str | None,
+    source: str,
+    format_: Any,
+    options: dict[str, dict[str, str]],
 ) -> None:
-    from urllib.parse import unquote
-
+    from wixhttp.data.calls.access import collection_name
     from wixhttp.data.files.formats import format_of
+    from wixhttp.data.files.inference import name_for_file
 
     path = Path(source)
     kind = format_ or ("jsonl" if source == "-" else format_of(path))
@@ -117,7 +132,11 @@ def _import_file(
         raise click.UsageError("--field and --types are for CSV; JSON Lines says itself what it holds.")
     if collection is None and source == "-":
         raise click.UsageError("Name the collection that standard input goes to.")
-    collection = collection or unquote(path.stem)
+    if collection is None:
+        collection = name_for_file(path, schema)
+        if collection != path.stem:
+            click.echo(f"{source} goes to the collection {collection}", err=True)
+    collection = collection_name(collection)
     with contextlib.ExitStack() as opened:
         file = opened.enter_context(_piped() if source == "-" else path.open("rb"))
         size = file.seek(0, 2)

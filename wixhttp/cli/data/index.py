@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from .fields import field_names, index_text, parse_order
+from .fields import index_text, parse_order
 from .store import opened_store
 
 
@@ -23,23 +23,20 @@ def index(
 ) -> None:
     """Make an index of fields, -FIELD for descending: wixhttp data index books author -year"""
     from wixhttp.data.queries.tree import EVERYTHING
-    from wixhttp.data.stores.contract import Index, no_collection
+    from wixhttp.data.stores.contract import Index
 
     order = parse_order(fields)
     if bool(fields) == is_list or (is_list and (unique or drop)):
         raise click.UsageError("Name the fields of the index, or list the indexes with --list.")
-    with opened_store(context) as (store, schema):
-        there = store.collections()
-        if collection not in there:
-            if collection not in schema:
-                raise no_collection(collection)
-            store.create(collection)
-            there = store.collections()
+    with opened_store(context, missing="empty" if is_list or drop else "made") as opened:
+        opened.need(collection)
+        store = opened.store
+        there = store.collections()[collection]
         if is_list:
-            for each in there[collection]:
-                click.echo(index_text(field_names(each), each.unique))
+            for each in there:
+                click.echo(index_text(each.names, each.unique))
             return
-        found = [each for each in there[collection] if each.fields == order]
+        found = [each for each in there if each.fields == order]
         text = f"{', '.join(fields)} of {collection}"
         if drop:
             if not found:

@@ -7,15 +7,15 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal, TypeVar
 
-from wixhttp.data.queries.tree import EVERYTHING, NOTHING, Compare, FieldPath, Not, Tree
+from wixhttp.data.queries.tree import EVERYTHING, NOTHING, Compare, FieldPath, Linked, Not, Tree
 from wixhttp.data.schema.declarations import COLLECTION_NAME, CollectionSchema, Permissions
 from wixhttp.data.schema.links import Relation, link_targets, relations_of
-from wixhttp.data.schema.permissions import Action, Identity, scope
-from wixhttp.data.stores.contract import Row, Store, Transaction
+from wixhttp.data.schema.permissions import Action, Identity, not_permitted, scope
+from wixhttp.data.stores.contract import Index, Row, Store, Transaction, no_collection
 from wixhttp.errors import WixDataError
 from wixhttp.messages import brief
+from wixhttp.project.toml_file import table_header
 
-from .errors import not_permitted
 from .hooks import Hooks
 from .options import Options
 
@@ -90,8 +90,22 @@ class Collections:
             self.store.create(collection)
         for index in declared.indexes:
             if index not in there.get(collection, ()):
-                self.store.add_index(collection, index)
+                self._add_index(collection, index)
         self._prepared.add(collection)
+
+    def _add_index(self, collection: str, index: Index) -> None:
+        try:
+            self.store.add_index(collection, index)
+        except WixDataError as error:
+            if error.code != "WDE0123":
+                raise
+            names = ", ".join(".".join(path) for path in index.paths)
+            raise WixDataError(
+                error.code,
+                f"{error.description} The unique index of {names} is declared in data/collections.toml, below"
+                f" {table_header(collection)}: change the items that have the same values, or take unique = true out",
+                status=error.status,
+            ) from None
 
     # --- permissions ---
 
@@ -130,7 +144,7 @@ class Collections:
     def require_owner_rights(self, collection: str, options: Options) -> None:
         """Raises WDE0027 unless `has_owner_rights`."""
         if not self.has_owner_rights(collection, options):
-            raise not_permitted("remove", collection)
+            raise not_permitted("remove", collection, self.permissions(collection))
 
     def permissions(self, collection: str) -> Permissions | None:
         """The permissions declared for a collection."""
@@ -148,8 +162,10 @@ class Collections:
         try:
             return read()
         except WixDataError as error:
-            if error.code != "WDE0025" or collection not in self.schema:
+            if error.code != "WDE0025":
                 raise
+            if collection not in self.schema:
+                raise no_collection(collection, self.schema) from None
         self.declare(collection, again=True)
         return read()
 
@@ -169,22 +185,28 @@ class Collections:
         return self.relations.get(collection, {}).get(str.__str__(field)) if isinstance(field, str) else None
 
     def check_compared(self, collection: str, *trees: Tree) -> None:
-        """See to it that no condition compares a field that is not kept in the items.
+        """See to it that no comparison which looks at items alone names what is not kept in them: see `check_held`."""
+        self.check_held(collection, compared_paths(trees), "they are compared in queries only; else")
+
+    def check_held(self, collection: str, paths: Iterable[FieldPath], rule: str) -> None:
+        """See to it that nothing which looks at items alone looks at a field that is not kept in them; ``rule`` says in
+        an error what it is that does.
 
         Raises:
             WixDataError: WDE0093, it is a multi-reference field.
         """
         many = {name for name, each in self.relations.get(collection, {}).items() if each.link is not None}
-        for path in _compared_paths(trees) if many else ():
+        for path in paths if many else ():
             if path[0] in many:
                 raise WixDataError(
                     "WDE0093",
-                    f"{path[0]!r} of {collection} is a multi-reference field, whose references are not in the items; "
-                    "use queryReferenced or isReferenced.",
+                    f"{path[0]!r} of {collection} is a multi-reference field, whose references are not in the items: "
+                    f"{rule} use queryReferenced or isReferenced.",
                 )
 
 
-def _compared_paths(trees: Iterable[Tree]) -> Iterator[FieldPath]:
+def compared_paths(trees: Iterable[Tree]) -> Iterator[FieldPath]:
+    """The paths of the fields that trees compare."""
     left = list(trees)  # not by recursion: how deep the trees are is not known yet
     while left:
         part = left.pop()
@@ -192,7 +214,7 @@ def _compared_paths(trees: Iterable[Tree]) -> Iterator[FieldPath]:
             yield part.path
         elif isinstance(part, Not):
             left.append(part.part)
-        else:
+        elif not isinstance(part, Linked):
             left.extend(part.parts)
 
 

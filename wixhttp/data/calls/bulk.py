@@ -21,7 +21,7 @@ from .options import Options
 from .patches import Patch, check_patch, patch_one
 from .reads import stored_row
 from .results import BulkResult, bulk_result, velo_result
-from .system_fields import PreparedItem, prepare_item
+from .system_fields import PreparedItem, now_text, prepare_item
 from .writes import ATTEMPTS, hooked, permit
 
 MAX_ITEMS = 1000
@@ -51,7 +51,7 @@ class _BulkCall:
     call: HookedCall
     inserted: list[tuple[int, str]]
     updated: list[tuple[int, str]]
-    errors: list[WixDataError]
+    errors: list[BulkError]
     skipped: int = 0
 
     def fail(self, error: Exception, index: int, item: Any) -> None:
@@ -218,7 +218,8 @@ def _commit(
 ) -> list[_ItemWrite]:
     """Write the writes in one transaction; those that are to be begun anew."""
     user_id, collection = call.collections.identity.user_id, call.collection
-    inserts = [(write, write.prepared.new_row(user_id)) for write in writes if write.way == "insert"]
+    now = now_text()  # one for all: they are ordered by ``_id``, rather than by when each was come to
+    inserts = [(write, write.prepared.new_row(user_id, now)) for write in writes if write.way == "insert"]
     updates = [write for write in writes if write.way == "update"]
 
     def work(tx: Transaction) -> list[_Written]:
@@ -378,7 +379,7 @@ def _before_remove(
     return made if is_id(made) else None
 
 
-def patch_many(collections: Collections, asked: Patch, options: Options) -> BulkResult:
+def patch_many(collections: Collections, asked: Patch[Any], options: Options) -> BulkResult:
     """Make the same changes in several items."""
     call = HookedCall(collections, asked.collection, options)
     ids = _checked_ids("bulkPatch", asked.target, MAX_PATCHED)
@@ -387,7 +388,7 @@ def patch_many(collections: Collections, asked: Patch, options: Options) -> Bulk
     return call.run(lambda: _patched(call, asked, ids, bulk))
 
 
-def _patched(call: HookedCall, asked: Patch, ids: Sequence[str], bulk: _BulkCall) -> BulkResult:
+def _patched(call: HookedCall, asked: Patch[Any], ids: Sequence[str], bulk: _BulkCall) -> BulkResult:
     permit(call, "update")
     targets = {item_id: index for index, item_id in reversed(list(enumerate(ids)))}
     bulk.skipped = len(ids) - len(targets)

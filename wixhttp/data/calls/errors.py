@@ -102,13 +102,6 @@ def duplicated(collection: str, item_id: str) -> WixDataError:
     )
 
 
-def not_permitted(action: str, collection: str) -> WixDataError:
-    """The error for what the one who acts may not do to an item."""
-    return WixDataError(
-        "WDE0027", f"The current user does not have permissions to {action} on the {collection} collection.", status=403
-    )
-
-
 def condition_not_met(collection: str, item_id: str) -> WixDataError:
     """The error for a write whose ``condition`` the stored item does not meet."""
     return WixDataError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from wixhttp.data.queries.tree import parse_path
 from wixhttp.data.queries.values import normalised
@@ -21,9 +21,11 @@ from .options import Options
 from .system_fields import multiple_references, prepare_item
 from .writes import ATTEMPTS, permit, put
 
+_Written = TypeVar("_Written")
+
 
 @dataclass(frozen=True)
-class Patch:
+class Patch(Generic[_Written]):
     """Changes of an item, or of several, as ``items.patch`` makes them. Every call gives a new one; `run` writes.
 
     A field may be a dotted path, through objects, and by whole numbers into arrays: ``"sizes.0.price"``.
@@ -36,27 +38,27 @@ class Patch:
     runner: Any = field(default=None, repr=False, compare=False)
     is_bulk: bool = False
 
-    def setField(self, field: str, value: Any) -> Patch:
+    def setField(self, field: str, value: Any) -> Patch[_Written]:
         """Set a field; objects on the way to it are made."""
         return self._with("SET_FIELD", field, value)
 
-    def incrementField(self, field: str, value: float) -> Patch:
+    def incrementField(self, field: str, value: float) -> Patch[_Written]:
         """Add a number to a number; a field that is not there counts as 0."""
         return self._with("INCREMENT_FIELD", field, value)
 
-    def appendToArray(self, field: str, value: Any) -> Patch:
+    def appendToArray(self, field: str, value: Any) -> Patch[_Written]:
         """Add an element at the end of an array; a field that is not there becomes one."""
         return self._with("APPEND_TO_ARRAY", field, value)
 
-    def removeFromArray(self, field: str, value: Any) -> Patch:
+    def removeFromArray(self, field: str, value: Any) -> Patch[_Written]:
         """Take the first element that equals ``value`` out of an array."""
         return self._with("REMOVE_FROM_ARRAY", field, value)
 
-    def removeField(self, field: str) -> Patch:
+    def removeField(self, field: str) -> Patch[_Written]:
         """Take a field out."""
         return self._with("REMOVE_FIELD", field)
 
-    def modified(self, modifications: Any) -> Patch:
+    def modified(self, modifications: Any) -> Patch[_Written]:
         """With a list of modifications in Wix's form.
 
         ``{"fieldPath": "stock", "action": "INCREMENT_FIELD", "incrementFieldOptions": {"value": -1}}``
@@ -77,16 +79,17 @@ class Patch:
             made = made._with(action, each.get("fieldPath"), holder["value"])
         return made
 
-    def run(self, options: Mapping[str, Any] | None = None, **keywords: Any) -> Any:
+    def run(self, options: Mapping[str, Any] | None = None, **keywords: Any) -> _Written:
         """The patched item; for several items, the result of a bulk call.
 
         Raises:
             WixDataError: a call was wrong (all of them in one message), there is no such item (WDE0073), a field holds
                 what cannot be changed so (WDE0075), or ``condition`` is not met (WDE0178).
         """
-        return self.runner.patch(self, options, **keywords)
+        written: _Written = self.runner.patch(self, options, **keywords)
+        return written
 
-    def _with(self, action: str, name: Any, value: Any = None) -> Patch:
+    def _with(self, action: str, name: Any, value: Any = None) -> Patch[_Written]:
         try:
             path = parse_path(name)
             value = normalised(value, f"the value for {brief(name)}")
@@ -100,11 +103,11 @@ class Patch:
             return self._failed(f"WDE0080: incrementField of {brief(name)} adds a number, not {brief(value)}.")
         return replace(self, modifications=(*self.modifications, Modification(action, path, value)))
 
-    def _failed(self, error: str) -> Patch:
+    def _failed(self, error: str) -> Patch[_Written]:
         return replace(self, errors=(*self.errors, error))
 
 
-def check_patch(asked: Patch) -> None:
+def check_patch(asked: Patch[Any]) -> None:
     """Raises InvalidQuery where the builder was called wrongly, or not at all (WDE0080)."""
     errors = list(asked.errors)
     if not errors and not asked.modifications:
@@ -116,7 +119,7 @@ def check_patch(asked: Patch) -> None:
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def patch(collections: Collections, asked: Patch, options: Options) -> dict[str, Any]:
+def patch(collections: Collections, asked: Patch[Any], options: Options) -> dict[str, Any]:
     """The patched item."""
     call = HookedCall(collections, asked.collection, options)
     item_id = checked_id(asked.target)
@@ -124,14 +127,14 @@ def patch(collections: Collections, asked: Patch, options: Options) -> dict[str,
     return call.run(lambda: patch_one(call, asked, item_id))
 
 
-def patch_one(call: HookedCall, asked: Patch, item_id: str) -> dict[str, Any]:
+def patch_one(call: HookedCall, asked: Patch[Any], item_id: str) -> dict[str, Any]:
     """Patch one item, with its hooks."""
     collections, collection = call.collections, call.collection
     permits = permit(call, "update")
     for each in asked.modifications:
         relation = collections.relation(collection, each.path[0])
         if relation is not None and relation.link is not None:
-            raise multiple_references(collection, each.path[0])
+            raise multiple_references(collection, each.path[0], is_patch=True)
     if call.has("beforeUpdate"):
         stored, row = _patch_hooked(call, asked, item_id, permits)
     else:
@@ -147,14 +150,14 @@ def patch_one(call: HookedCall, asked: Patch, item_id: str) -> dict[str, Any]:
     return call.after("afterUpdate", to_item(row), Mapping, lambda: to_item(stored))
 
 
-def patched_row(call: HookedCall, asked: Patch, stored: Row) -> Row:
+def patched_row(call: HookedCall, asked: Patch[Any], stored: Row) -> Row:
     """The row of a patched item."""
     item = _patched(asked, stored)
     made = prepare_item(call.collections, call.collection, item, "update", call.options)
     return made.changed_row(stored)
 
 
-def _patched(asked: Patch, stored: Row) -> dict[str, Any]:
+def _patched(asked: Patch[Any], stored: Row) -> dict[str, Any]:
     item = to_item(stored)
     modify(item, asked.modifications)
     return item
@@ -167,7 +170,7 @@ def _locked(tx: Transaction, collection: str, item_id: str) -> Row:
     return stored
 
 
-def _patch_hooked(call: HookedCall, asked: Patch, item_id: str, permits: Callable[[Row], None]) -> tuple[Row, Row]:
+def _patch_hooked(call: HookedCall, asked: Patch[Any], item_id: str, permits: Callable[[Row], None]) -> tuple[Row, Row]:
     """Patch what the hook has seen: begun anew where the item was changed while the hook ran."""
     collections, collection = call.collections, call.collection
     for _ in range(ATTEMPTS):

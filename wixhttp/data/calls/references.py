@@ -7,16 +7,18 @@ from typing import Any
 
 from wixhttp.data.queries.builders import DEFAULT_LIMIT, Include
 from wixhttp.data.schema.links import Relation
+from wixhttp.data.schema.permissions import not_permitted
 from wixhttp.data.stores.contract import Link, Row, Transaction, to_item
 from wixhttp.errors import WixDataError
-from wixhttp.messages import brief
+from wixhttp.messages import brief, nearest
+from wixhttp.project.toml_file import table_header
 
 from .access import Collections
-from .errors import no_item, not_permitted, shown
+from .errors import no_item, shown
 from .hooked_call import HookedCall
 from .item_ids import reference_ids
 from .options import Options
-from .results import QueryResult
+from .results import Item, QueryResult
 
 
 def relation_of(collections: Collections, collection: str, field: object, *, many: bool = False) -> Relation:
@@ -28,10 +30,15 @@ def relation_of(collections: Collections, collection: str, field: object, *, man
     relation = collections.relation(collection, field)
     if relation is None or (many and relation.link is None):
         kind = "multi-reference" if many else "reference"
+        name = str.__str__(field) if isinstance(field, str) and len(field) <= 64 and field.isidentifier() else "..."
+        lines = [] if relation else ['collection = "..."']
+        lines += ["many = true"] if many else []
+        known = collections.relations.get(collection)
+        meant = f"{nearest(name, known)} " if known and not relation and name != "..." else ""
         raise WixDataError(
             "WDE0020",
-            f"{brief(field)} is no {kind} field of {collection}; "
-            "declare it in data/collections.toml, under references.",
+            f"{brief(field)} is no {kind} field of {collection}; {meant}to declare it, write in data/collections.toml, "
+            f"below {table_header(collection, 'references', name)}: {', '.join(lines)}",
         )
     return relation
 
@@ -189,7 +196,7 @@ def _change(
         def work(tx: Transaction) -> None:
             row = tx.get(collection, [one]).get(one)  # also says whether there is a collection
             if reach == "own" and (row is None or not collections.owns(row)):
-                raise not_permitted("update", collection)
+                raise not_permitted("update", collection, collections.permissions(collection))
             if relation.link is not None:
                 change(tx, relation, relation.link, one, ids)
 
@@ -243,7 +250,7 @@ def _referring_row(call: HookedCall, item_id: str, *, required: bool = False) ->
     reach = collections.reach(collection, "read", call.options)
     row = collections.reading(collection, lambda: collections.store.get(collection, [item_id])).get(item_id)
     if reach == "own" and (row is None or not collections.owns(row)):
-        raise not_permitted("read", collection)
+        raise not_permitted("read", collection, collections.permissions(collection))
     if row is None and required:
         raise no_item(collection, item_id)
     return row
@@ -265,14 +272,14 @@ def _number_of_ids(collections: Collections, relation: Relation, one: str, seen:
 
 def query_referenced(
     collections: Collections, collection: str, referring: Any, field: str, options: Options
-) -> QueryResult:
+) -> QueryResult[Item]:
     """A page of the items that an item refers to, in the order in which the references were made."""
     call = HookedCall(collections, collection, options)
     one = _only(referring)
     return call.run(lambda: _referenced(call, one, field, options.skip, options.limit))
 
 
-def _referenced(call: HookedCall, one: str, field: str, skip: int, limit: int | None) -> QueryResult:
+def _referenced(call: HookedCall, one: str, field: str, skip: int, limit: int | None) -> QueryResult[Item]:
     collections, options = call.collections, call.options
     relation = relation_of(collections, call.collection, field)
     size = limit or DEFAULT_LIMIT
@@ -284,7 +291,7 @@ def _referenced(call: HookedCall, one: str, field: str, skip: int, limit: int | 
         is_all = not more and skip == 0
         total = len(ids) if is_all else _number_of_ids(collections, relation, one, skip + len(ids))
 
-    def turned(start: int) -> QueryResult:
+    def turned(start: int) -> QueryResult[Item]:
         return call.run(lambda: _referenced(call, one, field, start, size))
 
     return QueryResult(

@@ -1,15 +1,23 @@
-"""The results of calls on collections: pages of items, and the outcome of bulk calls."""
+"""The results of calls on collections: queries with their pages of items, and the outcome of bulk calls."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
-from wixhttp.data.queries.builders import Query
+from wixhttp.data.queries.builders import QueryBuilder
 from wixhttp.errors import WixDataError
 
+from .errors import BulkError
 
-class ResultPage:
+Item = dict[str, Any]
+"""An item of a collection, or a result of an aggregation."""
+
+_Value = TypeVar("_Value")
+
+
+class ResultPage(Generic[_Value]):
     """The members that every page of results has.
 
     ``items`` (also ``_items``), ``length`` their number, ``pageSize`` the limit, or the number of items where none was
@@ -19,7 +27,7 @@ class ResultPage:
 
     def __init__(
         self,
-        items: list[Any],
+        items: list[_Value],
         *,
         skip: int,
         limit: int | None,
@@ -51,22 +59,22 @@ class ResultPage:
         return f"<{type(self).__name__}: {self.length} items, page {self.currentPage}, total {self.totalCount}>"
 
 
-class QueryResult(ResultPage):
+class QueryResult(ResultPage[_Value]):
     """A page of a query. With Velo's API, ``query`` is what was asked, ``partialIncludes`` whether `include` was cut.
 
-    `next` goes on behind the last item of this page, so that it neither repeats nor leaves out an item when others are
-    written meanwhile. The limit stays the same.
+    `next` goes on behind the last item of this page, `prev` ends before its first, so that they neither repeat nor
+    leave out an item when others are written meanwhile. The limit stays the same.
     """
 
     def __init__(
         self,
-        items: list[Any],
+        items: list[_Value],
         *,
         skip: int,
         limit: int | None,
         total: int | None,
-        onward: Callable[[], QueryResult] | None,
-        back: Callable[[], QueryResult] | None,
+        onward: Callable[[], QueryResult[_Value]] | None,
+        back: Callable[[], QueryResult[_Value]] | None,
         page: int | None = None,
     ) -> None:
         super().__init__(items, skip=skip, limit=limit, total=total, has_next=onward is not None, page=page)
@@ -74,7 +82,11 @@ class QueryResult(ResultPage):
         self.partialIncludes: bool | None = None
         self._onward, self._back = onward, back
 
-    def next(self) -> QueryResult:
+    def hasPrev(self) -> bool:
+        """Return whether there are items before these."""
+        return self._back is not None
+
+    def next(self) -> QueryResult[_Value]:
         """The page behind this one.
 
         Raises:
@@ -84,7 +96,7 @@ class QueryResult(ResultPage):
             raise no_page("next")
         return self._onward()
 
-    def prev(self) -> QueryResult:
+    def prev(self) -> QueryResult[_Value]:
         """The page before this one.
 
         Raises:
@@ -95,10 +107,35 @@ class QueryResult(ResultPage):
         return self._back()
 
 
-class AggregateResult(ResultPage):
+@dataclass(frozen=True)
+class Query(QueryBuilder):
+    """A query of one collection, as ``wix_data.query`` makes it. Nothing runs before `find`, `count` or `distinct`."""
+
+    def find(self, options: Mapping[str, Any] | None = None, **keywords: Any) -> QueryResult[Item]:
+        """The first page of what the query selects, a `QueryResult`.
+
+        Raises:
+            WixDataError: a condition is wrong (all of them in one message), the collection does not exist, or reading
+                it is not permitted.
+        """
+        found: QueryResult[Item] = self.runner.find(self, options, **keywords)
+        return found
+
+    def count(self, options: Mapping[str, Any] | None = None, **keywords: Any) -> int:
+        """Count the items that the query selects; order, ``skip`` and ``limit`` do not matter. Raises as `find`."""
+        number: int = self.runner.count(self, options, **keywords)
+        return number
+
+    def distinct(self, field: str, options: Mapping[str, Any] | None = None, **keywords: Any) -> QueryResult[Any]:
+        """The different values of a field, of arrays their elements, a page of them. Raises as `find`."""
+        found: QueryResult[Any] = self.runner.distinct(self, field, options, **keywords)
+        return found
+
+
+class AggregateResult(ResultPage[Item]):
     """A page of an aggregation. All its pages are of one moment."""
 
-    def __init__(self, results: Sequence[Any], *, skip: int, limit: int | None, size: int, counts: bool) -> None:
+    def __init__(self, results: Sequence[Item], *, skip: int, limit: int | None, size: int, counts: bool) -> None:
         items = list(results[skip : skip + size])
         total = len(results) if counts else None
         super().__init__(items, skip=skip, limit=limit, total=total, has_next=len(results) > skip + size)
@@ -129,6 +166,15 @@ class BulkResult(dict[str, Any]):
     ``errors`` a `BulkError` for each item that failed. Velo's API has the members that Velo has for the call.
     """
 
+    inserted: int
+    updated: int
+    removed: int
+    skipped: int
+    errors: list[BulkError]
+    insertedItemIds: list[str]
+    updatedItemIds: list[str]
+    removedItemIds: list[str]
+
     def __getattr__(self, name: str) -> Any:
         try:
             return self[name]
@@ -142,7 +188,7 @@ def bulk_result(
     removed: Sequence[str] = (),
     *,
     skipped: int = 0,
-    errors: Sequence[WixDataError] = (),
+    errors: Sequence[BulkError] = (),
 ) -> BulkResult:
     """The result with all members."""
     ordered = sorted(errors, key=lambda error: error.original_index or 0)

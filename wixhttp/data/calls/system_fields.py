@@ -31,9 +31,8 @@ class PreparedItem:
     owner: tuple[str | None, ...] = ()
     links: Mapping[Relation, list[str]] = field(default_factory=dict)
 
-    def new_row(self, user_id: str | None) -> Row:
-        """The row of an item that is new."""
-        now = now_text()
+    def new_row(self, user_id: str | None, now: str) -> Row:
+        """The row of an item that is new ``now``."""
         return Row(self.item_id or new_id(), self.text, now, now, self.owner[0] if self.owner else user_id)
 
     def changed_row(self, stored: Row) -> Row:
@@ -94,12 +93,17 @@ def _take_references(
     return links
 
 
-def multiple_references(collection: str, name: str) -> WixDataError:
+def multiple_references(collection: str, name: str, *, is_patch: bool = False) -> WixDataError:
     """The error for references to many items in a write."""
+    way = (
+        "write the whole item by update with the option saveReferences"
+        if is_patch
+        else "pass the option saveReferences"
+    )
     return WixDataError(
         "WDE0303",
         f"{name!r} of {collection} is a multi-reference field, which is not written with the item; "
-        "use insertReference or replaceReferences, or pass the option saveReferences.",
+        f"use insertReference or replaceReferences, or {way}.",
     )
 
 

@@ -10,16 +10,17 @@ from typing import Any
 
 from wixhttp.data.queries.evaluator import matches
 from wixhttp.data.queries.tree import EVERYTHING
+from wixhttp.data.schema.permissions import not_permitted
 from wixhttp.data.stores.contract import SYSTEM_FIELDS, Row, Transaction, to_item
 from wixhttp.errors import WixDataError
 
 from .access import Collections
-from .errors import condition_not_met, duplicated, item_exists, no_item, not_permitted
+from .errors import condition_not_met, duplicated, item_exists, no_item
 from .hooked_call import HookedCall
 from .item_ids import checked_id, is_id
 from .options import Options
 from .reads import stored_row
-from .system_fields import PreparedItem, prepare_item
+from .system_fields import PreparedItem, now_text, prepare_item
 
 ATTEMPTS = 100
 """How often a write begins anew because the item was changed by others meanwhile."""
@@ -35,7 +36,7 @@ def _insert(call: HookedCall, made: PreparedItem, given: Any) -> dict[str, Any]:
     collections, collection = call.collections, call.collection
     collections.reach(collection, "insert", call.options)
     made = hooked(call, "beforeInsert", made, "insert")
-    row = made.new_row(collections.identity.user_id)
+    row = made.new_row(collections.identity.user_id, now_text())
 
     def work(tx: Transaction) -> None:
         outcome = tx.insert(collection, [row])[0]
@@ -116,7 +117,7 @@ def permit(call: HookedCall, action: Any) -> Callable[[Row], None]:
 
     def check(row: Row) -> None:
         if reach == "own" and not collections.owns(row):
-            raise not_permitted(action, collection)
+            raise not_permitted(action, collection, collections.permissions(collection))
         if condition != EVERYTHING and not matches(condition, to_item(row)):
             raise condition_not_met(collection, row.id)
 

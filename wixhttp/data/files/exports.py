@@ -26,6 +26,8 @@ from wixhttp.data.queries.values import decode
 from wixhttp.data.schema.declarations import CollectionSchema
 from wixhttp.data.schema.links import link_targets, links_from, relations_of
 from wixhttp.data.stores.contract import Index, Link, Store, to_item
+from wixhttp.data.stores.private_files import new_private_file
+from wixhttp.project.unfinished_files import named_as
 
 from .formats import Format, Item, format_of, to_line, write_csv
 
@@ -159,15 +161,15 @@ def export_folder(
         for name in sorted(collections):
             inside = [link for link in links if link.collection == name] if format == "csv" else []
             file_name = _file_name(name, format, taken)
-            with (folder / file_name).open("xb") as file:
+            with new_private_file(folder / file_name) as file:
                 counts[name] = export_items(store, name, file, format, links=inside, advance=advance)
                 _flush(file)
             contents[name] = {"file": file_name, "items": counts[name], "indexes": _described(indexes.get(name, ()))}
         if format == "jsonl":
-            with (folder / LINKS).open("xb") as file:
+            with new_private_file(folder / LINKS) as file:
                 _export_links(store, links, file)
                 _flush(file)
-        with (folder / CONTENTS).open("xb") as file:
+        with new_private_file(folder / CONTENTS) as file:
             file.write(json.dumps({"version": 1, "collections": contents}, indent=2).encode() + b"\n")
             _flush(file)
     return counts
@@ -203,7 +205,7 @@ def new_file(path: Path, force: bool = False) -> Iterator[BinaryIO]:
     Raises:
         FileExistsError: it is there and ``force`` is not set, or it is no file.
     """
-    with _in_place(path, force) as unfinished, unfinished.open("xb") as file:
+    with _in_place(path, force) as unfinished, new_private_file(unfinished) as file:
         yield file
         _flush(file)
 
@@ -219,11 +221,14 @@ def _in_place(path: Path, force: bool) -> Iterator[Path]:
     if target.exists() and not target.is_file():
         raise FileExistsError(errno.EEXIST, "is there, and is not a file; choose another name", str(path))
     _refuse_existing(target, force, path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, f"cannot be made: there is no folder {target.parent}", str(path))
     unfinished = target.with_name(f".{target.name[:_LONGEST_NAME]}.{os.getpid()}.part")
     try:
-        yield unfinished
-        _refuse_existing(target, force, path)
-        unfinished.replace(target)
+        with named_as(path, unfinished):
+            yield unfinished
+            _refuse_existing(target, force, path)
+            unfinished.replace(target)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
@@ -244,13 +249,15 @@ def _new_folder(path: Path, force: bool) -> Iterator[Path]:
             )
         _refuse_other_files(target, force, path)
     unfinished = target.with_name(f".{target.name[:_LONGEST_NAME]}.{os.getpid()}.part")
-    unfinished.mkdir(parents=True)
+    with named_as(path, unfinished):
+        unfinished.mkdir(parents=True)
     try:
-        yield unfinished
-        if target.exists():
-            _refuse_other_files(target, force, path)
-            shutil.rmtree(target)
-        unfinished.replace(target)
+        with named_as(path, unfinished):
+            yield unfinished
+            if target.exists():
+                _refuse_other_files(target, force, path)
+                shutil.rmtree(target)
+            unfinished.replace(target)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise

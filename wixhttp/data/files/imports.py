@@ -12,18 +12,19 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
-from urllib.parse import unquote
 
 import orjson
 
-from wixhttp.data.queries.tree import Order, parse_path
+from wixhttp.data.queries.tree import EVERYTHING, Order, parse_path
 from wixhttp.data.queries.values import MAX_ITEM
+from wixhttp.data.schema.declarations import DeclaredField
 from wixhttp.data.schema.links import Relation, linked_fields
 from wixhttp.data.stores.contract import Index, Link, Row, Store, Transaction, WriteOutcome, to_row
 from wixhttp.errors import WixHTTPError
 
 from .exports import CONTENTS, LINKS, Advance, Schema, ignore
 from .formats import BadItem, Format, Item, entries, format_of
+from .inference import name_for_file
 
 BATCH = 1000  # items of a write
 
@@ -129,6 +130,7 @@ class Importer:
     """Reads files into a store. ``counts`` says at any time what is written, or in a trial what would be.
 
     In a trial everything is checked that a write would meet, and nothing stays; ``problems`` gets what was found.
+    ``remarks`` gets sentences on what may be read otherwise than it is meant.
     """
 
     def __init__(self, store: Store, schema: Schema, mode: Mode = "error", *, is_trial: bool = False) -> None:
@@ -136,9 +138,13 @@ class Importer:
         self._schema = schema
         self._mode = mode
         self._is_trial = is_trial
+        self._now = datetime.now(timezone.utc)  # one date for all items that have none, as for those of a bulk call
         self._there = set(store.collections())
+        self._made: set[str] = set()
+        self._indexes: dict[str, list[Index]] = {}  # of a folder's collections
         self.counts = Counts()
         self.problems: list[str] = []
+        self.remarks: list[str] = []
 
     def read_file(
         self,
@@ -159,8 +165,10 @@ class Importer:
             WixDataError: the store refuses the collection.
         """
         linked = linked_fields(self._schema, collection)
-        found = entries(file, name, format, fields=fields, types=types, lists=linked)
-        self._make(collection)
+        found = entries(
+            file, name, format, fields=fields, types=types, declared=self._fields(collection), lists=linked,
+            remark=self.remarks.append,
+        )  # fmt: skip
         self._read(collection, found, name, linked, _Position(file, advance))
 
     def read_folder(self, path: Path, advance: Advance = ignore) -> None:
@@ -169,30 +177,36 @@ class Importer:
         Raises:
             TransferError: as `read_file`; or the folder is none of these.
         """
-        contents = _contents(path)
+        contents = _contents(path, self._schema)
         for collection, (file_name, indexes) in contents.items():
-            self._make(collection)
-            for index in indexes if not self._is_trial else ():
-                self._store.add_index(collection, index)
+            self._indexes[collection] = indexes
             source = path / file_name
             kind = format_of(source)
             # The lines of a folder have their links in a file of their own: lists in them are values.
             linked = linked_fields(self._schema, collection) if kind == "csv" or not (path / LINKS).exists() else {}
             with source.open("rb") as file:
-                found = entries(file, str(source), kind, lists=linked)
+                found = entries(
+                    file, str(source), kind, declared=self._fields(collection), lists=linked, remark=self.remarks.append
+                )
                 self._read(collection, found, str(source), linked, _Position(file, advance))
         if (path / LINKS).exists():
             with (path / LINKS).open("rb") as file:
                 self._read_links(file, str(path / LINKS), contents, _Position(file, advance))
 
+    def _fields(self, collection: str) -> Mapping[str, DeclaredField]:
+        return self._schema[collection].fields if collection in self._schema else {}
+
     def _make(self, collection: str) -> None:
-        if self._is_trial:
+        """Make a collection and its indexes, once there is a file for it that can be read."""
+        if self._is_trial or collection in self._made:
             return
         if collection not in self._there:
             self._store.create(collection)
             self._there.add(collection)
-        for index in self._schema[collection].indexes if collection in self._schema else ():
+        declared = self._schema[collection].indexes if collection in self._schema else ()
+        for index in (*declared, *self._indexes.get(collection, ())):
             self._store.add_index(collection, index)
+        self._made.add(collection)
 
     def _read(
         self,
@@ -204,11 +218,18 @@ class Importer:
     ) -> None:
         batch = _Batch(collection, name)
         seen: dict[str, int] = {}
+        has_items = collection in self._there and bool(self._store.find(collection, EVERYTHING, limit=1))
         for line, item in found:
             try:
                 if isinstance(item, BadItem):
                     raise item
-                row, lists = _to_row(item, name, line, linked)
+                if has_items and "_id" not in item:
+                    has_items = False  # told once
+                    self.remarks.append(
+                        f"{name}: items without an _id (ID) are new ones, and {collection} has items already; what is "
+                        "imported twice is there twice"
+                    )
+                row, lists = _to_row(item, name, line, linked, self._now)
                 if self._is_trial:
                     self._refuse_twice(seen, row.id, name, line)
             except BadItem as error:
@@ -230,6 +251,7 @@ class Importer:
             raise BadItem(name, line, f"the item {id!r} stands in line {seen[id]} already")
 
     def _write(self, batch: _Batch) -> None:
+        self._make(batch.collection)
         if not batch.rows:
             return
         if batch.collection not in self._there:  # a trial
@@ -303,10 +325,9 @@ class _Position:
 
 
 def _to_row(
-    item: Item, name: str, line: int, linked: Mapping[str, Relation]
+    item: Item, name: str, line: int, linked: Mapping[str, Relation], now: datetime
 ) -> tuple[Row, list[tuple[Relation, str, list[str]]]]:
     """The row of an item, with what is missing of its system fields, and the lists of ids that are links."""
-    now = datetime.now(timezone.utc)
     identity = item.setdefault("_id", str(uuid.uuid4()))
     item.setdefault("_createdDate", now)
     item.setdefault("_updatedDate", now)
@@ -336,7 +357,7 @@ def _parse_link(text: bytes, name: str, line: int, collections: Collection[str])
     return Link(named[0], named[1]), (named[2], named[3])
 
 
-def _contents(path: Path) -> dict[str, tuple[str, list[Index]]]:
+def _contents(path: Path, schema: Schema) -> dict[str, tuple[str, list[Index]]]:
     """The collections of a folder: the file of each, and its indexes.
 
     Raises:
@@ -348,7 +369,15 @@ def _contents(path: Path) -> dict[str, tuple[str, list[Index]]]:
         files = sorted(each.name for each in path.iterdir() if each.suffix in (".jsonl", ".csv") and each.name != LINKS)
         if not files:
             raise TransferError(f"{path} has no {CONTENTS}, and no files named *.jsonl or *.csv") from None
-        return {unquote(Path(name).stem): (name, []) for name in files}
+        named: dict[str, tuple[str, list[Index]]] = {}
+        for name in files:
+            collection = name_for_file(Path(name), schema)
+            if collection in named:
+                raise TransferError(
+                    f"{path}: {named[collection][0]} and {name} are both of {collection}; import them one by one"
+                ) from None
+            named[collection] = (name, [])
+        return named
     try:
         described = orjson.loads(text)["collections"]
         found = {name: (str(each["file"]), list(map(_index, each["indexes"]))) for name, each in described.items()}

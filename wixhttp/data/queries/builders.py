@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from wixhttp.errors import WixDataError
 
@@ -123,15 +123,15 @@ class Filter:
             return self._failed(f"WDE0093: Invalid .exists parameter [{type_name(exists)}]. It must be a Boolean.")
         return self._compare("exists", "exists", field, exists)
 
-    def and_(self: _Self, *others: Filter) -> _Self:
+    def and_(self: _Self, *others: Filter | Mapping[str, Any]) -> _Self:
         """Select what this and the others select."""
         return self._joined("and", others, both)
 
-    def or_(self: _Self, *others: Filter) -> _Self:
+    def or_(self: _Self, *others: Filter | Mapping[str, Any]) -> _Self:
         """Select what everything before, or one of the others selects."""
         return self._joined("or", others, either)
 
-    def not_(self: _Self, *others: Filter) -> _Self:
+    def not_(self: _Self, *others: Filter | Mapping[str, Any]) -> _Self:
         """Select what this selects and none of the others does."""
         return self._joined("not", others, lambda left, right: both(left, Not(right)))
 
@@ -173,7 +173,9 @@ class Filter:
         except WixDataError as error:
             return self._failed(f"WDE0093: Invalid .{method} parameter: {error.description}")
 
-    def _joined(self: _Self, method: str, others: tuple[Filter, ...], join: Callable[[Tree, Tree], Tree]) -> _Self:
+    def _joined(
+        self: _Self, method: str, others: tuple[Filter | Mapping[str, Any], ...], join: Callable[[Tree, Tree], Tree]
+    ) -> _Self:
         made = self
         if not others:
             made = made._failed(f"WDE0043: .{method} takes at least one filter.")
@@ -300,8 +302,8 @@ class Include:
 
 
 @dataclass(frozen=True)
-class Query(Filter, PagedBuilder):
-    """A query of one collection, as ``wix_data.query`` makes it. Nothing runs before `find`, `count` or `distinct`.
+class QueryBuilder(Filter, PagedBuilder):
+    """A query of one collection. A `results.Query`, or an `awaited_calls.AwaitedQuery`, runs it.
 
     ``runner`` is what runs it; ``after`` are the sort keys and the id of the item that the page follows.
     """
@@ -312,7 +314,7 @@ class Query(Filter, PagedBuilder):
     runner: Any = field(default=None, repr=False, compare=False)
     after: tuple[Any, ...] | None = None
 
-    def fields(self, *names: str) -> Query:
+    def fields(self: _Query, *names: str) -> _Query:
         """Only these fields and ``_id``; called with none, all."""
         made = replace(self, projection=())
         for name in names:
@@ -322,7 +324,7 @@ class Query(Filter, PagedBuilder):
                 made = made._failed(str(error))
         return made
 
-    def include(self, *fields: Any) -> Query:
+    def include(self: _Query, *fields: Any) -> _Query:
         """With the items that these reference fields name in the place of their ids.
 
         A whole number behind the names is the limit of items for each: ``include("authors", 200)``; 50 without it.
@@ -344,26 +346,13 @@ class Query(Filter, PagedBuilder):
             made = replace(made, includes=(*made.includes, Include(name, limit)))
         return made
 
-    def find(self, options: Mapping[str, Any] | None = None, **keywords: Any) -> Any:
-        """The first page of what the query selects, a `QueryResult`.
 
-        Raises:
-            WixDataError: a condition is wrong (all of them in one message), the collection does not exist, or reading
-                it is not permitted.
-        """
-        return self.runner.find(self, options, **keywords)
-
-    def count(self, options: Mapping[str, Any] | None = None, **keywords: Any) -> Any:
-        """Count the items that the query selects; order, ``skip`` and ``limit`` do not matter. Raises as `find`."""
-        return self.runner.count(self, options, **keywords)
-
-    def distinct(self, field: str, options: Mapping[str, Any] | None = None, **keywords: Any) -> Any:
-        """The different values of a field, of arrays their elements, a page of them. Raises as `find`."""
-        return self.runner.distinct(self, field, options, **keywords)
+_Query = TypeVar("_Query", bound=QueryBuilder)
+_Results = TypeVar("_Results")
 
 
 @dataclass(frozen=True)
-class Aggregate(PagedBuilder):
+class Aggregate(PagedBuilder, Generic[_Results]):
     """An aggregation of one collection, as ``wix_data.aggregate`` makes it. Nothing runs before `run`."""
 
     collection: str = ""
@@ -373,15 +362,15 @@ class Aggregate(PagedBuilder):
     operations: tuple[GroupOperation, ...] = ()
     runner: Any = field(default=None, repr=False, compare=False)
 
-    def filter(self, condition: Filter | Mapping[str, Any]) -> Aggregate:
+    def filter(self, condition: Filter | Mapping[str, Any]) -> Aggregate[_Results]:
         """Only items that ``condition`` selects. Once."""
         return self._filtered("filter", "first", condition)
 
-    def having(self, condition: Filter | Mapping[str, Any]) -> Aggregate:
+    def having(self, condition: Filter | Mapping[str, Any]) -> Aggregate[_Results]:
         """Only groups whose results ``condition`` selects, by their names: ``filter().gt("priceSum", 9)``. Once."""
         return self._filtered("having", "last", condition)
 
-    def group(self, *fields: str) -> Aggregate:
+    def group(self, *fields: str) -> Aggregate[_Results]:
         """One result for each combination of these fields' values. Once."""
         if self.grouping is not None:
             return self._failed("WDE0013: .group can be called once.")
@@ -390,35 +379,36 @@ class Aggregate(PagedBuilder):
             made = made._checked(name)
         return replace(made, grouping=tuple(name for name in fields if isinstance(name, str)))
 
-    def sum(self, field: str, name: str | None = None) -> Aggregate:
+    def sum(self, field: str, name: str | None = None) -> Aggregate[_Results]:
         """The sum of the numbers of a field, 0 without any; named ``<field>Sum`` unless it is named."""
         return self._operated("sum", field, name)
 
-    def avg(self, field: str, name: str | None = None) -> Aggregate:
+    def avg(self, field: str, name: str | None = None) -> Aggregate[_Results]:
         """The mean of the numbers of a field, ``None`` without any; ``<field>Avg``."""
         return self._operated("avg", field, name)
 
-    def min(self, field: str, name: str | None = None) -> Aggregate:
+    def min(self, field: str, name: str | None = None) -> Aggregate[_Results]:
         """The least value of a field in the order of sorts, ``None`` without any; ``<field>Min``."""
         return self._operated("min", field, name)
 
-    def max(self, field: str, name: str | None = None) -> Aggregate:
+    def max(self, field: str, name: str | None = None) -> Aggregate[_Results]:
         """The greatest value of a field in the order of sorts, ``None`` without any; ``<field>Max``."""
         return self._operated("max", field, name)
 
-    def count(self, name: str = "count") -> Aggregate:
+    def count(self, name: str = "count") -> Aggregate[_Results]:
         """The number of items; ``count`` unless it is named."""
         return replace(self, operations=(*self.operations, GroupOperation("count", (), str(name))))
 
-    def run(self, options: Mapping[str, Any] | None = None, **keywords: Any) -> Any:
+    def run(self, options: Mapping[str, Any] | None = None, **keywords: Any) -> _Results:
         """The first page of the results.
 
         Raises:
             WixDataError: as for a query; a call that is wrong is reported here.
         """
-        return self.runner.aggregate(self, options, **keywords)
+        results: _Results = self.runner.aggregate(self, options, **keywords)
+        return results
 
-    def _filtered(self, method: str, member: str, condition: Any) -> Aggregate:
+    def _filtered(self, method: str, member: str, condition: Any) -> Aggregate[_Results]:
         if getattr(self, member) is not None:
             return self._failed(f"WDE0012: .{method} can be called once.")
         errors: tuple[str, ...] = ()
@@ -432,19 +422,19 @@ class Aggregate(PagedBuilder):
         members: dict[str, Any] = {member: condition.tree, "errors": (*self.errors, *condition.errors, *errors)}
         return replace(self, **members)
 
-    def _operated(self, kind: str, name: object, alias: str | None) -> Aggregate:
+    def _operated(self, kind: str, name: object, alias: str | None) -> Aggregate[_Results]:
         made = self._checked(name)
         if made.errors != self.errors:
             return made
         alias = str(name) + kind.capitalize() if alias is None else str(alias)
         return replace(made, operations=(*made.operations, GroupOperation(kind, parse_path(name), alias)))
 
-    def _checked(self, name: object) -> Aggregate:
+    def _checked(self, name: object) -> Aggregate[_Results]:
         try:
             parse_path(name)
         except ValueError as error:
             return self._failed(str(error).replace("WDE0048", "WDE0044"))
         return self
 
-    def _failed(self, error: str) -> Aggregate:
+    def _failed(self, error: str) -> Aggregate[_Results]:
         return replace(self, errors=(*self.errors, error))

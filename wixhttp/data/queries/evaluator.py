@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from .tree import And, Compare, FieldPath, GroupOperation, Not, Or, Order, Tree, check_extent
+from .tree import And, Compare, FieldPath, GroupOperation, Linked, Not, Or, Order, Tree, check_extent
 from .values import BOOLEAN, DATE, NONE, NULL, NUMBER, STRING, encode, fold, format_date, type_rank
 
 Item = dict[str, Any]
@@ -58,14 +58,29 @@ def candidates(item: Any, path: FieldPath) -> Iterator[Any]:
             yield from value
 
 
+def without_links(tree: Tree, joined: Callable[[Linked], Iterable[str]]) -> Tree:
+    """A tree that asks for ids where the other asks for links; ``joined`` gives those of the items that have one."""
+    if isinstance(tree, Linked):
+        return Compare("in", ("_id",), list(joined(tree)))
+    if isinstance(tree, Not):
+        return Not(without_links(tree.part, joined))
+    return (
+        tree
+        if isinstance(tree, Compare)
+        else replace(tree, parts=tuple(without_links(each, joined) for each in tree.parts))
+    )
+
+
 def matches(tree: Tree, item: Any) -> bool:
-    """Return whether a tree selects an item."""
+    """Return whether a tree, which is `without_links`, selects an item."""
     if isinstance(tree, Compare):
         return _in(item, tree) if tree.operator == "in" else _COMPARE[tree.operator](item, tree.path, tree.value)
     if isinstance(tree, And):
         return all(matches(part, item) for part in tree.parts)
     if isinstance(tree, Or):
         return any(matches(part, item) for part in tree.parts)
+    if isinstance(tree, Linked):
+        raise TypeError("links do not stand in the item")
     return not matches(tree.part, item)
 
 
@@ -166,13 +181,19 @@ def compare_positions(left: tuple[Any, ...], right: tuple[Any, ...], order: Sequ
 
 
 def select(
-    items: Iterable[Item], tree: Tree, order: Sequence[Order] = (), after: tuple[Any, ...] | None = None
+    items: Iterable[Item],
+    tree: Tree,
+    order: Sequence[Order] = (),
+    after: tuple[Any, ...] | None = None,
+    *,
+    is_reversed: bool = False,
 ) -> list[Item]:
-    """The items that a tree selects, in order; ``after`` is the position of the item that they follow."""
+    """The items that a tree selects, in order, or in the opposite one; ``after`` is the position of the item that they
+    follow."""
     check_extent(tree, order)
 
     def compare(left: tuple[Any, ...], right: tuple[Any, ...]) -> int:
-        return compare_positions(left, right, order)
+        return compare_positions(*((right, left) if is_reversed else (left, right)), order)
 
     found = [(position(item, order), item) for item in items if matches(tree, item)]
     if after is not None:
@@ -330,6 +351,8 @@ def _named_tree(tree: Tree, names: Mapping[str, FieldPath]) -> Tree:
         return replace(tree, path=_named_path(tree.path, names))
     if isinstance(tree, Not):
         return Not(_named_tree(tree.part, names))
+    if isinstance(tree, Linked):
+        raise TypeError("results have no links")
     return replace(tree, parts=tuple(_named_tree(part, names) for part in tree.parts))
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from wixhttp.errors import WixDataError
+from wixhttp.messages import brief
 
 from .tree import (
     MAX_COMPARISONS,
@@ -15,6 +16,7 @@ from .tree import (
     And,
     Compare,
     FieldPath,
+    Linked,
     Not,
     Or,
     Order,
@@ -57,7 +59,7 @@ def _parse_member(name: object, operand: Any, depth: int) -> Tree:
             trees = [_parse(part, depth + 1) for part in parts]
             return _join(And, trees) if name == "$and" else _join(Or, trees) if name == "$or" else Not(_join(Or, trees))
         raise WixDataError(
-            "WDE0093", f"{name!r} is no operator between filters; they are $and, $or, $nor with a list, and $not."
+            "WDE0093", f"{brief(name)} is no operator between filters; they are $and, $or, $nor with a list, and $not."
         )
     try:
         path = parse_path(name)
@@ -108,7 +110,7 @@ def _parse_operator(path: FieldPath, name: str, operand: Any, depth: int) -> Tre
         return Compare(name[1:], path, value)
     known = "$eq $ne $gt $gte $lt $lte $in $nin $hasSome $hasAll $contains $startsWith $endsWith $exists $isEmpty $not"
     raise WixDataError(
-        "WDE0093", f"{name!r} of {'.'.join(path)!r} is no operator; they are {', '.join(known.split())}."
+        "WDE0093", f"{brief(name)} of {brief('.'.join(path))} is no operator; they are {', '.join(known.split())}."
     )
 
 
@@ -131,13 +133,11 @@ def _parse_list(path: FieldPath, name: str, operand: Any) -> Tree:
 
 
 def _value(operand: Any, path: FieldPath) -> Any:
-    return normalised_operand(operand, f"the operand of {'.'.join(path)!r}")
+    return normalised_operand(operand, f"the operand of {brief('.'.join(path))}")
 
 
 def _bad_operand(name: str, path: FieldPath, operand: Any, wanted: str, code: str = "WDE0093") -> WixDataError:
-    shown = repr(operand)
-    shown = shown if len(shown) <= 80 else shown[:77] + "..."
-    return WixDataError(code, f"The operand of {name!r} of {'.'.join(path)!r} is {wanted}, not {shown}.")
+    return WixDataError(code, f"The operand of {name!r} of {brief('.'.join(path))} is {wanted}, not {brief(operand)}.")
 
 
 def format_filter(tree: Tree) -> dict[str, Any]:
@@ -155,6 +155,8 @@ def format_filter(tree: Tree) -> dict[str, Any]:
         if isinstance(part, Compare) and part.operator == "eq":
             return {".".join(part.path): {"$ne": _wire(part.value)}}
         return {"$not": format_filter(part)}
+    if isinstance(tree, Linked):
+        raise TypeError("the filter that asks for links names their field")
     if isinstance(tree, And) and not tree.parts:
         return {}
     return {"$and" if isinstance(tree, And) else "$or": [format_filter(part) for part in tree.parts]}

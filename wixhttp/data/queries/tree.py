@@ -61,7 +61,20 @@ class Not:
     part: Tree
 
 
-Tree = Union[Compare, And, Or, Not]  # noqa: UP007  # the parts name it before it is there
+@dataclass(frozen=True)
+class Linked:
+    """A link joins the item to another one: of ``ids``, or any where that is ``None``.
+
+    The links are those that ``field`` of ``collection`` declares; ``is_reverse``: the item stands at their other end.
+    """
+
+    collection: str
+    field: str
+    is_reverse: bool = False
+    ids: tuple[str, ...] | None = None
+
+
+Tree = Union[Compare, And, Or, Not, Linked]  # noqa: UP007  # the parts name it before it is there
 
 OPERATORS = ("eq", "gt", "gte", "lt", "lte", "contains", "startsWith", "endsWith", "in", "exists")
 SAMENESS = ("eq", "contains", "startsWith", "endsWith", "in")  # what text that no item can hold never meets
@@ -115,6 +128,11 @@ class Order:
     descending: bool = False
 
 
+CREATED: FieldPath = ("_createdDate",)
+NEWEST_FIRST = (Order(CREATED, descending=True),)
+"""The order of a query that names none, as Wix documents it for its ``query()``."""
+
+
 @dataclass(frozen=True)
 class GroupOperation:
     """One result of an aggregation: ``kind`` is sum, avg, min, max or count."""
@@ -155,6 +173,8 @@ def check_extent(tree: Tree, order: Sequence[Order] = ()) -> None:
         for part in level:
             if isinstance(part, Compare):
                 comparisons += 1 + sum(rank in (OBJECT, ARRAY) for rank, _ in part.keys)
+            elif isinstance(part, Linked):
+                comparisons += 1
             elif isinstance(part, Not):
                 following.append(part.part)
             else:

@@ -18,6 +18,7 @@ from typing import Any, Final
 import orjson
 
 from wixhttp.errors import WixDataError
+from wixhttp.messages import Place, brief, place_text
 
 MAX_ITEM = 524_288  # bytes of an item's text
 MAX_DEPTH = 100  # levels of an item, as in MongoDB
@@ -35,7 +36,6 @@ DATE: Final = 7
 
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)")
 UNWRITABLE = re.compile("[\x00\ud800-\udfff]")  # NUL and lone surrogates: no database keeps them
-_LONG_NUMBER = re.compile("[0-9]{19}")
 
 
 def type_rank(value: Any) -> int:
@@ -51,8 +51,8 @@ _RANKS = {bool: BOOLEAN, int: NUMBER, float: NUMBER, str: STRING, dict: OBJECT, 
 @functools.cache
 def folding() -> dict[int, str]:
     """The characters that are not their own lower case, by code point: one character each."""
-    lower = {code: chr(code).lower() for code in range(sys.maxunicode + 1)}
-    folded = {code: text for code, text in lower.items() if text != chr(code) and len(text) == 1}
+    characters = map(chr, range(sys.maxunicode + 1))
+    folded = {ord(each): lower for each in characters if (lower := each.lower()) != each and len(lower) == 1}
     return folded | {0x130: "i"}  # the one character whose lower case is two
 
 
@@ -108,7 +108,7 @@ def parse_date(text: str) -> datetime:
     return utc
 
 
-def normalised(value: Any, where: str = "", depth: int = 0) -> Any:  # noqa: C901  # one case for each kind of value
+def normalised(value: Any, where: Place = "", depth: int = 0) -> Any:  # noqa: C901  # one case for each kind of value
     """A value as a collection holds it, sharing nothing with ``value``: sorted keys, whole floats as ints, datetimes in
     UTC cut to milliseconds. NaN and infinities become ``None``, tuples lists, ``{"$date": text}`` a datetime.
 
@@ -131,7 +131,7 @@ def normalised(value: Any, where: str = "", depth: int = 0) -> Any:  # noqa: C90
             return None
         return int(value) if value.is_integer() and MIN_WHOLE <= value < 2.0**63 else value
     if depth > MAX_DEPTH:
-        raise WixDataError("WDE0168", f"{where[:200]}... is nested more than {MAX_DEPTH} levels deep; flatten it.")
+        raise WixDataError("WDE0168", f"{place_text(where)} is nested more than {MAX_DEPTH} levels deep; flatten it.")
     if kind is datetime:
         try:
             return parse_date(format_date(value))
@@ -140,7 +140,7 @@ def normalised(value: Any, where: str = "", depth: int = 0) -> Any:  # noqa: C90
     if kind is dict:
         return _normalised_members(value, where, depth)
     if kind is list or kind is tuple:
-        return [normalised(each, f"{where}[{index}]", depth + 1) for index, each in enumerate(value)]
+        return [normalised(each, (where, index), depth + 1) for index, each in enumerate(value)]
     if isinstance(value, str):  # a subclass, such as Secret; of an Enum, str() would give the name
         return normalised(str.__str__(value), where, depth)
     for base in (int, float):
@@ -172,7 +172,7 @@ def normalised_operand(value: Any, where: str) -> Any:
     return normalised(value, where)
 
 
-def _normalised_members(value: dict[Any, Any], where: str, depth: int) -> Any:
+def _normalised_members(value: dict[Any, Any], where: Place, depth: int) -> Any:
     for key, member in value.items():
         if not isinstance(key, str):
             raise _refused(where, key, "keys are text")
@@ -182,21 +182,17 @@ def _normalised_members(value: dict[Any, Any], where: str, depth: int) -> Any:
                     return parse_date(member)
                 except ValueError as error:
                     raise _refused(where, value, str(error)) from None
-            place = f"{where}.{key}" if where else key
-            raise WixDataError("WDE0134", f"{place}: the name of a field cannot begin with '$'; rename it.")
+            raise WixDataError(
+                "WDE0134", f"{place_text((where, key))}: the name of a field cannot begin with '$'; rename it."
+            )
         if UNWRITABLE.search(key):
             raise _refused(where, key, "the name of a field holds no NUL and no lone surrogate")
-    dot = f"{where}." if where else ""
-    return {str.__str__(key): normalised(value[key], dot + key, depth + 1) for key in sorted(value)}
+    return {str.__str__(key): normalised(value[key], (where, key), depth + 1) for key in sorted(value)}
 
 
-def _refused(where: str, value: Any, rule: str) -> WixDataError:
-    try:
-        shown = repr(value)
-    except ValueError:  # a whole number with more digits than Python prints
-        shown = "a whole number"
-    shown = shown if len(shown) <= 80 else shown[:77] + "..."
-    return WixDataError("WDE0075", f"{where or 'the value'} is {shown} ({type(value).__name__}): {rule}.")
+def _refused(where: Place, value: Any, rule: str) -> WixDataError:
+    place = place_text(where) or "the value"
+    return WixDataError("WDE0075", f"{place} is {brief(value)} ({type(value).__name__}): {rule}.")
 
 
 def encode(value: Any) -> str:
@@ -232,9 +228,11 @@ def decode(text: str) -> Any:
 
 def canonical(text: str) -> str:
     """The canonical text of a JSON text that says the same, of a database that writes in a way of its own."""
-    if not _LONG_NUMBER.search(text):
-        return orjson.dumps(orjson.loads(text), option=orjson.OPT_SORT_KEYS).decode()
-    return encode(normalised(_restored(orjson.loads(text))))
+    value = orjson.loads(text)
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER).decode()
+    except orjson.JSONEncodeError:  # a whole number of more than 53 bits, which may have been a float
+        return encode(normalised(_restored(value)))
 
 
 def _restored(value: Any) -> Any:

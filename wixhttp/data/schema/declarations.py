@@ -13,6 +13,10 @@
     many = true
     reverse = "books"                     # the field of genres that shows the same links from there
 
+    [books.fields]                        # of CSV files: what a column holds, and its heading where that is another
+    title = "text"
+    inStock = {type = "number", column = "In Stock"}
+
     [people]
     [genres]
 
@@ -29,17 +33,20 @@ from types import MappingProxyType
 from typing import Any
 
 from wixhttp.data.queries.tree import Order, parse_path
-from wixhttp.data.stores.contract import SYSTEM_FIELDS, Index, Link
+from wixhttp.data.stores.contract import SYSTEM_FIELDS, Index, Link, Store
 from wixhttp.errors import ConfigError
 from wixhttp.messages import nearest
-from wixhttp.project.toml_file import line_of, parse_toml, read_toml
+from wixhttp.project.toml_file import line_of, parse_toml, read_toml, table_header
 
 FILE = "data/collections.toml"
 LEVELS = ("ANYONE", "SITE_MEMBER", "SITE_MEMBER_AUTHOR", "CMS_EDITOR", "PRIVILEGED", "ADMIN")
 ACTIONS = ("read", "insert", "update", "remove")
 
 COLLECTION_NAME = re.compile(r"[A-Za-z0-9_@/-]{1,128}")
-_COLLECTION_KEYS = ("displayName", "permissions", "indexes", "references")
+FIELD_TYPES = ("text", "number", "boolean", "date", "json")
+
+_COLLECTION_KEYS = ("displayName", "permissions", "indexes", "references", "fields")
+_FIELD_KEYS = ("type", "column")
 _INDEX_KEYS = ("fields", "unique")
 _REFERENCE_KEYS = ("collection", "many", "reverse")
 
@@ -80,14 +87,24 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class DeclaredField:
+    """A field as CSV files have it: ``type``, of `FIELD_TYPES`, is what its cells hold, ``column`` is the heading of
+    its column; each ``None`` where that is not declared. Items are not held to it."""
+
+    type: str | None = None
+    column: str | None = None
+
+
+@dataclass(frozen=True)
 class CollectionSchema:
-    """One declared collection. ``permissions`` is ``None`` where it is open; ``references`` are by field."""
+    """A collection. ``permissions`` is ``None`` where it is open; ``references`` and ``fields`` are by name."""
 
     name: str
     display_name: str = ""
     permissions: Permissions | None = None
     indexes: tuple[Index, ...] = ()
     references: Mapping[str, Reference] = field(default_factory=dict)
+    fields: Mapping[str, DeclaredField] = field(default_factory=dict)
 
 
 def load_schema(root: Path) -> Mapping[str, CollectionSchema]:
@@ -108,6 +125,11 @@ def parse_schema(text: str) -> Mapping[str, CollectionSchema]:
     'ANYONE'
     """
     return _schema(text, parse_toml(text, FILE))
+
+
+def site_collections(store: Store) -> dict[str, tuple[Index, ...]]:
+    """The collections that the site's code can reach, with their indexes; sessions are kept beside them."""
+    return {name: indexes for name, indexes in store.collections().items() if COLLECTION_NAME.fullmatch(name)}
 
 
 class _WrongError(Exception):
@@ -146,6 +168,7 @@ def _collection(name: str, value: object) -> CollectionSchema:
         permissions,
         _indexes((name, "indexes"), table.get("indexes", [])),
         MappingProxyType({key: _reference((name, "references", key), each) for key, each in references.items()}),
+        MappingProxyType(_fields((name, "fields"), table.get("fields", {}), references)),
     )
 
 
@@ -222,6 +245,33 @@ def _reference(key: tuple[str, ...], value: object) -> Reference:
     return Reference(name, collection, many, reverse)
 
 
+def _fields(key: tuple[str, ...], value: object, references: Mapping[str, Any]) -> dict[str, DeclaredField]:
+    table: dict[str, Any] = _typed(key, value, dict, "a table such as {price = 'number'}")
+    fields: dict[str, DeclaredField] = {}
+    by_column: dict[str, str] = {}
+    for name, each in table.items():
+        place = (*key, name)
+        try:
+            if len(parse_path(name)) > 1:
+                raise _WrongError(place, f"a field of CSV is one at the top of an item, not {name!r}")
+        except ValueError as error:
+            raise _WrongError(place, str(error)) from None
+        form = "a type in quotes, or a table such as {type = 'number', column = 'Price'}"
+        given = {"type": each} if isinstance(each, str) else _table(place, each, _FIELD_KEYS, "a key of a field", form)
+        kind, column = given.get("type"), given.get("column")
+        if kind is not None and kind not in FIELD_TYPES:
+            raise _WrongError(place, f"{kind!r} is no type; {nearest(str(kind), FIELD_TYPES)}")
+        if kind is not None and name in references:
+            raise _WrongError(place, f"{name!r} is a reference, whose cells hold ids; leave its type out")
+        if (
+            column is not None
+            and by_column.setdefault(_typed((*place, "column"), column, str, "a heading"), name) != name
+        ):
+            raise _WrongError(place, f"the column {column!r} is that of {by_column[column]!r} already; name another")
+        fields[name] = DeclaredField(kind, column)
+    return fields
+
+
 def _check_field(key: tuple[str, ...], name: str) -> None:
     try:
         path = parse_path(name)
@@ -237,7 +287,7 @@ def _check_target(found: Mapping[str, CollectionSchema], schema: CollectionSchem
         raise _WrongError(
             (*key, "collection"),
             f"{reference.collection!r} is not declared; {nearest(reference.collection, found)}; "
-            f"to declare it, add a table [{_quoted(reference.collection)}]",
+            f"to declare it, add a table {table_header(reference.collection)}",
         )
     if reference.many and any(path[0] == reference.field for index in schema.indexes for path in index.paths):
         raise _WrongError(
@@ -275,7 +325,3 @@ def _typed(key: tuple[str, ...], value: object, kind: type, form: str, name: str
     if not isinstance(value, kind):
         raise _WrongError(key, f"{name}is {form}, not {value!r}")
     return value
-
-
-def _quoted(name: str) -> str:
-    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else f'"{name}"'

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from wixhttp.errors import WixDataError
+from wixhttp.project.toml_file import table_header
 
 from .declarations import Permissions
 
@@ -53,8 +54,16 @@ def scope(
             return "all"
         if level == "SITE_MEMBER_AUTHOR":
             return "all" if action == "insert" else "own"
-    raise WixDataError(
+    raise not_permitted(action, collection, permissions)
+
+
+def not_permitted(action: Action, collection: str, permissions: Permissions | None) -> WixDataError:
+    """The error for what the one who acts may not do to a collection, or to an item of it."""
+    level = f" takes {getattr(permissions, action)}" if permissions is not None else " takes an owner"
+    return WixDataError(
         "WDE0027",
-        f"The current user does not have permissions to {action} on the {collection} collection.",
+        f"The current user does not have permissions to {action} on the {collection} collection. It{level}: pass"
+        " suppressAuth (or elevate) after a check of your own, or change permissions below"
+        f" {table_header(collection)} in data/collections.toml",
         status=403,
     )

@@ -6,12 +6,15 @@ The stores: `memory.MemoryStore`, `sqlite.SQLiteStore`, `postgres.PostgresStore`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import difflib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
-from wixhttp.data.queries.tree import FieldPath, Order, Tree
+from wixhttp.data.queries.tree import CREATED, FieldPath, Order, Tree
 from wixhttp.data.queries.values import decode, encode, format_date, stored_date
-from wixhttp.errors import WixDataError
+from wixhttp.errors import StoreUnavailable, WixDataError
+from wixhttp.messages import brief
+from wixhttp.project.toml_file import table_header
 
 SYSTEM_FIELDS = ("_id", "_createdDate", "_updatedDate", "_owner")
 """The fields that a store keeps beside the item's text."""
@@ -28,11 +31,20 @@ class Row(NamedTuple):
 
 
 def to_item(row: Row) -> dict[str, Any]:
-    """The item of a row, with its system fields."""
+    """The item of a row, with its system fields.
+
+    Raises:
+        StoreUnavailable: the row is damaged.
+    """
     name, text, created, updated, owner = row
-    made = stored_date(created)
-    changed = made if updated == created else stored_date(updated)
-    return {"_id": name, **decode(text), "_createdDate": made, "_updatedDate": changed, "_owner": owner}
+    try:
+        made = stored_date(created)
+        changed = made if updated == created else stored_date(updated)
+        return {"_id": name, **decode(text), "_createdDate": made, "_updatedDate": changed, "_owner": owner}
+    except (ValueError, TypeError) as error:  # no item was written like this
+        raise StoreUnavailable(
+            f"The item {brief(name)} is damaged ({error}). List all faults: wixhttp data check"
+        ) from error
 
 
 def to_row(item: Mapping[str, Any]) -> Row:
@@ -53,6 +65,17 @@ class Index(NamedTuple):
     def paths(self) -> tuple[FieldPath, ...]:
         """The paths of its fields."""
         return tuple(each.path for each in self.fields)
+
+    @property
+    def names(self) -> list[str]:
+        """Its fields as declarations and commands spell them: ``author``, and ``-year`` for descending."""
+        return [("-" if each.descending else "") + ".".join(each.path) for each in self.fields]
+
+    @property
+    def has_newest(self) -> bool:
+        """Return whether a database keeps a second one, in which equal items stand newest first: a query that compares
+        its fields and names no order finds its page there. Of a unique one there are no two equal items."""
+        return not self.unique and CREATED not in self.paths
 
 
 class Link(NamedTuple):
@@ -133,14 +156,19 @@ class Store(Protocol):
         skip: int = 0,
         limit: int | None = None,
         after: tuple[Any, ...] | None = None,
+        is_reversed: bool = False,
     ) -> list[Row]:
-        """Rows that a tree selects, in order, at the end by id. ``after`` is an `evaluator.position`."""
+        """Rows that a tree selects, in order, at the end by id; ``is_reversed``: in the opposite order, the last first.
+        ``after`` is the `evaluator.position` of the row that they follow in it."""
 
     def count(self, collection: str, tree: Tree) -> int:
         """Count the rows that a tree selects."""
 
-    def scan(self, collection: str, tree: Tree) -> Iterator[Row]:
-        """All rows that a tree selects, by id, as they were at one moment, without all being in memory at once."""
+    def scan(self, collection: str, tree: Tree, order: Sequence[Order] = ()) -> Iterator[Row]:
+        """All rows that a tree selects, in order, at the end by id, as they were at one moment.
+
+        Ordered by id or newest first (`tree.NEWEST_FIRST`), they are not all in memory at once.
+        """
 
     def write(self, work: Callable[[Transaction], Result], *, single: bool = False) -> Result:
         """Run ``work`` in a transaction, and return its result once that is durable. An exception rolls it all back.
@@ -180,6 +208,10 @@ class Store(Protocol):
         """Give back files and connections."""
 
 
-def no_collection(name: str) -> WixDataError:
-    """The error for a collection that is not there."""
-    return WixDataError("WDE0025", f"The {name} collection does not exist.", status=404)
+def no_collection(name: str, declared: Iterable[str] = ()) -> WixDataError:
+    """The error for a collection that is not there; it names the one of ``declared`` that may be meant."""
+    by_lower = {each.lower(): each for each in declared}
+    close = difflib.get_close_matches(name.lower(), by_lower, 1, cutoff=0.75)
+    meant = f"did you mean {by_lower[close[0]]!r}? Else " if close else ""
+    way = f"{meant}declare it in data/collections.toml, by the line {table_header(name)}"
+    return WixDataError("WDE0025", f"The {name} collection does not exist. {way[0].upper()}{way[1:]}", status=404)

@@ -6,11 +6,19 @@ from pathlib import Path
 
 from wixhttp.errors import ConfigError
 from wixhttp.logs.masking import masked_url
+from wixhttp.project.opened_database import shared
 
 from .contract import Store
 from .memory import MemoryStore
 
 _SQLITE = "sqlite:///"
+
+
+def sqlite_path(url: str, root: Path) -> Path | None:
+    """The file of the embedded database that ``url`` names; ``None`` where it names another store."""
+    if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
+        return (root / url[len(_SQLITE) :]).absolute()
+    return None
 
 
 def open_store(url: str, root: Path) -> Store:
@@ -25,18 +33,18 @@ def open_store(url: str, root: Path) -> Store:
     scheme, separator, rest = url.partition("://")
     if separator and scheme == "memory" and not rest:
         return MemoryStore()
-    if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
+    if (path := sqlite_path(url, root)) is not None:
         from .sqlite import SQLiteStore
 
-        return SQLiteStore((root / url[len(_SQLITE) :]).absolute())
+        return SQLiteStore(path, shared())
     if separator and scheme in ("postgresql", "postgres") and rest:
         try:
             from .postgres import PostgresStore
         except ImportError as error:
+            fault = f"{error.name} is not installed" if isinstance(error, ModuleNotFoundError) else str(error)
             raise ConfigError(
-                f"database_url is on PostgreSQL, and {error.name} is not installed; "
-                "run: pip install 'wixhttp[postgres]'"
-            ) from error
+                f"database_url is on PostgreSQL, and {fault}; run: pip install 'wixhttp[postgres]'"
+            ) from None
         return PostgresStore(url)
     raise ConfigError(
         f"database_url is sqlite:///path, postgresql://host/database or memory://, not {masked_url(url)!r}"

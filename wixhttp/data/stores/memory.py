@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from wixhttp.data.queries.evaluator import meets_array, select, sort_key
-from wixhttp.data.queries.tree import Order, Tree
+from wixhttp.data.queries.evaluator import meets_array, select, sort_key, without_links
+from wixhttp.data.queries.tree import Linked, Order, Tree, check_extent
 from wixhttp.data.queries.values import BOOLEAN, DATE, NUMBER, STRING
 from wixhttp.errors import WixDataError
 
@@ -70,17 +70,27 @@ class MemoryStore:
         skip: int = 0,
         limit: int | None = None,
         after: tuple[Any, ...] | None = None,
+        is_reversed: bool = False,
     ) -> list[Row]:
         with self._lock:
             rows = dict(self._table(collection))
-        found = select(map(to_item, rows.values()), tree, order, after)
+            check_extent(tree, order)
+            tree = without_links(tree, self._joined)
+        found = select(map(to_item, rows.values()), tree, order, after, is_reversed=is_reversed)
         return [rows[item["_id"]] for item in found[skip : None if limit is None else skip + limit]]
+
+    def _joined(self, asked: Linked) -> Iterator[str]:
+        """The ids of the items that links join to some of those that are asked for."""
+        for pair in self._links.get(Link(asked.collection, asked.field), ()):
+            mine, other = reversed(pair) if asked.is_reverse else pair
+            if asked.ids is None or other in asked.ids:
+                yield mine
 
     def count(self, collection: str, tree: Tree) -> int:
         return len(self.find(collection, tree))
 
-    def scan(self, collection: str, tree: Tree) -> Iterator[Row]:
-        return iter(self.find(collection, tree))
+    def scan(self, collection: str, tree: Tree, order: Sequence[Order] = ()) -> Iterator[Row]:
+        return iter(self.find(collection, tree, order))
 
     def write(self, work: Callable[[Transaction], Result], *, single: bool = False) -> Result:
         with self._lock:

@@ -16,26 +16,28 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 import psycopg
 from psycopg import errors
 from psycopg_pool import PoolTimeout
 
-from wixhttp.data.queries.tree import Order, Tree
+from wixhttp.data.queries.tree import NEWEST_FIRST, Order, Tree
 from wixhttp.errors import StoreUnavailable, WixDataError
 
 from . import sql
 from .contract import Index, Link, Result, Row, Transaction, no_collection
-from .postgres_dialect import PostgresDialect, index_statements
+from .postgres_dialect import REFERENCED, REFERRING, PostgresDialect, digests, index_statements, newest_statements
 from .postgres_pool import Connection, PostgresConnections
-from .postgres_writes import REFERENCED, REFERRING, PostgresCollection, PostgresTransaction, digests, row_of, rows_by_id
+from .postgres_writes import PostgresCollection, PostgresTransaction, row_of, rows_by_id
 
 _ATTEMPTS = 10  # at a write that the database asks to be done again
 _LOOK_AGAIN = 1.0  # seconds after which indexes that others made are seen
 _MOST_ADVICE = 100  # different lines about indexes: the fields of queries may come from anybody
 _PING = 2.0  # seconds
 _MERGED = 1000  # items that a page may leave out and be merged here all the same
+_ARM_AND_RANGE = itemgetter(5, 6)  # of what `sql.find_in_arms` gives
 _SCANNED = 100  # rows of a scan that are in memory at once
 
 _TABLES = f"""
@@ -57,7 +59,9 @@ _STATE = (
 
 _LOOK = (
     "SELECT c.number, c.name, i.number, i.fields, i.is_unique,"
-    " (SELECT reltuples FROM pg_class WHERE oid = to_regclass('items_' || c.number::text))"
+    " (SELECT reltuples FROM pg_class WHERE oid = to_regclass('items_' || c.number::text)),"
+    " to_regclass('items_' || c.number::text || '_newest') IS NOT NULL,"
+    " to_regclass('index_' || i.number::text || '_newest') IS NOT NULL"
     " FROM wixhttp_collections AS c LEFT JOIN wixhttp_indexes AS i ON i.collection = c.number ORDER BY c.name, i.number"
 )
 
@@ -81,6 +85,7 @@ class PostgresStore:
         self._connections = PostgresConnections(url)
         self._targets: dict[Link, str] = {}
         self._advised: set[tuple[str, tuple[tuple[str, ...], ...]]] = set()
+        self._left_as_is: set[str] = set()  # collections that cannot be upgraded
         self._tables: dict[str, PostgresCollection] = {}
         self._looked = 0.0
 
@@ -102,10 +107,12 @@ class PostgresStore:
         except errors.UndefinedTable:  # a new database
             records = []
         tables: dict[str, PostgresCollection] = {}
-        for number, name, index, fields, is_unique, size in records:
-            table = tables.setdefault(name, PostgresCollection(number, {}, -1 if size is None else size))
+        for number, name, index, fields, is_unique, size, is_upgraded, has_newest in records:
+            table = tables.setdefault(name, PostgresCollection(number, {}, -1 if size is None else size, is_upgraded))
             if index is not None:
-                tables[name] = table._replace(indexes={**table.indexes, index: Index(_parse_fields(fields), is_unique)})
+                made = Index(_parse_fields(fields), is_unique)
+                is_whole = table.is_upgraded and (has_newest or not made.has_newest)
+                tables[name] = table._replace(indexes={**table.indexes, index: made}, is_upgraded=is_whole)
         self._tables, self._looked = tables, now
 
     def _forget(self) -> None:
@@ -133,6 +140,8 @@ class PostgresStore:
                     f'CREATE TABLE items_{int(made[0])} (id text COLLATE "C" PRIMARY KEY, doc jsonb NOT NULL,'
                     ' created text COLLATE "C" NOT NULL, updated text COLLATE "C" NOT NULL, owner text COLLATE "C")'
                 )
+                for statement in newest_statements(f"items_{int(made[0])}", {}):
+                    connection.execute(statement)
 
         self._define(change)
 
@@ -170,8 +179,33 @@ class PostgresStore:
                     connection.execute("DELETE FROM wixhttp_indexes WHERE number = $1::bigint", (number,))
                     for kind in ("index", "unique", "many"):
                         connection.execute(f"DROP INDEX IF EXISTS {kind}_{number}")
+                    connection.execute(f"DROP INDEX IF EXISTS index_{number}_newest")
 
         self._define(change)
+
+    def _upgrade(self, collection: str, order: Sequence[Order]) -> None:
+        """Make what a query without an order is answered by, where a database of an earlier version lacks it.
+
+        Where that cannot be, as in a standby or without the right to it, the query is answered all the same.
+        """
+        if tuple(order) != NEWEST_FIRST or collection in self._left_as_is:
+            return
+        table = self._tables.get(collection) or self._read(collection, lambda _, found: found)
+        if table.is_upgraded:
+            return
+        logger.info("the collection %r gets its index of the newest items", collection)
+
+        def change(connection: Connection) -> None:
+            found = self._fresh(collection, connection)
+            for statement in newest_statements(found.name, found.indexes):
+                connection.execute(statement)
+
+        try:
+            with self._connections.faults.left_out():
+                self._define(change)
+        except (StoreUnavailable, psycopg.Error) as error:
+            self._left_as_is.add(collection)
+            logger.warning("the collection %r has no index of its newest items: %s", collection, error)
 
     def _fresh(self, collection: str, connection: Connection) -> PostgresCollection:
         self._looked = 0.0
@@ -236,20 +270,24 @@ class PostgresStore:
         skip: int = 0,
         limit: int | None = None,
         after: tuple[Any, ...] | None = None,
+        is_reversed: bool = False,
     ) -> list[Row]:
         def read(connection: Connection, table: PostgresCollection) -> list[Row]:
             self._advise(collection, table, tree, order)
             dialect = PostgresDialect(table.name, table.indexed)
             indexes = table.indexes.values()
             if limit is None or skip > _MERGED:
-                statement = sql.find_rows(dialect, indexes, tree, order, skip=skip, limit=limit, after=after)
+                statement = sql.find_rows(
+                    dialect, indexes, tree, order, skip=skip, limit=limit, after=after, is_reversed=is_reversed
+                )
                 return [row_of(record) for record in connection.execute(statement, dialect.bound)]
-            statement = sql.find_in_arms(dialect, indexes, tree, order, skip + limit, after)
+            statement = sql.find_in_arms(dialect, indexes, tree, order, skip + limit, after, is_reversed=is_reversed)
             arms: dict[int, list[Row]] = {}
-            for record in connection.execute(statement, dialect.bound):
+            for record in sorted(connection.execute(statement, dialect.bound).fetchall(), key=_ARM_AND_RANGE):
                 arms.setdefault(record[5], []).append(row_of(record))
-            return list(islice(sql.merged(arms.values(), order), skip, skip + limit))
+            return list(islice(sql.merged(arms.values(), order, is_reversed=is_reversed), skip, skip + limit))
 
+        self._upgrade(collection, order)
         return self._read(collection, read)
 
     def count(self, collection: str, tree: Tree) -> int:
@@ -262,12 +300,13 @@ class PostgresStore:
 
         return self._read(collection, read)
 
-    def scan(self, collection: str, tree: Tree) -> Iterator[Row]:
+    def scan(self, collection: str, tree: Tree, order: Sequence[Order] = ()) -> Iterator[Row]:
+        self._upgrade(collection, order)
         with self._connections.use() as connection:
             try:
                 table = self._fresh(collection, connection)
                 dialect = PostgresDialect(table.name, table.indexed)
-                statement = sql.find_rows(dialect, (), tree)
+                statement = sql.find_rows(dialect, (), tree, order)
                 connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 with connection.cursor("wixhttp_scan") as cursor:
                     cursor.itersize = _SCANNED
@@ -366,6 +405,7 @@ class PostgresStore:
             watch.start()
             try:
                 connection.execute("SELECT 1")
+                self._connections.faults.look(lambda: _check_writable(connection))
             finally:
                 watch.cancel()
                 watch.join()
@@ -376,8 +416,10 @@ class PostgresStore:
             wanted = {(name, table.name) for name, table in self._tables.items()}
             for name, table in self._tables.items():
                 for number, index in table.indexes.items():
-                    statements = index_statements(table.name, number, index)
-                    wanted |= {(name, statement.partition("INDEX ")[2].split()[0]) for statement in statements}
+                    parts = (
+                        each.partition("INDEX ")[2].split()[0] for each in index_statements(table.name, number, index)
+                    )
+                    wanted |= {(name, part) for part in parts if table.is_upgraded or not part.endswith("_newest")}
             found = []
             for name, part in sorted(wanted):
                 [(is_absent, is_valid)] = connection.execute(_STATE, (part,))
@@ -395,6 +437,13 @@ class PostgresStore:
     def close(self) -> None:
         self._connections.close()
         self._forget()
+
+
+def _check_writable(connection: Connection) -> None:
+    """Raises StoreUnavailable where nothing can be written: in a standby, or a database that is read-only."""
+    [(is_read_only,)] = connection.execute("SELECT current_setting('transaction_read_only')")
+    if is_read_only == "on":
+        raise StoreUnavailable("The database is read-only: a standby, or default_transaction_read_only is on.")
 
 
 def _is_lost(error: object) -> bool:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from wixhttp.data.queries.evaluator import SortKey as Position
 from wixhttp.data.queries.evaluator import key_of, whole
-from wixhttp.data.queries.tree import Compare, FieldPath, Order
+from wixhttp.data.queries.tree import Compare, FieldPath, Linked, Order
 from wixhttp.data.queries.values import (
     ARRAY,
     BOOLEAN,
@@ -36,6 +36,7 @@ from . import sql
 from .contract import SYSTEM_FIELDS, Index
 
 LONGEST = 240  # bytes of a text in an index
+LONGEST_ID = 63  # bytes of an id that the indexes of links hold as it is: a hash has one more
 _LONG_NEEDLE = 200  # characters from which on a text is folded, where a pattern would be large
 # PostgreSQL keeps the expressions of an index in one row of 8 kB: how many bytes there are, and are taken at most.
 _INDEX_ROW_BYTES, _FIELD, _SEGMENT = 7000, 1000, 480
@@ -62,9 +63,18 @@ def digest_of(text: str, longest: int) -> str:
     return f"CASE WHEN octet_length({text}) > {longest} THEN encode({_hash(text)}, 'hex') ELSE {text} END"
 
 
+def digests(ids: Iterable[str]) -> list[str]:
+    """The digests of ids, as the indexes of links hold them."""
+    return [digest(each, LONGEST_ID) for each in ids]
+
+
 def _hash(text: str) -> str:
     # `decode` is immutable, as an index needs it, where `convert_to` is not.
     return rf"sha256(decode(replace({text}, E'\\', E'\\\\'), 'escape'))"
+
+
+REFERRING, REFERENCED = (f"({digest_of(side, LONGEST_ID)})" for side in ("referring", "referenced"))
+"""What the indexes of links hold of the ids."""
 
 
 def field_key(path: FieldPath, text: Bind, *, is_indexed: bool) -> sql.FieldKey:
@@ -122,11 +132,20 @@ def system_key(path: FieldPath) -> sql.FieldKey:
     return sql.FieldKey(str(rank), ("0", column))
 
 
+def newest_statements(table: str, indexes: Mapping[int, Index]) -> list[str]:
+    """The statements that make the indexes of a table for queries without an order, those that are not there."""
+    made = [f"CREATE INDEX {table}_newest ON {table} (created DESC, id)"]
+    for number, index in indexes.items():
+        made += [each for each in index_statements(table, number, index) if f"index_{number}_newest" in each]
+    return [each.replace("CREATE INDEX", "CREATE INDEX IF NOT EXISTS", 1) for each in made]
+
+
 def index_statements(table: str, number: int, index: Index) -> list[str]:
     """The statements that make an index, by the number that it has; `check` asks for what they name.
 
-    Besides the one that queries use: where it is unique, one that holds no id, and for a single field one of what its
-    arrays contain. The last is for fields at the top only: through an array of objects, a path has many forms.
+    Besides the one that queries use: one for queries without an order, or where it is unique, one that holds no id;
+    and for a single field one of what its arrays contain. The last is for fields at the top only: through an array of
+    objects, a path has many forms.
     """
     columns = []
     bytes_left = _INDEX_ROW_BYTES
@@ -139,6 +158,8 @@ def index_statements(table: str, number: int, index: Index) -> list[str]:
         way = " DESC" if order.descending else ""
         columns += [f"({text}){way}" for text in (key.rank, *key.values) if not text.isdigit()]
     made = [f"CREATE INDEX index_{number} ON {table} ({', '.join([*columns, 'id'])})"]
+    if index.has_newest:
+        made.append(f"CREATE INDEX index_{number}_newest ON {table} ({', '.join([*columns, 'created DESC', 'id'])})")
     if index.unique:
         made.append(_unique_statement(table, number, index))
     [path, *others] = index.paths
@@ -172,6 +193,8 @@ class PostgresDialect:
     """See `sql.Dialect`. ``indexed`` are the fields that indexes of the table name."""
 
     row = "id, doc, created, updated, owner"
+    sorts_arrays = False
+    row_id = ""  # it sorts references to the documents
 
     def __init__(self, table: str, indexed: Collection[FieldPath] = ()) -> None:
         self.table = table
@@ -202,6 +225,12 @@ class PostgresDialect:
         if path[0] in SYSTEM_FIELDS:
             return system_key(path)
         return field_key(path, self._names(path), is_indexed=path in self._indexed)
+
+    def unindexed(self, text: str) -> str:
+        return text  # PostgreSQL knows how many rows a condition leaves
+
+    def meets_array(self, key: sql.FieldKey) -> str:
+        return f"{key.rank} = {ARRAY}"
 
     def bind_key(self, position: Position) -> tuple[str, ...]:
         rank, value = position
@@ -246,6 +275,15 @@ class PostgresDialect:
             return f"(length({text}) >= {len(needle)} AND {test})"
         pattern = "".join(map(_pattern, needle))
         return f'({text}) COLLATE "C" ~ {self._bind(pattern, "text")}'
+
+    def is_linked(self, linked: Linked) -> str:
+        mine, other = (REFERENCED, REFERRING) if linked.is_reverse else (REFERRING, REFERENCED)
+        of = f"collection = {self.bind(linked.collection)} AND field = {self.bind(linked.field)}"
+        if linked.ids is None:
+            return f"EXISTS (SELECT 1 FROM wixhttp_links WHERE {of} AND {mine} = ({digest_of('id', LONGEST_ID)}))"
+        column = "referenced" if linked.is_reverse else "referring"
+        listed = self._bind(digests(linked.ids), "text[]")
+        return f"id IN (SELECT {column} FROM wixhttp_links WHERE {of} AND {other} = ANY({listed}))"
 
     # --- where there are arrays ---
 

@@ -19,6 +19,8 @@ from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from wixhttp.errors import ConfigError, StoreUnavailable, WixDataError
 
+from .faults import Faults
+
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 CONNECT_TIMEOUT = 5.0  # seconds for a connection
@@ -41,7 +43,17 @@ _DEFAULTS = {
 _OPTIONS = {"autocommit": True, "prepare_threshold": 5, "cursor_factory": psycopg.RawCursor}
 
 # What else than a lost connection says that the database does not do its work: no right, no schema, a standby.
-_NOT_NOW = ("42501", "3F000", "25006")
+_READ_ONLY = "25006"
+_NOT_NOW = ("42501", "3F000", _READ_ONLY)
+_DAMAGED = ("XX001", "XX002")  # a file, or an index
+_LASTING = (
+    "53100",
+    "58030",
+    "58P01",
+    *_NOT_NOW,
+    *_DAMAGED,
+)  # a full disk, one that cannot be read, a file that is gone
+_INTERNAL = ("XX000", "25P03", "25P04")  # such as a row that cannot be put together; the server's own time-outs
 
 _left_behind: list[object] = []  # pools of the process that this one was forked from: never to be closed here
 
@@ -64,6 +76,7 @@ class PostgresConnections:
         self._pool: ConnectionPool[Connection] | None = None
         self._failed = ""  # what the last attempt to connect met
         self.timeout = CONNECT_TIMEOUT
+        self.faults = Faults()
         self._is_down = False  # the last attempt to connect failed for the whole time-out
 
     def _open(self) -> ConnectionPool[Connection]:
@@ -115,6 +128,8 @@ class PostgresConnections:
             meaning = self._meaning(error)
             if meaning is None:
                 raise
+            if isinstance(meaning, StoreUnavailable) and getattr(error, "sqlstate", None) in _LASTING:
+                self.faults.note(meaning)
             raise meaning from error
 
     def _take(self, pool: ConnectionPool[Connection], deadline: float) -> Connection:
@@ -151,6 +166,12 @@ class PostgresConnections:
         if isinstance(error, errors.ProgramLimitExceeded):
             return WixDataError("WDE0112", f"PostgreSQL has a limit that this meets: {text}.")
         state = getattr(error, "sqlstate", None)
+        if state in _DAMAGED:
+            return StoreUnavailable(
+                f"The database is damaged: {text}. Make a damaged index anew with REINDEX; else restore a backup."
+            )
+        if state in _INTERNAL and "concurrently" not in text:  # two that make the same tables at once do it again
+            return StoreUnavailable(f"The database did not do it: {text}.")
         if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | PoolClosed) or state in _NOT_NOW:
             return StoreUnavailable(f"The database did not do it: {text}.")
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from psycopg import errors
@@ -11,21 +11,20 @@ from wixhttp.data.queries.tree import FieldPath
 from wixhttp.data.queries.values import canonical
 
 from .contract import Index, Link, Row, WriteOutcome
-from .postgres_dialect import digest, digest_of
+from .postgres_dialect import LONGEST_ID, REFERENCED, REFERRING, digest_of, digests
 from .postgres_pool import Connection
 
-LONGEST_ID = 63  # bytes of an id that the indexes of links hold as it is: a hash has one more
 _BATCH = 8_000_000  # characters of texts in one statement
-
-REFERRING, REFERENCED = (f"({digest_of(side, LONGEST_ID)})" for side in ("referring", "referenced"))
 
 
 class PostgresCollection(NamedTuple):
-    """The catalogue entry of a collection: its number, its indexes by number, and how many items it has, or -1."""
+    """The catalogue entry of a collection: its number, its indexes by number, how many items it has, or -1, and whether
+    it has all indexes that hold items newest first."""
 
     number: int
     indexes: Mapping[int, Index]
     size: float
+    is_upgraded: bool = True
 
     @property
     def name(self) -> str:
@@ -53,11 +52,6 @@ def rows_by_id(
     else:
         found = connection.execute(f"{statement} = ANY($1::text[]) ORDER BY id{then}", (list(ids),))
     return {record[0]: row_of(record) for record in found}
-
-
-def digests(ids: Iterable[str]) -> list[str]:
-    """The digests of ids, as the indexes of links hold them."""
-    return [digest(each, LONGEST_ID) for each in ids]
 
 
 class PostgresTransaction:

@@ -19,7 +19,19 @@ from typing import Any, NamedTuple, Protocol
 
 from wixhttp.data.queries.evaluator import SortKey as Position
 from wixhttp.data.queries.evaluator import compare_positions, key_of, position
-from wixhttp.data.queries.tree import And, Compare, FieldPath, Not, Order, Tree, check_extent
+from wixhttp.data.queries.tree import (
+    CREATED,
+    EVERYTHING,
+    NEWEST_FIRST,
+    And,
+    Compare,
+    FieldPath,
+    Linked,
+    Not,
+    Order,
+    Tree,
+    check_extent,
+)
 from wixhttp.data.queries.values import ARRAY, NULL, OBJECT, STRING, encode, type_rank
 
 from .contract import SYSTEM_FIELDS, Index, Row, to_item
@@ -27,6 +39,7 @@ from .contract import SYSTEM_FIELDS, Index, Row, to_item
 SLOW = 10_000  # items that a query may look at without a word in the log
 
 _RANGES = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+_WAYS = ("", " DESC")
 _TEXTS = ("contains", "startsWith", "endsWith")
 
 
@@ -44,12 +57,23 @@ class Dialect(Protocol):
     """The table, as text of the statement."""
     row: str
     """The columns of a `contract.Row`, as text of the statement."""
+    row_id: str
+    """A column by which rows are read again, where the database would sort whole documents; else empty."""
+    sorts_arrays: bool
+    """The rows in which the path of a field meets an array are of one key in an index, and so in the order of the
+    fields behind it."""
 
     def bind(self, value: Any) -> str:
         """The placeholder of a value."""
 
     def key(self, path: FieldPath) -> FieldKey:
         """The key of a field; of rank ARRAY where its path meets an array."""
+
+    def unindexed(self, text: str) -> str:
+        """An expression that the database is not to take an index for: one for the conditions was chosen."""
+
+    def meets_array(self, key: FieldKey) -> str:
+        """Return whether the path of an indexed field meets an array."""
 
     def bind_key(self, position: Position) -> tuple[str, ...]:
         """The placeholders of the values of a key, without its rank."""
@@ -65,6 +89,9 @@ class Dialect(Protocol):
 
     def has_text(self, key: FieldKey, operator: str, operand: str) -> str:
         """Return whether a field of rank STRING contains, begins or ends with a text, in any case."""
+
+    def is_linked(self, linked: Linked) -> str:
+        """Return whether the links that are asked for join the row to others."""
 
     def matches_many(self, compare: Compare) -> str:
         """Return whether a comparison holds where the path of its field meets an array."""
@@ -82,22 +109,36 @@ def find_rows(
     skip: int = 0,
     limit: int | None = None,
     after: tuple[Any, ...] | None = None,
+    is_reversed: bool = False,
 ) -> str:
     """The statement for `store.Store.find`."""
     arms = _arms(dialect, indexes, tree, order)
-    parts: list[str] = []
-    keys: list[FieldKey] = []
-    for arm in arms:
-        keys, where = _range(dialect, arm, tree, order, after)
-        named = "".join(f", {text} AS k{place}" for place, text in enumerate(_flat(keys))) if len(arms) > 1 else ""
-        parts.append(f"SELECT {dialect.row}{named} FROM {dialect.table} WHERE {where}")
-    if len(arms) > 1:  # a compound is ordered by its columns
-        names = iter(f"k{place}" for place in range(len(_flat(keys))))
-        keys = [FieldKey(next(names), tuple(next(names) for _ in key.values)) for key in keys]
-    statement = " UNION ALL ".join(parts) + f" ORDER BY {_columns(keys, order)}"
+    parts = [
+        (columns, where)
+        for arm in arms
+        for columns, ranges in [_ranged(dialect, arm, tree, order, after, is_reversed=is_reversed)]
+        for where in ranges
+    ]
+    is_sorted_late = bool(dialect.row_id and order and limit) and not arms[0].has_index(order)
+    row = f"{dialect.row_id} AS found, id" if is_sorted_late else dialect.row
+    is_compound = len(parts) > 1
+    selects = []
+    for columns, where in parts:
+        named = "".join(f", {text} AS k{place}" for place, (text, _) in enumerate(columns)) if is_compound else ""
+        selects.append(f"SELECT {row}{named} FROM {dialect.table} WHERE {where}")
+    columns = parts[0][0]
+    if is_compound:  # it is ordered by its columns
+        columns = [(f"k{place}", way) for place, (_, way) in enumerate(columns)]
+    statement = f"{' UNION ALL '.join(selects)} ORDER BY {_order_by(columns, is_reversed)}"
     if limit is not None:
         statement += f" LIMIT {dialect.bind(limit)}"
-    return statement + f" OFFSET {dialect.bind(skip)}" if skip else statement
+    if skip:
+        statement += f" OFFSET {dialect.bind(skip)}"
+    if not is_sorted_late:
+        return statement
+    columns, _ = _ranged(dialect, _Arm(dialect, [], []), EVERYTHING, order, None, is_reversed=is_reversed)
+    page = f"SELECT {dialect.row} FROM {dialect.table} WHERE {dialect.row_id} IN (SELECT found FROM ({statement}))"
+    return f"{page} ORDER BY {_order_by([(dialect.unindexed(text), way) for text, way in columns], is_reversed)}"
 
 
 def find_in_arms(
@@ -107,49 +148,68 @@ def find_in_arms(
     order: Sequence[Order],
     limit: int,
     after: tuple[Any, ...] | None = None,
+    *,
+    is_reversed: bool = False,
 ) -> str:
-    """The statement whose rows, at most ``limit`` of each arm, have the arm's number behind them, to be `merged`.
+    """The statement whose rows have the number of their arm behind them, and that of their range in it, at most
+    ``limit`` of each: of an arm, the rows of a range come before those of the next. The arms are to be `merged`.
 
     For a database that does not merge arms in the order of their indexes by itself.
     """
     parts = []
     for place, arm in enumerate(_arms(dialect, indexes, tree, order)):
-        keys, where = _range(dialect, arm, tree, order, after)
+        columns, ranges = _ranged(dialect, arm, tree, order, after, is_reversed=is_reversed)
         # A number in the text: with a placeholder, no plan that is kept would be as good as one made anew each time.
-        ending = f"ORDER BY {_columns(keys, order)} LIMIT {int(limit)}"
-        parts.append(f"(SELECT {dialect.row}, {place} AS arm FROM {dialect.table} WHERE {where} {ending})")
+        ending = f"ORDER BY {_order_by(columns, is_reversed)} LIMIT {int(limit)}"
+        parts += [
+            f"(SELECT {dialect.row}, {place} AS arm, {turn} AS turn FROM {dialect.table} WHERE {where} {ending})"
+            for turn, where in enumerate(ranges)
+        ]
     return " UNION ALL ".join(parts)
 
 
-def merged(arms: Collection[Sequence[Row]], order: Sequence[Order]) -> Iterable[Row]:
-    """The rows of arms that are each in order, in order."""
+def merged(arms: Collection[Sequence[Row]], order: Sequence[Order], *, is_reversed: bool = False) -> Iterable[Row]:
+    """The rows of arms that are each in order, or all in the opposite one, in that order."""
     if len(arms) == 1:
         return next(iter(arms))
 
     def compare(left: tuple[Any, ...], right: tuple[Any, ...]) -> int:
-        return compare_positions(left, right, order)
+        return compare_positions(*((right, left) if is_reversed else (left, right)), order)
 
     return heapq.merge(*arms, key=lambda row: functools.cmp_to_key(compare)(position(to_item(row), order)))
 
 
-def _range(
-    dialect: Dialect, arm: _Arm, tree: Tree, order: Sequence[Order], after: tuple[Any, ...] | None
-) -> tuple[list[FieldKey], str]:
-    """The ORDER BY of an arm, and the condition for rows after a position: keyset pagination."""
+def _ranged(
+    dialect: Dialect,
+    arm: _Arm,
+    tree: Tree,
+    order: Sequence[Order],
+    after: tuple[Any, ...] | None,
+    *,
+    is_reversed: bool,
+) -> tuple[list[tuple[str, str]], list[str]]:
+    """The expressions that order an arm, each with its direction, and the arm's condition; for rows after a position
+    (keyset pagination) one for each range of an index."""
     keys = [arm.sort_key(each) for each in order]
-    where = arm.where(tree)
-    return keys, where if after is None else f"({where}) AND ({_behind(dialect, keys, order, after)})"
-
-
-def _columns(keys: Sequence[FieldKey], order: Sequence[Order]) -> str:
-    """The columns of ORDER BY."""
+    if not arm.has_index(order):
+        keys = [FieldKey(key.rank, tuple(map(dialect.unindexed, key.values))) for key in keys]
     columns = [
-        f"{text} DESC" if each.descending else text
+        (text, _WAYS[each.descending != is_reversed])
         for key, each in zip(keys, order, strict=True)
-        for text in _flat([key])
-        if not text.isdigit()  # the rank of a system field, which would be the number of a column here
+        for text in (key.rank, *key.values)
+        if not text.isdigit()  # the rank of a system field, which would be the number of a column
     ]
-    return ", ".join([*columns, "id"])
+    where = arm.where(tree)
+    if after is None:
+        return columns, [where]
+    tests = _behind(dialect, keys, order, after, is_reversed=is_reversed)
+    if not arm.has_index(order):  # one look at all rows rather than two
+        tests = [_joined(tests, "OR")]
+    return columns, [f"({where}) AND ({each})" for each in tests]
+
+
+def _order_by(columns: Sequence[tuple[str, str]], is_reversed: bool) -> str:
+    return ", ".join([*(text + way for text, way in columns), "id" + _WAYS[is_reversed]])
 
 
 def count_rows(dialect: Dialect, indexes: Iterable[Index], tree: Tree) -> str:
@@ -162,8 +222,10 @@ def _flat(keys: Iterable[FieldKey]) -> list[str]:
     return [text for key in keys for text in (key.rank, *key.values)]
 
 
-def _behind(dialect: Dialect, keys: Sequence[FieldKey], order: Sequence[Order], after: tuple[Any, ...]) -> str:
-    """Return whether a row comes after a position."""
+def _behind(
+    dialect: Dialect, keys: Sequence[FieldKey], order: Sequence[Order], after: tuple[Any, ...], *, is_reversed: bool
+) -> list[str]:
+    """The conditions for rows after a position, each a range of an index in that order, and the nearest first."""
     columns, places = [], []
     for key, place in zip(keys, after[:-1], strict=True):
         theirs = [str(int(place[0])), *dialect.bind_key(place)]
@@ -172,16 +234,20 @@ def _behind(dialect: Dialect, keys: Sequence[FieldKey], order: Sequence[Order], 
         columns.append([mine for mine, _ in pairs])
         places.append([other for _, other in pairs])
     last = dialect.bind(after[-1])
+    mine = [text for texts in columns for text in texts]
+    theirs = [text for texts in places for text in texts]
+    sign, opposite = ("<", ">") if is_reversed else (">", "<")  # of what ascends, and of what descends
     if not any(each.descending for each in order):
-        mine = [text for texts in columns for text in texts]
-        theirs = [text for texts in places for text in texts]
-        return f"{_tuple([*mine, 'id'])} > {_tuple([*theirs, last])}"
-    # Directions differ, if only for the id. What stands first is a range of an index, and the rest none.
-    test = f"id > {last}"
-    for mine, theirs, each in reversed(list(zip(columns, places, order, strict=True))):
-        sign = "<=" if each.descending else ">="
-        test = f"({_tuple(mine)} {sign} {_tuple(theirs)} AND ({_tuple(mine)} <> {_tuple(theirs)} OR {test}))"
-    return test
+        return [f"{_tuple([*mine, 'id'])} {sign} {_tuple([*theirs, last])}"]
+    # Directions differ, if only for the id: items that share a date, or a year, would all be gone through in one range.
+    tie = " AND ".join([*(f"{own} = {other}" for own, other in zip(mine, theirs, strict=True)), f"id {sign} {last}"])
+    if all(each.descending for each in order):
+        return [tie, f"{_tuple(mine)} {opposite} {_tuple(theirs)}"]
+    beyond = "1 = 0"
+    for own, other, each in reversed(list(zip(columns, places, order, strict=True))):
+        way = opposite if each.descending else sign
+        beyond = f"({_tuple(own)} {way}= {_tuple(other)} AND ({_tuple(own)} <> {_tuple(other)} OR {beyond}))"
+    return [tie, beyond]
 
 
 def _tuple(texts: Sequence[str]) -> str:
@@ -194,17 +260,27 @@ def _tuple(texts: Sequence[str]) -> str:
 class _Arm:
     """Some of the rows of a collection: those in which ``many`` meets an array and ``single`` do not."""
 
-    def __init__(self, dialect: Dialect, single: Sequence[FieldPath] = (), many: FieldPath | None = None) -> None:
+    def __init__(
+        self, dialect: Dialect, index: Sequence[FieldPath], single: Sequence[FieldPath], many: FieldPath | None = None
+    ) -> None:
         self.dialect = dialect
         self.single = frozenset(single) | {(name,) for name in SYSTEM_FIELDS}
         self.many = many
+        self._index = index
         self._own = single
+
+    def has_index(self, order: Sequence[Order]) -> bool:
+        """Return whether an index has the rows of this arm in an order: that which was chosen, or that of all items."""
+        fields = self._index or [CREATED]
+        if self.many is not None and not (self.dialect.sorts_arrays and self.many in fields[-2:-1]):
+            return False
+        return all(each.path in fields and each.path in self.single for each in order)
 
     def where(self, tree: Tree) -> str:
         """The condition for the rows of this arm that a tree selects."""
         limits = []
         if self.many is not None:
-            limits.append(f"{self.dialect.key(self.many).rank} = {ARRAY}")
+            limits.append(self.dialect.meets_array(self.dialect.key(self.many)))
         settled = {part.path for part in _conjunction(tree) if isinstance(part, Compare) and _settles(part)}
         limits += [f"{self.dialect.key(path).rank} <> {ARRAY}" for path in self._own if path not in settled]
         parts = [self.condition(part) for part in _conjunction(tree)]
@@ -215,6 +291,8 @@ class _Arm:
         """A tree as an expression that is true or false, never NULL."""
         if isinstance(tree, Compare):
             return self._comparison(tree)
+        if isinstance(tree, Linked):
+            return self.dialect.is_linked(tree)
         if isinstance(tree, Not):
             return f"NOT ({self.condition(tree.part)})"
         if not tree.parts:
@@ -242,7 +320,7 @@ class _Arm:
         if operator == "eq":
             if rank == ARRAY:
                 return "1 = 0"
-            if rank == NULL:
+            if rank == NULL and compare.path not in self._own:  # in an index, it is one value like others
                 return f"{key.rank} = {NULL}"
             if rank == OBJECT:
                 return f"({key.rank} = {OBJECT} AND {dialect.is_object(compare.path, value)})"
@@ -301,9 +379,12 @@ def _settles(compare: Compare) -> bool:
 
 def _arms(dialect: Dialect, indexes: Iterable[Index], tree: Tree, order: Sequence[Order]) -> list[_Arm]:
     check_extent(tree, order)
-    paths = [path for path in _best(indexes, tree, order) if path[0] not in SYSTEM_FIELDS]
-    arms = [_Arm(dialect, paths)]
-    arms += [_Arm(dialect, paths[:place], path) for place, path in enumerate(paths)]
+    index = _best(indexes, tree, order)
+    if not index and any(isinstance(part, Linked) and part.ids is not None for part in _conjunction(tree)):
+        index = [("_id",)]  # links lead to the rows
+    paths = [path for path in index if path[0] not in SYSTEM_FIELDS]
+    arms = [_Arm(dialect, index, paths)]
+    arms += [_Arm(dialect, index, paths[:place], path) for place, path in enumerate(paths)]
     return arms
 
 
@@ -311,13 +392,14 @@ def _best(indexes: Iterable[Index], tree: Tree, order: Sequence[Order]) -> list[
     """The fields of the index that helps most: those that are compared, or sorted by behind what is equal."""
     compared = {part.path: part.operator for part in _conjunction(tree) if isinstance(part, Compare)}
     best: tuple[int, list[FieldPath]] = (0, [])
+    wanted, is_newest = tuple(each.path for each in order), tuple(order) == NEWEST_FIRST
     for index in indexes:
-        fields = index.paths
+        # Equal items of an index are kept newest first, too.
+        fields = (*index.paths, CREATED) if is_newest and index.has_newest else index.paths
         equal = 0
         while equal < len(fields) and compared.get(fields[equal]) == "eq":
             equal += 1
         ranged = equal < len(fields) and compared.get(fields[equal]) in (*_RANGES, "in")
-        wanted = tuple(each.path for each in order)
         is_sorted = bool(wanted) and fields[equal : equal + len(wanted)] == wanted
         score = 4 * equal + 2 * ranged + is_sorted
         if score > best[0]:
@@ -327,7 +409,11 @@ def _best(indexes: Iterable[Index], tree: Tree, order: Sequence[Order]) -> list[
 
 def missing_index(indexes: Iterable[Index], tree: Tree, order: Sequence[Order]) -> tuple[FieldPath, ...]:
     """The fields of an index that would answer what no index does; none where there would be none."""
-    if _best(indexes, tree, order):
+    if tuple(order) == NEWEST_FIRST:
+        if tree == EVERYTHING:
+            return ()
+        order = ()
+    if _best([*indexes, Index(NEWEST_FIRST)], tree, order):
         return ()
     helped = (*_RANGES, "eq", "in")
     compared = {part.path: part.operator for part in _conjunction(tree) if isinstance(part, Compare)}

@@ -9,52 +9,33 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import apsw
 
-from wixhttp.data.queries.tree import FieldPath, Order, Tree
+from wixhttp.data.queries.tree import NEWEST_FIRST, FieldPath, Order, Tree
 from wixhttp.data.queries.values import encode
 from wixhttp.errors import StoreUnavailable, WixDataError
+from wixhttp.project.opened_database import OpenedDatabase
 
 from . import sql
 from .contract import Index, Link, Result, Row, Transaction, WriteOutcome, no_collection
 from .group_commit import GroupCommit, PendingWrite
-from .sqlite_dialect import SQLiteCollection, SQLiteDialect, add_functions, make_index, parse_fields
+from .private_files import create_private
+from .sqlite_connections import SQLiteConnections
+from .sqlite_dialect import SQLiteCollection, SQLiteDialect, make_index, newest_indexes, parse_fields
+from .sqlite_errors import UNDOING, damaged
 
-_IDLE = 8  # connections that are kept for reading
-_PATIENCE = 5000  # milliseconds for a lock that somebody else's program holds
 _LOOK_AGAIN = 1.0  # seconds after which indexes that others made are seen
 _MOST_ADVICE = 100  # different lines about indexes: the fields of queries may come from anybody
 _STEP = 1000  # pages between two reports of a backup
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS wixhttp_collections (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE IF NOT EXISTS wixhttp_indexes (
-    number INTEGER PRIMARY KEY, collection INTEGER NOT NULL, fields TEXT NOT NULL, is_unique INTEGER NOT NULL,
-    UNIQUE (collection, fields, is_unique));
-CREATE TABLE IF NOT EXISTS wixhttp_fields (
-    number INTEGER PRIMARY KEY, collection INTEGER NOT NULL, path TEXT NOT NULL, UNIQUE (collection, path));
-CREATE TABLE IF NOT EXISTS wixhttp_links (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, collection TEXT NOT NULL, field TEXT NOT NULL,
-    referring TEXT NOT NULL, referenced TEXT NOT NULL, UNIQUE (collection, field, referring, referenced));
-CREATE INDEX IF NOT EXISTS wixhttp_links_there ON wixhttp_links (collection, field, referring, number);
-CREATE INDEX IF NOT EXISTS wixhttp_links_back ON wixhttp_links (collection, field, referenced, number);
-"""
-
-# What undoes a whole transaction, whoever met it.
-_BROKEN = (
-    apsw.FullError, apsw.IOError, apsw.NoMemError, apsw.BusyError, apsw.CorruptError, apsw.NotADBError,
-    apsw.ReadOnlyError, apsw.CantOpenError, apsw.InterruptError,
-)  # fmt: skip
 
 logger = logging.getLogger("wixhttp")
 _left_behind: list[object] = []  # connections of the process that this one was forked from: never to be closed here
@@ -63,59 +44,34 @@ _left_behind: list[object] = []  # connections of the process that this one was 
 class SQLiteStore:
     """See `store.Store`. ``path`` is the database; it and its folder are made on first use."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, opened: OpenedDatabase | None = None) -> None:
         self.path = path
+        self._opened = opened
         self._targets: dict[Link, str] = {}
         self._advised: set[tuple[str, tuple[FieldPath, ...]]] = set()
+        self._left_as_is: set[str] = set()  # collections that cannot be upgraded
         self._begin()
 
     def _begin(self) -> None:
         self._pid = os.getpid()
-        self._lock = threading.Lock()
-        self._readers: list[apsw.Connection] = []
-        self._writer: apsw.Connection | None = None
-        self._lock_files: list[int] = []
+        self._connections = SQLiteConnections(self.path, self._opened, self._forget)
         self._group = GroupCommit(self._commit)
+        self._forget()
+
+    def _of_this_process(self) -> SQLiteConnections:
+        if self._pid != os.getpid():
+            _left_behind.append(self._connections)
+            self._connections.leave_locks()
+            self._begin()
+        return self._connections
+
+    def _forget(self) -> None:
+        """Forget what is known of the tables: they are others, or others may have changed them."""
         self._tables: dict[str, SQLiteCollection] = {}
         self._looked = 0.0
-        self._is_closed = False
 
-    def _of_this_process(self) -> None:
-        if self._pid != os.getpid():
-            _left_behind.extend([*self._readers, self._writer])
-            for each in self._lock_files:
-                os.close(each)  # a lock stays with the parent's
-            self._begin()
-
-    # --- connections ---
-
-    def _connect(self) -> apsw.Connection:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            connection = apsw.Connection(str(self.path))
-            connection.set_busy_timeout(_PATIENCE)
-            connection.pragma("journal_mode", "wal")
-            connection.pragma("synchronous", "full")
-            connection.pragma("mmap_size", 0)
-        except (apsw.Error, OSError) as error:
-            raise StoreUnavailable(f"the database {str(self.path)!r} cannot be opened: {error}") from error
-        add_functions(connection)
-        return connection
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[apsw.Connection]:
-        self._of_this_process()
-        try:
-            connection = self._readers.pop()
-        except IndexError:
-            connection = self._connect()
-        try:
-            yield connection
-        finally:
-            if len(self._readers) < _IDLE and not self._is_closed:
-                self._readers.append(connection)
-            else:
-                connection.close()
+    def _reading(self) -> AbstractContextManager[apsw.Connection]:
+        return self._of_this_process().reading()
 
     def _read(self, collection: str, read: Callable[[apsw.Connection, SQLiteCollection], Result]) -> Result:
         """Return the result of ``read``, retried once where others changed the tables meanwhile."""
@@ -128,45 +84,19 @@ class SQLiteStore:
                 self._looked = 0.0
                 if attempt == 2:
                     raise
-            except apsw.Error as error:
-                raise _unavailable(error) from error
         raise AssertionError
 
     def _commit(self, take: Callable[[], list[PendingWrite[Any]]]) -> None:
         """Do what threads wait to have written, in one transaction of the database."""
         jobs: list[PendingWrite[Any]] = []
         try:
-            if self._writer is None:
-                self._writer = self._open_writer()
-            with self._locked():
+            with self._connections.writing() as writer:
                 jobs = take()
-                self._transact(self._writer, jobs)
-        except (apsw.Error, OSError) as error:
+                self._transact(writer, jobs)
+        except (apsw.Error, OSError, StoreUnavailable) as error:
+            failure = self._connections.failure(error)
             for job in jobs or take():  # also what seemed done is undone
-                job.error = _unavailable(error)
-
-    def _open_writer(self) -> apsw.Connection:
-        writer = self._connect()
-        if not self._lock_files:
-            mode = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-            self._lock_files = [os.open(f"{self.path}-{name}", mode, 0o666) for name in ("queue", "writer")]
-        with self._locked():
-            writer.execute(f"BEGIN IMMEDIATE; {_TABLES} COMMIT")
-        return writer
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Be the one process that writes. Who is next holds the queue: nobody writes twice while others wait."""
-        queue, writer = self._lock_files
-        fcntl.flock(queue, fcntl.LOCK_EX)
-        try:
-            fcntl.flock(writer, fcntl.LOCK_EX)
-        finally:
-            fcntl.flock(queue, fcntl.LOCK_UN)
-        try:
-            yield
-        finally:
-            fcntl.flock(writer, fcntl.LOCK_UN)
+                job.error = failure
 
     def _transact(self, writer: apsw.Connection, jobs: list[PendingWrite[Any]]) -> None:
         try:
@@ -183,9 +113,11 @@ class SQLiteStore:
             try:
                 job.result = job.work(_SQLiteTransaction(self, writer))
             except BaseException as error:  # it is the caller's; the others go on
-                if isinstance(error, _BROKEN) or not writer.in_transaction:
+                if isinstance(error, UNDOING) or not writer.in_transaction:
                     raise
                 job.error = error
+                if isinstance(error, apsw.Error | UnicodeDecodeError):
+                    job.error = self._connections.failure(error)
                 if len(jobs) > 1:
                     writer.execute("ROLLBACK TO job")
             if len(jobs) > 1:
@@ -209,7 +141,7 @@ class SQLiteStore:
     def _look(self, connection: apsw.Connection) -> None:
         tables: dict[str, SQLiteCollection] = {}
         try:
-            with connection:
+            with _one_moment(connection):
                 for number, name in connection.execute("SELECT number, name FROM wixhttp_collections ORDER BY name"):
                     tables[name] = SQLiteCollection(number)
                 by_number = {table.number: table for table in tables.values()}
@@ -219,10 +151,17 @@ class SQLiteStore:
                     by_number[of].indexes[number] = Index(parse_fields(fields), bool(is_unique))
                 for number, of, path in connection.execute("SELECT number, collection, path FROM wixhttp_fields"):
                     by_number[of].fields[tuple(json.loads(path))] = number
-        except apsw.SQLError:  # a new file
-            tables = {}
-        except apsw.Error as error:
-            raise _unavailable(error) from error
+                there = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'index'")}
+                for table in tables.values():
+                    table.is_upgraded = newest_indexes(table).keys() <= there
+        except apsw.SQLError as error:
+            if "no such table" not in str(error):
+                raise
+            tables = {}  # a new file
+        except (KeyError, ValueError) as error:
+            fault = damaged(self.path, f"the list of collections cannot be read ({error!r})")
+            self._connections.faults.note(fault, stops_writes=True)
+            raise fault from error
         self._tables, self._looked = tables, time.monotonic()
 
     def collections(self) -> dict[str, tuple[Index, ...]]:
@@ -244,6 +183,8 @@ class SQLiteStore:
                 f"CREATE TABLE items_{int(number)} (id TEXT PRIMARY KEY NOT NULL, doc BLOB NOT NULL,"
                 " created TEXT NOT NULL, updated TEXT NOT NULL, owner TEXT)"
             )
+            for statement in newest_indexes(SQLiteCollection(number)).values():
+                run(statement)
 
         self._change(work)
 
@@ -253,8 +194,7 @@ class SQLiteStore:
         try:
             return self._group.run(work)
         finally:
-            self._looked = 0.0
-            self._tables = {}
+            self._forget()
 
     def drop(self, collection: str) -> None:
         table = self._table(collection)
@@ -284,6 +224,28 @@ class SQLiteStore:
         except apsw.ConstraintError:
             raise _duplicated(collection, index) from None
 
+    def _upgrade(self, collection: str, order: Sequence[Order]) -> None:
+        """Make what a query without an order is answered by, where a database of an earlier version lacks it.
+
+        Where that cannot be, as in a file that is read-only, the query is answered all the same.
+        """
+        if tuple(order) != NEWEST_FIRST or self._table(collection).is_upgraded or collection in self._left_as_is:
+            return
+        logger.info("the collection %r gets its index of the newest items", collection)
+
+        def work(changes: _SQLiteTransaction) -> None:
+            self._look(changes.connection)
+            if collection in self._tables:
+                for statement in newest_indexes(self._tables[collection]).values():
+                    changes.connection.execute(statement)
+
+        try:
+            with self._connections.faults.left_out():
+                self._change(work)
+        except StoreUnavailable as error:
+            self._left_as_is.add(collection)
+            logger.warning("the collection %r has no index of its newest items: %s", collection, error)
+
     def drop_index(self, collection: str, index: Index) -> None:
         def work(changes: _SQLiteTransaction) -> None:
             self._look(changes.connection)
@@ -294,6 +256,7 @@ class SQLiteStore:
                 if each == index:
                     changes.connection.execute(
                         f"DROP INDEX IF EXISTS index_{number}; DROP INDEX IF EXISTS unique_{number};"
+                        f"DROP INDEX IF EXISTS index_{number}_newest;"
                         f"DELETE FROM wixhttp_indexes WHERE number = {number}"
                     )
 
@@ -313,6 +276,7 @@ class SQLiteStore:
         skip: int = 0,
         limit: int | None = None,
         after: tuple[Any, ...] | None = None,
+        is_reversed: bool = False,
     ) -> list[Row]:
         def read(connection: apsw.Connection, table: SQLiteCollection) -> list[Row]:
             dialect = SQLiteDialect(table)
@@ -322,11 +286,13 @@ class SQLiteStore:
                 tree,
                 order,
                 skip=skip,
-                limit=-1 if limit is None else limit,
+                limit=-1 if limit is None and skip else limit,
                 after=after,
+                is_reversed=is_reversed,
             )
-            return [Row(*row[:5]) for row in connection.execute(statement, dialect.bound)]
+            return [Row._make(row[:5]) for row in connection.execute(statement, dialect.bound)]
 
+        self._upgrade(collection, order)
         self._advise(collection, tree, order)
         return self._read(collection, read)
 
@@ -339,21 +305,19 @@ class SQLiteStore:
         self._advise(collection, tree, ())
         return self._read(collection, read)
 
-    def scan(self, collection: str, tree: Tree) -> Iterator[Row]:
+    def scan(self, collection: str, tree: Tree, order: Sequence[Order] = ()) -> Iterator[Row]:
         self._looked = 0.0
+        self._upgrade(collection, order)
         table = self._table(collection)
         dialect = SQLiteDialect(table)
-        statement = sql.find_rows(dialect, (), tree)
-        try:
-            with self._reading() as connection:
-                cursor = connection.execute(statement, dialect.bound)
-                try:
-                    for row in cursor:
-                        yield Row(*row)
-                finally:
-                    cursor.close()
-        except apsw.Error as error:
-            raise _unavailable(error) from error
+        statement = sql.find_rows(dialect, (), tree, order)
+        with self._reading() as connection:
+            cursor = connection.execute(statement, dialect.bound)
+            try:
+                for row in cursor:
+                    yield Row(*row)
+            finally:
+                cursor.close()
 
     def _advise(self, collection: str, tree: Tree, order: Sequence[Order]) -> None:
         """Log, once, the index that a query over many items would be faster with."""
@@ -401,10 +365,10 @@ class SQLiteStore:
         try:
             with self._reading() as connection:
                 return connection.execute(statement, values).fetchall()
-        except apsw.SQLError:  # a new file
-            return []
-        except apsw.Error as error:
-            raise _unavailable(error) from error
+        except apsw.SQLError as error:
+            if "no such table" not in str(error):
+                raise
+            return []  # a new file
 
     def declare_links(self, links: Mapping[Link, str]) -> None:
         self._targets = dict(links)
@@ -412,49 +376,53 @@ class SQLiteStore:
     # --- care ---
 
     def ping(self) -> None:
-        try:
-            with self._reading() as connection:
-                connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        except apsw.Error as error:
-            raise _unavailable(error) from error
+        self._of_this_process().examine(self._write_nothing)
+
+    def _write_nothing(self) -> None:
+        """Write the first page as it is."""
+
+        def work(changes: _SQLiteTransaction) -> None:
+            run = changes.connection.execute
+            run(f"PRAGMA user_version = {int(run('PRAGMA user_version').get)}")
+
+        self._group.run(work)
 
     def check(self) -> list[str]:
         found: list[str] = []
         try:
-            with self._reading() as connection:
+            with self._of_this_process().faults.left_out(), self._reading() as connection:
                 found += [str(line) for (line,) in connection.execute("PRAGMA integrity_check") if line != "ok"]
                 self._look(connection)
                 for name, table in self._tables.items():
                     statement = f"SELECT id FROM {table.name} WHERE NOT json_valid(doc, 8)"
                     found += [f"the item {each!r} of {name} holds no JSON" for (each,) in connection.execute(statement)]
-        except (apsw.CorruptError, apsw.NotADBError) as error:
-            found.append(f"{self.path}: {error}")
+        except StoreUnavailable as error:
+            if not isinstance(error.__cause__, apsw.CorruptError | apsw.NotADBError):
+                raise
+            found.append(f"{self.path}: {error.__cause__}")
         return found
 
     def backup(self, target: str, progress: Callable[[int, int], None] | None = None) -> None:
-        with self._reading() as connection, contextlib.closing(apsw.Connection(target)) as copy:
-            connection.execute("BEGIN; SELECT 1 FROM sqlite_schema")  # what is copied is of this moment
+        create_private(Path(target))
+        fault = ""  # of the copy: a full disk, a folder that went away; raised where it is not taken for the store's
+        with self._reading() as connection, _one_moment(connection):
             try:
-                with copy.backup("main", connection, "main") as backup:
+                with (
+                    contextlib.closing(apsw.Connection(target)) as copy,
+                    copy.backup("main", connection, "main") as backup,
+                ):
                     while not backup.done:
                         backup.step(_STEP)
                         if progress is not None:
                             progress(backup.page_count - backup.remaining, backup.page_count)
-            finally:
-                connection.execute("COMMIT")
+            except apsw.Error as error:
+                fault = str(apsw.mapping_result_codes.get(getattr(error, "result", 0), error))
+        if fault:
+            raise OSError(errno.EIO, f"the copy cannot be written: {fault}", target)
 
     def close(self) -> None:
-        if self._pid != os.getpid():
-            return
-        self._is_closed = True
-        while self._readers:
-            self._readers.pop().close()
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-        while self._lock_files:
-            os.close(self._lock_files.pop())
-        self._is_closed = False  # it may be used again
+        if self._pid == os.getpid():
+            self._connections.close()
 
 
 class _SQLiteTransaction:
@@ -531,13 +499,27 @@ class _SQLiteTransaction:
         return [self._changed(statement, (*link, *pair), "missing") == "done" for pair in pairs]
 
 
+@contextlib.contextmanager
+def _one_moment(connection: apsw.Connection) -> Iterator[None]:
+    """Let what is read be of one moment: that of the transaction that is open, or of the beginning of the block."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN; SELECT 1 FROM sqlite_schema")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:  # some errors end it
+            connection.execute("COMMIT")
+
+
 def _rows_by_id(connection: apsw.Connection, table: SQLiteCollection, ids: Collection[str]) -> dict[str, Row]:
     statement = f"SELECT id, json(doc), created, updated, owner FROM {table.name} WHERE id "
     if len(ids) == 1:
         found = connection.execute(statement + "= ?", tuple(ids))
     else:
         found = connection.execute(statement + "IN (SELECT value FROM json_each(?))", (encode(list(ids)),))
-    return {row[0]: Row(*row) for row in found}
+    return {row[0]: Row._make(row) for row in found}
 
 
 def _link_condition(link: Link, referring: str | None, referenced: str | None) -> tuple[str, tuple[Any, ...]]:
@@ -546,14 +528,6 @@ def _link_condition(link: Link, referring: str | None, referenced: str | None) -
         if each is not None:
             where, values = f"{where} AND {side} = ?", (*values, each)
     return where, values
-
-
-def _unavailable(error: Exception) -> StoreUnavailable:
-    if isinstance(error, StoreUnavailable):
-        return error
-    if isinstance(error, apsw.FullError) or (isinstance(error, OSError) and error.errno == errno.ENOSPC):
-        return StoreUnavailable(f"The storage is full: nothing was written ({error}).", code="WDE0091")
-    return StoreUnavailable(f"The database did not do it: {error}.")
 
 
 def _duplicated(collection: str, index: Index) -> WixDataError:

@@ -13,7 +13,7 @@ import apsw
 
 from wixhttp.data.queries.evaluator import SortKey as Position
 from wixhttp.data.queries.evaluator import matches, sort_key
-from wixhttp.data.queries.tree import Compare, FieldPath, Order
+from wixhttp.data.queries.tree import Compare, FieldPath, Linked, Order
 from wixhttp.data.queries.values import ARRAY, BOOLEAN, DATE, NULL, NUMBER, OBJECT, STRING, decode, encode, fold
 
 from . import sql
@@ -28,20 +28,30 @@ class SQLiteCollection:
         self.name = f"items_{number}"
         self.indexes: dict[int, Index] = {}
         self.fields: dict[FieldPath, int] = {}
+        self.is_upgraded = True  # has all its indexes that hold items newest first
 
 
 # --- indexes ---------------------------------------------------------------------------------------------------------
 
 
+def newest_indexes(table: SQLiteCollection) -> dict[str, str]:
+    """The indexes that a table has for queries without an order, by name, with the statements that make them."""
+    columns = {f"{table.name}_newest": ["created DESC", "id"]}
+    for number, index in table.indexes.items():
+        if index.has_newest:
+            columns[f"index_{number}_newest"] = [*_columns(table, index)[0], "created DESC", "id"]
+    return {
+        name: f"CREATE INDEX IF NOT EXISTS {name} ON {table.name} ({', '.join(texts)})"
+        for name, texts in columns.items()
+    }
+
+
 def make_index(connection: apsw.Connection, table: SQLiteCollection, index: Index) -> None:
     """Make an index of a table, in the transaction at hand."""
     run = connection.execute
-    columns, ranks = [], []
-    for order in index.fields:
-        key = _field_key(connection, table, order.path)
-        way = " DESC" if order.descending else ""
-        columns += [f"{text}{way}" for text in (key.rank, *key.values) if not text.isdigit()]
-        ranks.append(key.rank)
+    for path in index.paths:
+        _make_field(connection, table, path)
+    columns, ranks = _columns(table, index)
     values = (table.number, format_fields(index.fields), index.unique)
     run("INSERT INTO wixhttp_indexes (collection, fields, is_unique) VALUES (?, ?, ?)", values)
     number = connection.last_insert_rowid()
@@ -49,24 +59,39 @@ def make_index(connection: apsw.Connection, table: SQLiteCollection, index: Inde
     if index.unique:
         compared = " AND ".join(f"{rank} IN ({NUMBER}, {STRING}, {BOOLEAN}, {DATE})" for rank in ranks)
         run(f"CREATE UNIQUE INDEX unique_{number} ON {table.name} ({', '.join(columns)}) WHERE {compared}")
+    table.indexes[number] = index
+    for statement in newest_indexes(table).values():
+        run(statement)
 
 
-def _field_key(connection: apsw.Connection, table: SQLiteCollection, path: FieldPath) -> sql.FieldKey:
-    """The columns of an indexed field, made where they are not there. They are stored in indexes only."""
+def _columns(table: SQLiteCollection, index: Index) -> tuple[list[str], list[str]]:
+    """The columns of an index, and the ranks of its fields."""
+    columns, ranks = [], []
+    for order in index.fields:
+        key = _field_key(table, order.path)
+        way = " DESC" if order.descending else ""
+        columns += [f"{text}{way}" for text in (key.rank, *key.values) if not text.isdigit()]
+        ranks.append(key.rank)
+    return columns, ranks
+
+
+def _field_key(table: SQLiteCollection, path: FieldPath) -> sql.FieldKey:
+    """The columns of an indexed field."""
     if path[0] in SYSTEM_FIELDS:
         return _system_key(path)
-    number = table.fields.get(path)
-    if number is None:
-        connection.execute(
-            "INSERT INTO wixhttp_fields (collection, path) VALUES (?, ?)", (table.number, json.dumps(path))
-        )
-        number = table.fields[path] = connection.last_insert_rowid()
-        key = _key(path, _quoted)
-        for name, text in (("rank", key.rank), ("value", key.values[0])):
-            connection.execute(
-                f"ALTER TABLE {table.name} ADD COLUMN {name}_{number} GENERATED ALWAYS AS ({text}) VIRTUAL"
-            )
+    number = table.fields[path]
     return sql.FieldKey(f"rank_{number}", (f"value_{number}",))
+
+
+def _make_field(connection: apsw.Connection, table: SQLiteCollection, path: FieldPath) -> None:
+    """Make the columns of an indexed field, unless they are there. They are stored in indexes only."""
+    if path[0] in SYSTEM_FIELDS or path in table.fields:
+        return
+    connection.execute("INSERT INTO wixhttp_fields (collection, path) VALUES (?, ?)", (table.number, json.dumps(path)))
+    number = table.fields[path] = connection.last_insert_rowid()
+    key = _key(path, _quoted)
+    for name, text in (("rank", key.rank), ("value", key.values[0])):
+        connection.execute(f"ALTER TABLE {table.name} ADD COLUMN {name}_{number} GENERATED ALWAYS AS ({text}) VIRTUAL")
 
 
 def _quoted(text: str) -> str:
@@ -90,11 +115,13 @@ class SQLiteDialect:
     """See `sql.Dialect`."""
 
     row = "id, json(doc), created, updated, owner"
+    sorts_arrays = True
+    row_id = "rowid"
 
     def __init__(self, table: SQLiteCollection) -> None:
         self.table = table.name
         self.bound: list[Any] = []
-        self._fields = table.fields
+        self._table = table
         self._places: dict[str, str] = {}
 
     def bind(self, value: Any) -> str:
@@ -110,10 +137,13 @@ class SQLiteDialect:
     def key(self, path: FieldPath) -> sql.FieldKey:
         if path[0] in SYSTEM_FIELDS:
             return _system_key(path)
-        number = self._fields.get(path)
-        if number is not None:
-            return sql.FieldKey(f"rank_{number}", (f"value_{number}",))
-        return _key(path, self._bind_text)
+        return _field_key(self._table, path) if path in self._table.fields else _key(path, self._bind_text)
+
+    def unindexed(self, text: str) -> str:
+        return f"+{text}"  # SQLite counts on a condition to leave a fourth of the rows
+
+    def meets_array(self, key: sql.FieldKey) -> str:
+        return f"{key.rank} = {ARRAY} AND {key.values[0]} = 0"  # it is: so they are a range of the index, in its order
 
     def bind_key(self, position: Position) -> tuple[str, ...]:
         return (self.bind(position[1]),)
@@ -139,6 +169,18 @@ class SQLiteDialect:
         if operator == "startsWith":
             return f"instr({folded}, {needle}) = 1"
         return f"(length({needle}) = 0 OR substr({folded}, -length({needle})) = {needle})"
+
+    def is_linked(self, linked: Linked) -> str:
+        mine, other = ("referenced", "referring") if linked.is_reverse else ("referring", "referenced")
+        collection, field = self.bind(linked.collection), self.bind(linked.field)
+        where = f"collection = {collection} AND field = {field}"
+        if linked.ids is None:
+            return f"EXISTS (SELECT 1 FROM wixhttp_links WHERE {where} AND {mine} = id)"
+        listed = self.bind(encode(list(linked.ids)))
+        # From each id to its links: left to itself, SQLite goes through all links of the field.
+        index = "wixhttp_links_there" if linked.is_reverse else "wixhttp_links_back"
+        links = f"json_each({listed}) AS asked CROSS JOIN wixhttp_links INDEXED BY {index}"
+        return f"id IN (SELECT {mine} FROM {links} WHERE {where} AND {other} = asked.value)"
 
     def matches_many(self, compare: Compare) -> str:
         top = compare.path[0]

@@ -19,6 +19,7 @@ MOST_ROUNDS = 10
 
 _ESCAPE = re.compile(f"(%(?:{'|'.join(f'{ord(character):02X}' for character in RESERVED)}))", re.IGNORECASE)
 _UNTIDY = re.compile(r"//|/\.|/%2[eE]|\\")  # a path without these has no dot segments, runs of slashes, backslashes
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
 _DIGITS = "0123456789abcdefABCDEF"
 
 
@@ -44,8 +45,9 @@ def normalize(raw: str) -> str:
         HTTPError: 400 for a ``%`` without two hexadecimal digits, for bytes that are not UTF-8, and for what still
             changes after ten rounds.
     """
-    if "%" not in raw and "//" not in raw and "/." not in raw and "\\" not in raw and raw[:1] == "/":
-        return raw
+    plain = raw.replace("%20", " ")  # the most common escape; most paths are done with it
+    if "%" not in plain and "//" not in plain and "/." not in plain and "\\" not in plain and plain.startswith("/"):
+        return plain
     path = raw if raw[:1] == "/" and not _UNTIDY.search(raw) else _tidied(raw)
     if "%" in path:
         path = _decoded(path)
@@ -84,9 +86,22 @@ def comparable(path: str) -> str:
     return _ESCAPE.sub(_unescaped, path) if "%" in path else path
 
 
+def is_reachable(path: str) -> bool:
+    """Return whether a request can have the path that names of files make, reserved characters in any spelling.
+
+    >>> is_reachable("/a+b/100%"), is_reachable("/caf%C3%A9"), is_reachable("/100%25"), is_reachable("/a\\\\b")
+    (True, False, False, False)
+    """
+    try:
+        return not _CONTROL.search(path) and comparable(normalize(encode(path))) == comparable(path)
+    except (HTTPError, UnicodeError):  # UnicodeError: a name that is not UTF-8 on the disk
+        return False
+
+
 def slash_redirect(path: str, raw: str, rule: str) -> str | None:
     """The raw path to redirect to under the setting ``trailing_slash``, or ``None``: where the path is as it should be,
-    is ``/``, begins with ``/_`` or ``//``, or where a slash would come behind a name with an extension.
+    is ``/``, begins with ``/_``, ``//`` or ``/.well-known/`` (RFC 8615: others choose the paths below it), or where a
+    slash would come behind a name with an extension.
 
     ``path`` is the path string of ``raw``; ``rule`` is ``ignore``, ``always`` or ``never``. The result has one slash at
     its beginning, never two: a browser would read what follows as the name of a host.
@@ -95,7 +110,9 @@ def slash_redirect(path: str, raw: str, rule: str) -> str | None:
     ('/a/', '/a', None)
     """
     start = raw[:2].replace("\\", "/")
-    if rule == "ignore" or path == "/" or start in ("//", "/_") or path.startswith(("/_", "//")) or raw[:1] == "\\":
+    if rule == "ignore" or path == "/" or start in ("//", "/_") or raw[:1] == "\\":
+        return None
+    if path.startswith(("/_", "//", "/.well-known/")):
         return None
     if path.endswith("/"):
         return encode(path[:-1]) if rule == "never" else None

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 from wixhttp.errors import HTTPError, ProjectError
 
 from .matcher import Matcher, Part, is_rest, steps_of, steps_of_segment
-from .paths import comparable, encode, normalize
+from .paths import comparable, encode, is_reachable, normalize
 
 T = TypeVar("T")
 
@@ -107,14 +107,22 @@ def route_of(path: PurePosixPath, file: str) -> Pattern | None:
     end in ``.py``. ``file`` is how errors name it.
 
     Raises:
-        ProjectError: see `parse_pattern`.
+        ProjectError: see `parse_pattern`; or no request can have such a path.
     """
     *folders, name = path.parts
     if any(part[0] in "_." and part != ".well-known" for part in path.parts):
         return None
     if name == "conftest.py" or not name.endswith(".py"):
         return None
-    return parse_pattern(folders if name == _INDEX else [*folders, name.removesuffix(".py")], file)
+    pattern = parse_pattern(folders if name == _INDEX else [*folders, name.removesuffix(".py")], file)
+    for segment in pattern.segments:
+        text = "".join(part.text or "x" for part in segment)
+        if not is_reachable("/" + text):
+            raise ProjectError(
+                f"{file!r}: no request has such a path, because of {text!r}: paths are decoded, so a name is written "
+                "as it reads (café, not caf%C3%A9), without '\\' and control characters; rename it"
+            )
+    return pattern
 
 
 def parse_pattern(segments: Sequence[str], file: str) -> Pattern:
@@ -250,12 +258,12 @@ class RouteTable(Generic[T]):
 
     def find(self, path: str) -> tuple[Pattern, T, dict[str, str | None]] | None:
         """The first route that matches a path string, as pattern, value and parameters; ``None`` for none."""
-        if path[-1:] == "/":
-            path = path[:-1]
+        path = path.removesuffix("/")
         text = comparable(path) if "%" in path else path
         rank = self._static.get(text)
         if rank is not None:
-            return *self._routes[rank], {}
+            pattern, value = self._routes[rank]
+            return pattern, value, {}
         segments = path.split("/")
         texts = segments if text is path else text.split("/")
         rank, params = self._first(segments, texts, path)

@@ -11,10 +11,8 @@ import logging
 import os
 import threading
 from collections.abc import Mapping
-from functools import cache
 from io import FileIO
 from pathlib import Path
-from posixpath import splitext
 from typing import Any, NoReturn
 
 from wixhttp.endpoints.routing.paths import comparable
@@ -24,6 +22,7 @@ from wixhttp.http.request_head import Head
 from wixhttp.http.response import Response as CoreResponse
 
 from .conditional_requests import is_not_modified, part_of
+from .content_types import content_type
 from .manifest import Built, Manifest, Stamp, merged, open_file
 
 # Header fields that the server of a file writes itself, in place of those of the handler.
@@ -31,21 +30,6 @@ _OWN = frozenset(("accept-ranges", "content-range", "content-length"))
 # Header fields that a 304 repeats of its 200 (RFC 9110, 15.4.5).
 _KEPT = frozenset(("cache-control", "content-location", "etag", "expires", "last-modified", "vary"))
 _GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP))
-
-# Types that operating systems and versions of Python disagree about, or do not know.
-_TYPES = {
-    ".atom": "application/atom+xml", ".avif": "image/avif", ".br": "application/x-brotli", ".css": "text/css",
-    ".csv": "text/csv", ".geojson": "application/geo+json", ".gif": "image/gif", ".gz": "application/gzip",
-    ".htm": "text/html", ".html": "text/html", ".ico": "image/x-icon", ".ics": "text/calendar", ".jpeg": "image/jpeg",
-    ".jpg": "image/jpeg", ".js": "text/javascript", ".json": "application/json", ".jsonld": "application/ld+json",
-    ".map": "application/json", ".md": "text/markdown", ".mjs": "text/javascript", ".mp3": "audio/mpeg",
-    ".mp4": "video/mp4", ".otf": "font/otf", ".pdf": "application/pdf", ".png": "image/png",
-    ".rss": "application/rss+xml", ".svg": "image/svg+xml", ".tsv": "text/tab-separated-values", ".ttf": "font/ttf",
-    ".txt": "text/plain", ".vcf": "text/vcard", ".wasm": "application/wasm", ".weba": "audio/webm",
-    ".webm": "video/webm", ".webmanifest": "application/manifest+json", ".webp": "image/webp", ".woff": "font/woff",
-    ".woff2": "font/woff2", ".xml": "application/xml", ".yaml": "application/yaml", ".yml": "application/yaml",
-    ".zip": "application/zip",
-}  # fmt: skip
 
 logger = logging.getLogger("wixhttp.endpoints")
 
@@ -99,15 +83,16 @@ class StaticFiles:
     """The built files of a folder, as answers. The manifest is read when this is made, and again when a file turns out
     to be another than it says: a folder may be swapped under a running server. Safe to share between threads.
 
-    ``prefix`` stands in front of each path of the manifest.
+    ``prefix`` stands in front of each path of the manifest, ``public_prefix`` in front of the copies of public files.
 
     Raises:
         ProjectError: as `Manifest.read`.
     """
 
-    def __init__(self, folder: Path, prefix: str = "") -> None:
+    def __init__(self, folder: Path, prefix: str = "", public_prefix: str = "") -> None:
         self.folder = folder
         self.prefix = prefix.removesuffix("/")
+        self.public_prefix = public_prefix
         self._renewing = threading.Lock()
         self._refused: dict[
             str, object
@@ -131,38 +116,23 @@ class StaticFiles:
                 range begins behind the end.
         """
         file, built = self._current(built)
-        try:
-            headers = _headers(built)
-            status, start, stop = built.status, 0, built.size
-            if status == 200:
-                if is_not_modified(built, head):
-                    file.close()
-                    return FileResponse(304, None, {k: v for k, v in headers.items() if k.lower() in _KEPT})
-                if part := part_of(built, head):
-                    status, (start, stop) = 206, part
-                    headers["Content-Range"] = f"bytes {start}-{stop - 1}/{built.size}"
-            pieces = FilePieces(file, start, stop)
-            if stop - start > READ_SIZE:
-                return FileResponse(status, pieces, headers, stop - start)
-            return FileResponse(status, b"".join(pieces), headers)
-        except BaseException:
-            file.close()
-            raise
+        return answer_file(file, built, head)
 
     def _load(self) -> dict[str, Built]:
         table: dict[str, Built] = {}
-        for path, built in Manifest.read(self.folder).items():
-            key = self._key(path)
+        for built in Manifest.read(self.folder).values():
+            key = self._key(built)
             if key in table:
                 raise ProjectError(
-                    f"{self.folder / Manifest.NAME}: {path!r} and {table[key].path!r} are one path, since a slash at "
-                    "the end does not count; remove one of their files and run 'wixhttp build' again"
+                    f"{self.folder / Manifest.NAME}: {built.path!r} and {table[key].path!r} are one path, since a "
+                    "slash at the end does not count; remove one of their files and run 'wixhttp build' again"
                 )
             table[key] = built
         return table
 
-    def _key(self, path: str) -> str:
-        return comparable(self.prefix + path.removesuffix("/"))
+    def _key(self, built: Built) -> str:
+        prefix = self.public_prefix if built.is_public else self.prefix
+        return comparable(prefix + built.path.removesuffix("/"))
 
     def _current(self, built: Built) -> tuple[FileIO, Built]:
         """The open file of an entry, and that entry or the one that has taken its place."""
@@ -190,7 +160,7 @@ class StaticFiles:
 
     def _renewed(self, built: Built, stamp: Stamp | None) -> Built:
         """The entry that now stands in the manifest, which is read again, for one whose file has ``stamp``."""
-        key = self._key(built.path)
+        key = self._key(built)
         with self._renewing:
             if self._table.get(key) is built:
                 found = (stamp, Manifest.stamp(self.folder))
@@ -216,6 +186,31 @@ class StaticFiles:
             self._refused.clear()
 
 
+def answer_file(file: FileIO, built: Built, head: Head) -> CoreResponse:
+    """The answer from an open file, which it closes: 200, 206, 304, or the status that was built.
+
+    Raises:
+        HTTPError: 412 and 416, as `StaticFiles.answer`.
+    """
+    try:
+        headers = _headers(built)
+        status, start, stop = built.status, 0, built.size
+        if status == 200:
+            if is_not_modified(built, head):
+                file.close()
+                return FileResponse(304, None, {k: v for k, v in headers.items() if k.lower() in _KEPT})
+            if part := part_of(built, head):
+                status, (start, stop) = 206, part
+                headers["Content-Range"] = f"bytes {start}-{stop - 1}/{built.size}"
+        pieces = FilePieces(file, start, stop)
+        if stop - start > READ_SIZE:
+            return FileResponse(status, pieces, headers, stop - start)
+        return FileResponse(status, b"".join(pieces), headers)
+    except BaseException:
+        file.close()
+        raise
+
+
 def _gone(built: Built) -> NoReturn:
     reason = f"the file of {built.path!r}, {built.file!r}, is not the one that was built; run 'wixhttp build' again"
     raise HTTPError(404, "There is nothing at this path.", reason=reason)
@@ -228,7 +223,7 @@ def _headers(built: Built) -> dict[str, Any]:
     headers: dict[str, Any] = merged(pair for pair in built.headers if pair[0].lower() not in _OWN)
     whole = built.status == 200
     if (whole or built.size) and built.header("content-type") is None:
-        headers["Content-Type"] = _content_type(built.path)
+        headers["Content-Type"] = content_type(built.file if built.is_public else built.path)
     if whole:
         if built.header("etag") is None:
             headers["ETag"] = built.etag
@@ -236,20 +231,3 @@ def _headers(built: Built) -> dict[str, Any]:
             headers["Last-Modified"] = http_date(built.modified)
         headers["Accept-Ranges"] = "bytes"
     return headers
-
-
-@cache
-def _known_types() -> dict[str, str]:
-    from mimetypes import MimeTypes
-
-    return {**MimeTypes().types_map[True], **_TYPES}
-
-
-def _content_type(path: str) -> str:
-    """The media type by the extension of a path.
-
-    >>> _content_type("/notes.TXT"), _content_type("/a.json"), _content_type("/api/users")
-    ('text/plain; charset=utf-8', 'application/json', 'application/octet-stream')
-    """
-    kind = _known_types().get(splitext(path.removesuffix("/"))[1].lower(), "application/octet-stream")
-    return f"{kind}; charset=utf-8" if kind.startswith("text/") else kind

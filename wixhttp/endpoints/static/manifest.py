@@ -45,6 +45,7 @@ class Built(NamedTuple):
     """One built file: ``path`` is the route's as the router sees it (``/api/café``), ``file`` is relative to the build
     folder (``/`` between names), ``headers`` are pairs as the handler set them, ``etag`` is the quoted SHA-256 of the
     content, ``size`` is in bytes, ``mtime_ns`` is when it was built. ``stamp`` is ``None`` until the file was seen.
+    ``is_public``: it is the copy of a public file, and of no route.
     """
 
     path: str
@@ -55,10 +56,18 @@ class Built(NamedTuple):
     size: int
     mtime_ns: int
     stamp: Stamp | None = None
+    is_public: bool = False
 
     @classmethod
     def of(
-        cls, folder: Path, path: str, file: str, status: int = 200, headers: Iterable[tuple[str, str]] = ()
+        cls,
+        folder: Path,
+        path: str,
+        file: str,
+        status: int = 200,
+        headers: Iterable[tuple[str, str]] = (),
+        *,
+        is_public: bool = False,
     ) -> Built:
         """The entry of a file that was just written, by what is in it.
 
@@ -69,7 +78,8 @@ class Built(NamedTuple):
         with open_file(folder / file) as opened:
             found = os.fstat(opened.fileno())
             etag = _digest(opened)
-        built = cls(path, file, status, tuple(headers), etag, found.st_size, found.st_mtime_ns, Stamp.of(found))
+        stamp = Stamp.of(found)
+        built = cls(path, file, status, tuple(headers), etag, found.st_size, found.st_mtime_ns, stamp, is_public)
         _check(built)
         return built
 
@@ -118,13 +128,14 @@ class Manifest:
         Raises:
             ValueError: two entries of one path.
         """
-        paths: dict[str, Any] = {}
+        tables: dict[str, dict[str, Any]] = {"paths": {}, "public": {}}
         for built in entries:
             _check(built)
+            paths = tables["public" if built.is_public else "paths"]
             if built.path in paths:
                 raise ValueError(f"a path is built once, and {built.path!r} is there twice")
             paths[built.path] = {name: getattr(built, name) for name in _FIELDS}
-        text = {"version": cls.VERSION, "paths": paths}
+        text = {"version": cls.VERSION, **tables}
         style = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
         (folder / cls.NAME).write_bytes(orjson.dumps(text, option=style))
 
@@ -141,9 +152,11 @@ class Manifest:
         problem: Exception | None = None
         entries: dict[str, Built] = {}
         try:
-            paths = cls._paths(place.read_bytes())
+            value = cls._tables(place.read_bytes())
             root = Path(os.path.realpath(folder))
-            entries = {path: _seen(root, _entry(path, record)) for path, record in paths.items()}
+            entries = {path: _seen(root, _entry(path, record)) for path, record in value["paths"].items()}
+            for path, record in value["public"].items():
+                entries[path] = _seen(root, _entry(path, record))._replace(is_public=True)
         except FileNotFoundError:
             pass
         except (OSError, ValueError) as error:
@@ -163,7 +176,7 @@ class Manifest:
             return None
 
     @classmethod
-    def _paths(cls, text: bytes) -> dict[str, Any]:
+    def _tables(cls, text: bytes) -> dict[str, dict[str, Any]]:
         try:
             value = orjson.loads(text)
         except orjson.JSONDecodeError as error:
@@ -172,10 +185,11 @@ class Manifest:
             raise ValueError("a manifest is an object with 'version' and 'paths'")
         if value["version"].__class__ is not int or value["version"] != cls.VERSION:
             raise ValueError(f"a manifest that can be read has version {cls.VERSION}, not {value['version']!r}")
-        paths = value.get("paths")
-        if not isinstance(paths, dict):
-            raise ValueError(f"'paths' is an object of entries by their paths, not {paths!r}")
-        return paths
+        tables = {"paths": value.get("paths"), "public": value.get("public", {})}
+        for name, paths in tables.items():
+            if not isinstance(paths, dict):
+                raise ValueError(f"{name!r} is an object of entries by their paths, not {paths!r}")
+        return tables
 
 
 def _entry(path: str, record: object) -> Built:

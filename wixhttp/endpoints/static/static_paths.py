@@ -11,13 +11,15 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from wixhttp.endpoints.routing.paths import encode
+from wixhttp.endpoints.routing.paths import comparable, encode
 from wixhttp.endpoints.routing.patterns import Pattern
 from wixhttp.errors import BuildError, ProjectError
 from wixhttp.project.signatures import parameters_of
 
 Wait = Callable[[Callable[[], Any]], Any]
 """A function that awaits what its argument returns, and returns the value."""
+
+_Key = tuple[str | None, ...]  # the values of the parameters as they are compared
 
 _PAGE = "page"
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
@@ -117,7 +119,7 @@ class StaticPaths:
         self._call = _bound(function, file_name)
         self._rests = {part.name for segment in pattern.segments for part in segment if part.rest}
         self._lock = threading.Lock()
-        self._kept: dict[tuple[str | None, ...], StaticPath] | None = None
+        self._kept: dict[_Key, StaticPath] | None = None
 
     def entries(self, wait: Wait) -> list[StaticPath]:
         """The entries in the order of the list.
@@ -127,16 +129,20 @@ class StaticPaths:
         """
         return list(self._listed(wait).values())
 
-    def props_of(self, params: Mapping[str, str | None], wait: Wait) -> Mapping[str, Any] | None:
-        """The props of the path with these parameters; ``None`` where it is not listed.
+    def find(self, params: Mapping[str, str | None], wait: Wait) -> StaticPath | None:
+        """The entry of a request with these parameters, however it spells reserved characters (``+``, ``%2B``);
+        ``None`` where it is not listed.
 
         Raises:
             BuildError: see `entries`.
         """
-        entry = self._listed(wait).get(tuple(params[name] for name in self.pattern.names))
-        return None if entry is None else dict(entry.props)
+        return self._listed(wait).get(self._key(params))
 
-    def _listed(self, wait: Wait) -> dict[tuple[str | None, ...], StaticPath]:
+    def _key(self, params: Mapping[str, str | None]) -> _Key:
+        values = (params[name] for name in self.pattern.names)
+        return tuple(None if value is None else comparable(value) for value in values)
+
+    def _listed(self, wait: Wait) -> dict[_Key, StaticPath]:
         if not self.keeps:
             return self._made(wait)
         kept = self._kept
@@ -147,7 +153,7 @@ class StaticPaths:
                     kept = self._kept = self._made(wait)
         return kept
 
-    def _made(self, wait: Wait) -> dict[tuple[str | None, ...], StaticPath]:
+    def _made(self, wait: Wait) -> dict[_Key, StaticPath]:
         try:
             value = self._call()
             if isinstance(value, Awaitable):
@@ -160,20 +166,20 @@ class StaticPaths:
                 f"{self.file_name}: getStaticPaths() returns a list of {{'params': {{...}}}}, not {_shown(value)} "
                 f"({type(value).__name__}); return [...]"
             )
-        made: dict[tuple[str | None, ...], StaticPath] = {}
+        made: dict[_Key, StaticPath] = {}
         places: dict[str, str] = {}
         for where, given in _flat(value):
             try:
                 entry = self._entry(given)
             except ValueError as error:
                 raise BuildError(f"{self.file_name}: getStaticPaths(){where} = {_shown(given)}: {error}") from None
-            first = places.setdefault(entry.path, where)
+            first = places.setdefault(comparable(entry.path), where)
             if first != where:
                 raise BuildError(
                     f"{self.file_name}: getStaticPaths(){where} = {_shown(given)}: the path {entry.path!r} is listed "
                     f"twice, first at {first}; remove one"
                 )
-            made[tuple(entry.params[name] for name in self.pattern.names)] = entry
+            made[self._key(entry.params)] = entry
         return made
 
     def _entry(self, given: Any) -> StaticPath:

@@ -9,14 +9,18 @@ from email.utils import format_datetime
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
+from wixhttp.errors import HeadersSent, InvalidInput
 from wixhttp.http.json_codec import decode_json, encode_json
 from wixhttp.http.response import check_field_name
+from wixhttp.http.url import scalar_text
+from wixhttp.messages import nearest
 
 MOST_BYTES = 4096
 """The size of one cookie with its attributes: browsers drop larger ones without a word."""
 
 _KEPT = "!'()*-._~"  # beside letters and digits: what encodeURIComponent leaves as it is
-_OPTIONS = ("path", "domain", "maxAge", "expires", "httpOnly", "secure", "sameSite")
+_OPTIONS = ("path", "domain", "maxAge", "expires", "httpOnly", "secure", "sameSite", "partitioned")
+_OPTIONS_OF_DELETE = tuple(option for option in _OPTIONS if option not in ("maxAge", "expires"))
 _SAME_SITE = {"strict": "Strict", "lax": "Lax", "none": "None"}
 _HEX = frozenset("0123456789abcdefABCDEF")
 _PAST = "Expires=Thu, 01 Jan 1970 00:00:00 GMT"
@@ -86,13 +90,14 @@ class Cookies:
     ('dark', 2, None, ['n=2; Path=/'])
     """
 
-    __slots__ = ("_changed", "_header", "_sent", "_set")
+    __slots__ = ("_changed", "_header", "_is_sent", "_sent", "_set")
 
     def __init__(self, header: str | None = None) -> None:
         self._header = header
         self._sent: dict[str, str] | None = None
         self._changed: dict[str, Cookie | None] = {}
-        self._set: dict[tuple[str, str | None, str | None], str] = {}
+        self._set: dict[tuple[str, str | None, str | None, bool], str] = {}
+        self._is_sent = False
 
     def get(self, name: str) -> Cookie | None:
         """The cookie of that name, ``None`` where there is none. Of a repeated one the first: the most specific."""
@@ -115,47 +120,64 @@ class Cookies:
         """Set a cookie: a str as it is (percent-encoded on its way), any other value as JSON.
 
         ``path``, ``domain``, ``maxAge`` (seconds), ``expires`` (datetime, a naive one is UTC), ``httpOnly``,
-        ``secure``, ``sameSite`` (``"strict"``, ``"lax"``, ``"none"``; ``True`` is strict), as keywords or, as in
-        Astro, in one mapping. Without them the cookie has no attribute. Of the same name, path and domain the last one
-        set is sent.
+        ``secure``, ``sameSite`` (``"strict"``, ``"lax"``, ``"none"``; ``True`` is strict), ``partitioned`` (one cookie
+        for each site that embeds this one: CHIPS, which takes ``secure``), as keywords or, as in Astro, in one mapping.
+        Without them the cookie has no attribute. Of the same name, path, domain and partition the last one set is sent.
 
         Raises:
-            ValueError: a name, value or attribute that browsers refuse, or more than 4096 bytes.
+            ValueError: a name, value or attribute that browsers refuse. `InvalidInput` (413), more than 4096 bytes.
             TypeError: an option that there is not, or of another type.
+            HeadersSent: the headers of the response are out.
         """
         given = _options({**(options or {}), **more}, _OPTIONS)
         check_name(name)
         text = value if isinstance(value, str) else encode_json(value).decode()
         attributes = _attributes(name, given)
-        field = "; ".join([f"{name}={quote(text, safe=_KEPT, errors='replace')}", *attributes])
+        field = "; ".join([f"{name}={quote(scalar_text(text), safe=_KEPT)}", *attributes])
         if len(field) > MOST_BYTES:
-            raise ValueError(
-                f"the cookie {name!r} takes {len(field)} bytes of {MOST_BYTES}; browsers drop it. "
-                "Keep the data on the server, as context.session does"
+            raise InvalidInput(
+                "A cookie cannot hold this.",
+                status=413,
+                reason=f"the cookie {name!r} takes {len(field)} bytes of {MOST_BYTES}; browsers drop it. "
+                "Keep the data on the server, as context.session does",
             )
         self._keep(name, given, field)
         self._changed[name] = Cookie(text)
 
     def delete(self, name: str, options: Mapping[str, Any] | None = None, /, **more: Any) -> None:
-        """Delete a cookie. ``path`` and ``domain`` are those it was set with, or browsers keep it.
+        """Delete a cookie. ``path``, ``domain`` and ``partitioned`` are those it was set with, or browsers keep it;
+        ``httpOnly``, ``secure`` and ``sameSite`` may be given, as in Astro.
 
         Raises:
             ValueError: a name or attribute that browsers refuse.
             TypeError: another option.
+            HeadersSent: the headers of the response are out.
         """
-        given = _options({**(options or {}), **more}, ("path", "domain"))
+        given = _options({**(options or {}), **more}, _OPTIONS_OF_DELETE)
         check_name(name)
-        prefixed = {"secure": True} if name.lower().startswith(("__secure-", "__host-")) else {}
-        self._keep(name, given, "; ".join([f"{name}=", *_attributes(name, {**given, **prefixed}), _PAST]))
+        is_secure = given.get("partitioned") or name.lower().startswith(("__secure-", "__host-"))
+        needed = {"secure": True} if is_secure else {}
+        self._keep(name, given, "; ".join([f"{name}=", *_attributes(name, {**given, **needed}), _PAST]))
         self._changed[name] = None
 
     def headers(self) -> list[str]:
         """The values of the ``Set-Cookie`` headers to send, in the order in which they were set last."""
         return list(self._set.values())
 
+    def close(self) -> None:
+        """Refuse changes from now on: the headers of the response are made."""
+        self._is_sent = True
+
+    def reopen(self) -> None:
+        """Allow changes again: another response takes the place of the one whose headers were made."""
+        self._is_sent = False
+
     def _keep(self, name: str, given: Mapping[str, Any], field: str) -> None:
+        if self._is_sent:
+            raise HeadersSent(f"the cookie {name!r} cannot be set or deleted")
         domain = given.get("domain")
-        key = (name, given.get("path"), domain and domain.lower().removeprefix("."))
+        partitioned = given.get("partitioned", False)
+        key = (name, given.get("path"), domain and domain.lower().removeprefix("."), partitioned)
         self._set.pop(key, None)
         self._set[key] = field
 
@@ -200,7 +222,7 @@ def _decoded(value: str) -> str:
 def _options(given: dict[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
     for key in given:
         if key not in known:
-            raise TypeError(f"a cookie has no option {key!r}; there are: {', '.join(known)}")
+            raise TypeError(f"a cookie has no option {key!r}; {nearest(key, known)}")
     return {key: value for key, value in given.items() if value is not None}
 
 
@@ -210,7 +232,7 @@ def _attributes(name: str, given: Mapping[str, Any]) -> list[str]:
         attributes.append(f"Max-Age={_seconds(given['maxAge'])}")
     if "expires" in given:
         attributes.append(f"Expires={_date(given['expires'])}")
-    for key, word in (("httpOnly", "HttpOnly"), ("secure", "Secure")):
+    for key, word in (("httpOnly", "HttpOnly"), ("secure", "Secure"), ("partitioned", "Partitioned")):
         if not isinstance(given.get(key, False), bool):
             raise TypeError(f"{key} of a cookie is True or False, not {given[key]!r}")
         if given.get(key):
@@ -255,12 +277,14 @@ def _same_site(value: Any) -> str:
 
 
 def _check_rules(name: str, given: Mapping[str, Any], same_site: str) -> None:
-    """Raise ValueError for a cookie that browsers refuse (RFC 6265bis, 4.1.2.7 and 4.1.3)."""
+    """Raise ValueError for a cookie that browsers refuse (RFC 6265bis, 4.1.2.7 and 4.1.3; CHIPS, 2.1)."""
     secure = given.get("secure", False)
     if same_site == "None" and not secure:
         raise ValueError(
             f"the cookie {name!r} has sameSite='none', so it needs secure=True: browsers refuse it without"
         )
+    if given.get("partitioned") and not secure:
+        raise ValueError(f"the cookie {name!r} is partitioned, so it needs secure=True: browsers refuse it without")
     prefix = name.lower()
     if prefix.startswith("__secure-") and not secure:
         raise ValueError(f"the cookie {name!r} needs secure=True: its prefix says so")

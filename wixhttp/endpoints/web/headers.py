@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from wixhttp.errors import HeadersSent
 from wixhttp.http.response import check_field_name, field_value
+
+_REQUEST, _RESPONSE = "request", "response"  # whose headers are fixed
 
 
 class Headers:
@@ -23,6 +26,7 @@ class Headers:
         ValueError: when a header is set that cannot be sent: a name that is no token (RFC 9110, 5.6.2), a value that is
             not Latin-1 or holds CR, LF, NUL or another control character.
         TypeError: for a change of a request's headers.
+        HeadersSent: for a change of those of a response that is being streamed.
 
     >>> headers = Headers({"Accept": "a"})
     >>> headers.append("ACCEPT", "b")
@@ -36,7 +40,7 @@ class Headers:
 
     def __init__(self, init: Headers | Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None) -> None:
         self._fields: dict[str, tuple[str, list[str]]] = {}
-        self._fixed = False
+        self._fixed = ""
         if init is None:
             return
         if isinstance(init, Headers):
@@ -59,8 +63,17 @@ class Headers:
         for name, value in fields:
             known = headers._fields.setdefault(name.lower(), (name, []))
             known[1].append(value)
-        headers._fixed = fixed
+        headers._fixed = _REQUEST if fixed else ""
         return headers
+
+    @property
+    def is_sent(self) -> bool:
+        """True of those of a response that is being streamed."""
+        return self._fixed == _RESPONSE
+
+    def close(self) -> None:
+        """Refuse changes from now on: they are those of a response, and on their way."""
+        self._fixed = _RESPONSE
 
     def get(self, name: str, default: Any = None, /) -> Any:
         """The value of ``name``: several are joined by ``", "``, cookies of a request by ``"; "``; else ``default``."""
@@ -104,10 +117,12 @@ class Headers:
         self._check_fixed()
         check_field_name(name)
         if isinstance(value, list | tuple):
-            return [field_value(name, each) for each in value]
-        return [field_value(name, value)]
+            return [_normalized(name, each) for each in value]
+        return [_normalized(name, value)]
 
     def _check_fixed(self) -> None:
+        if self.is_sent:
+            raise HeadersSent("the headers of the response cannot be changed")
         if self._fixed:
             raise TypeError("a request is read-only; change a copy of its headers: Headers(request.headers)")
 
@@ -159,3 +174,8 @@ class Headers:
 
     def __repr__(self) -> str:
         return f"Headers({list(self.items())!r})"
+
+
+def _normalized(name: str, value: Any) -> str:
+    """`field_value` of a value without the white space and line breaks around it (Fetch, "normalize")."""
+    return field_value(name, value.strip("\t\r\n ") if isinstance(value, str) else value)

@@ -6,18 +6,19 @@ That of HTTP functions is `wixhttp.http.request.Request`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar, overload
 
 from wixhttp.errors import BodyAlreadyUsed
+from wixhttp.http.charsets import decode_text
+from wixhttp.http.forms import AsyncFormFile, FormData, FormFile, read_form
 from wixhttp.http.json_codec import decode_json
-from wixhttp.http.request import decode_text
-from wixhttp.http.request_head import Head
+from wixhttp.http.request_head import Head, PlainHead
 from wixhttp.http.response import check_field_name
+from wixhttp.http.shared_file import Bytes, SharedFile, Window
+from wixhttp.promises import Promise, Reading
 
-from .forms import AsyncFormFile, FormData, FormFile, parse_form
 from .headers import Headers
 from .response import TEXT_TYPE, HeadersInit
-from .shared_file import Bytes, SharedFile, Window
 from .url import URL
 
 _Own = TypeVar("_Own", bound="_WebRequest")
@@ -37,6 +38,11 @@ class SharedBody:
         self._source: bytes | SharedFile | None = source if isinstance(source, bytes) else SharedFile(source)
         self.content_type = content_type
         self.used = False
+
+    @property
+    def size(self) -> int:
+        """The number of bytes of a body that is in memory and was not read; else 0."""
+        return len(self._source) if isinstance(self._source, bytes) else 0
 
     def take(self) -> bytes | Window:
         """The body: bytes, or a reader of its file.
@@ -99,6 +105,19 @@ class _WebRequest:
         request._head, request._headers, request._method = head, None, head.method
         request._url, request._content = url, content
         return request
+
+    def as_received(self, head: Head) -> Head:
+        """The head of this request, as if the client of ``head`` had sent it. That is ``head`` itself, unless the
+        request was made by the handler."""
+        if self._head is not None:
+            return head
+        fields = list(self.headers.items())
+        made = PlainHead(
+            self._method, head.path, head.query, fields, scheme=head.scheme, host=head.host, client=head.client,
+            length=self._content.size,
+        )  # fmt: skip
+        made.request_id, made.base, made.function = head.request_id, head.base, head.function
+        return made
 
     @property
     def method(self) -> str:
@@ -167,21 +186,32 @@ class Request(_WebRequest):
         """The body decoded by the ``charset`` of its content type, else as UTF-8; U+FFFD for what does not decode."""
         return self._as_text(_whole(self._content.take()))
 
-    def json(self) -> Any:
-        """The value that the body holds as JSON (RFC 8259).
+    @overload
+    def json(self, /) -> Any: ...
+    @overload
+    def json(self, model: type[_Value], /) -> _Value: ...
+    def json(self, model: Any = None, /) -> Any:
+        """The value that the body holds as JSON (RFC 8259); with a dataclass, TypedDict, NamedTuple or pydantic model
+        as ``model`` the value of that type (the extra ``validation``).
 
         Raises:
             InvalidJSON: for anything that is not JSON; not caught by the handler, it is answered 400.
+            ValidationError: it does not fit ``model``. Not caught, it is answered 422, with each error.
         """
-        return decode_json(_whole(self._content.take()))
+        return _decoder(model)(_whole(self._content.take()))
 
-    def formData(self) -> FormData:
-        """The fields and files of a form, urlencoded or multipart.
+    @overload
+    def formData(self, /) -> FormData: ...
+    @overload
+    def formData(self, model: type[_Value], /) -> _Value: ...
+    def formData(self, model: Any = None, /) -> Any:
+        """The fields and files of a form, urlencoded or multipart; with a ``model`` its value, as in `json`.
 
         Raises:
             InvalidForm: the body is no form; uncaught it is answered 400, or 413 where it is too large.
+            ValidationError: it does not fit ``model``: 422.
         """
-        return parse_form(self._content.take(), self._content.content_type, FormFile)
+        return read_form(self._content.take(), self._content.content_type, FormFile, model)
 
 
 class AsyncRequest(_WebRequest):
@@ -189,33 +219,60 @@ class AsyncRequest(_WebRequest):
 
     __slots__ = ()
 
-    async def bytes(self) -> Bytes:
+    def bytes(self) -> Promise[Bytes]:
         """See ``Request.bytes``."""
-        return await self._read(lambda data: data)
+        return Reading("request.bytes()", lambda: self._read(lambda data: data))
 
     arrayBuffer = bytes
 
-    async def text(self) -> str:
+    def text(self) -> Promise[str]:
         """See ``Request.text``."""
-        return await self._read(self._as_text)
+        return Reading("request.text()", lambda: self._read(self._as_text))
 
-    async def json(self) -> Any:
+    @overload
+    def json(self, /) -> Promise[Any]: ...
+    @overload
+    def json(self, model: type[_Value], /) -> Promise[_Value]: ...
+    def json(self, model: Any = None, /) -> Promise[Any]:
         """See ``Request.json``."""
-        return await self._read(decode_json)
+        return Reading("request.json()", lambda: self._read(_decoder(model), loads=model is not None))
 
-    async def formData(self) -> FormData:
+    @overload
+    def formData(self, /) -> Promise[FormData]: ...
+    @overload
+    def formData(self, model: type[_Value], /) -> Promise[_Value]: ...
+    def formData(self, model: Any = None, /) -> Promise[Any]:
         """See ``Request.formData``; the readers of its files are awaited."""
+        return Reading("request.formData()", lambda: self._read_form(model))
+
+    async def _read_form(self, model: Any) -> Any:
         import asyncio
 
-        return await asyncio.to_thread(parse_form, self._content.take(), self._content.content_type, AsyncFormFile)
+        content = self._content
+        return await asyncio.to_thread(read_form, content.take(), content.content_type, AsyncFormFile, model)
 
-    async def _read(self, decode: Callable[[Bytes], _Value]) -> _Value:
+    async def _read(self, decode: Callable[[Bytes], _Value], *, loads: bool = False) -> _Value:
+        """Read and decode; on a thread where the body is in a file, or where ``decode`` ``loads`` what validates."""
         source = self._content.take()
-        if isinstance(source, Bytes):
+        if isinstance(source, Bytes) and not (loads and _is_cold()):
             return decode(source)
         import asyncio
 
-        return await asyncio.to_thread(lambda: decode(source.read()))
+        return await asyncio.to_thread(lambda: decode(_whole(source)))
+
+
+def _decoder(model: Any) -> Callable[[bytes], Any]:
+    if model is None:
+        return decode_json
+    from wixhttp.http.validation import validated_json
+
+    return lambda data: validated_json(data, model)
+
+
+def _is_cold() -> bool:
+    from wixhttp.http.validation import is_cold
+
+    return is_cold()
 
 
 def _whole(source: bytes | Window) -> bytes:

@@ -5,22 +5,24 @@ That of HTTP functions, which it extends, is `wixhttp.http.response.Response`.
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, overload
 from urllib.parse import quote
 
-from wixhttp.errors import InvalidJSON
+from wixhttp.errors import HeadersSent, InvalidInput, InvalidJSON
+from wixhttp.http.charsets import decode_text
 from wixhttp.http.encoding import as_stream, chunk_bytes, close_stream, encode, is_async_stream
 from wixhttp.http.json_codec import decode_json, encode_json
-from wixhttp.http.request import decode_text
 from wixhttp.http.response import Response as CoreResponse
 from wixhttp.http.response import field_value
+from wixhttp.http.shared_file import Bytes
+from wixhttp.http.url import scalar_text
+from wixhttp.messages import brief
+from wixhttp.promises import Promise, Reading
 
 from .headers import Headers
-from .shared_file import Bytes
 from .url import URL
 
 HeadersInit = Headers | Mapping[str, Any] | Iterable[tuple[str, Any]]
@@ -29,9 +31,8 @@ TEXT_TYPE = "text/plain;charset=UTF-8"
 JSON_TYPE = "application/json"
 _NO_BODY = frozenset({204, 205, 304})
 _REDIRECTS = (301, 302, 303, 307, 308)
-# A scheme, and, where it leads to a host, that: browsers also go to the host of "https:host" and "https:///host".
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:(//(?:[^/\\?#]*@)?[^/\\?#@:](?![^/\\?#]*@))?", re.IGNORECASE)
-_SCRIPTS = ("javascript:", "vbscript:", "data:")
+_SCRIPTS = ("javascript", "vbscript", "data")
+_ENDS = "".join(map(chr, range(33)))  # stripped from both ends of a URL (WHATWG URL, 4.4)
 _KEPT_IN_LOCATION = "%/?#[]!$&'()*+,;=:@-._~|^\\{}"
 
 
@@ -134,6 +135,7 @@ class Response(CoreResponse):
 
     @headers.setter
     def headers(self, value: HeadersInit) -> None:
+        self._check_sent("headers")
         self._headers = Headers(value)
         self.implied_type = ""
 
@@ -144,19 +146,31 @@ class Response(CoreResponse):
 
     @body.setter
     def body(self, value: Any) -> None:
+        self._check_sent("body")
         if isinstance(value, str):
             if self._headers is None or not self._headers.has("content-type"):
                 self.implied_type = self.implied_type or TEXT_TYPE
         elif isinstance(value, bytes | bytearray | memoryview):
             value = bytes(value)
         elif value is not None and as_stream(value) is None:
-            raise TypeError(
-                "a body is str, bytes, None, an iterator or a file to stream, "
-                f"not {type(value).__name__}; to send data as JSON write Response.json(data)"
-            )
+            remedy = "to send data as JSON write Response.json(data)"
+            kind = type(value).__name__
+            if isinstance(value, Promise):
+                kind, remedy = "a Promise", value.taken_for_its_value()
+            elif isinstance(value, Coroutine):
+                value.close()  # or it is warned of, too
+                remedy = "write await in front of the call that gave it"
+            raise TypeError(f"a body is str, bytes, None, an iterator or a file to stream, not {kind}; {remedy}")
         if value is not None and self._status in _NO_BODY:
             raise ValueError(f"a response {self._status} has no body; write Response(status={self._status})")
         self._body, self.length = value, None
+
+    def close_headers(self) -> None:
+        self.headers.close()
+
+    def _check_sent(self, changed: str) -> None:
+        if self._headers is not None and self._headers.is_sent:
+            raise HeadersSent(f"the {changed} of the response cannot be changed")
 
     # --- other ways to make one ---------------------------------------------------------------------------------------
 
@@ -179,8 +193,9 @@ class Response(CoreResponse):
         """A redirect to ``url``, a path or a whole URL; percent-encoded where it has to be, escapes are kept.
 
         Raises:
-            ValueError: for a status that is no redirect, and for a location that is empty, holds a control character,
-                begins with two slashes of any kind, or with a scheme and no ``//host``: browsers would leave the site.
+            ValueError: for a status that is no redirect.
+            InvalidInput: 400, the location is empty, begins with two slashes of any kind, or with a scheme and no
+                ``//host``: browsers would leave the site.
         """
         if status not in _REDIRECTS:
             raise ValueError(f"a redirect has one of the statuses 301, 302, 303, 307, 308, not {status!r}")
@@ -200,13 +215,13 @@ class Response(CoreResponse):
 
     def bytes(self) -> Any:
         """The body's bytes, awaited in ``async def``."""
-        return self._read(lambda data: data)
+        return self._read("bytes()", lambda data: data)
 
     arrayBuffer = bytes  # the reader
 
     def text(self) -> Any:
         """The body's text by the ``charset`` of its type, else as UTF-8; awaited in ``async def``."""
-        return self._read(lambda data: decode_text(data, self.headers.get("content-type")))
+        return self._read("text()", lambda data: decode_text(data, self.headers.get("content-type")))
 
     def _read_json(self) -> Any:
         """The value that the body holds as JSON, awaited in ``async def``.
@@ -214,7 +229,7 @@ class Response(CoreResponse):
         Raises:
             ValueError: it is no JSON.
         """
-        return self._read(self._decode_json)
+        return self._read("json()", self._decode_json)
 
     def _decode_json(self, data: Bytes) -> Any:
         try:
@@ -222,9 +237,9 @@ class Response(CoreResponse):
         except InvalidJSON as error:  # an InvalidJSON would be answered 400, and this is not the client's fault
             raise ValueError(f"the body of {self!r} is not JSON: {error}") from None
 
-    def _read(self, decode: Callable[[Bytes], Any]) -> Any:
+    def _read(self, said: str, decode: Callable[[Bytes], Any]) -> Any:
         if _on_loop():
-            return self._read_on_loop(decode)
+            return Reading(f"response.{said}", lambda: self._read_on_loop(decode), depth=3)
         if is_async_stream(self._body):
             raise TypeError("the body is streamed by an asynchronous iterator; read it in an async def")
         return decode(self._draw())
@@ -303,20 +318,41 @@ def _on_loop() -> bool:
 def _location(url: str | URL) -> str:
     if not isinstance(url, str | URL):
         raise TypeError(f'a redirect leads to a str such as "/path" or a URL, not {url!r}')
-    location = str(url).strip(" ")
+    location = scalar_text(str(url).strip(_ENDS))
     if not location:
-        raise ValueError('a redirect leads somewhere, not to ""; write "/" for the root of the site')
-    if any(character < " " or character == "\x7f" for character in location):
-        raise ValueError(f"the location of a redirect holds a control character: {location!r}")
+        raise _refused(location, 'it leads nowhere; write "/" for the root of the site')
+    # Browsers drop some control characters, and might find two slashes behind them: encoded, they stay what they are.
+    location = quote(location, safe=_KEPT_IN_LOCATION)
     if location[0] in "/\\" and location[1:2] in ("/", "\\"):
-        raise ValueError(
-            f"a location that begins with two slashes leaves the site: {location!r}. To go to another site "
-            'write its whole URL, "https://..."'
+        raise _refused(
+            location, 'one that begins with two slashes leaves the site; for another site write "https://host/..."'
         )
-    scheme = _SCHEME.match(location)
-    if scheme and (scheme[1] is None or location.lower().startswith(_SCRIPTS)):
-        raise ValueError(
-            f'a redirect leads to a path of the site or a whole URL, not to {location!r}; write "https://host/...", '
-            'or "./" before a relative path that has a colon'
+    scheme, colon, rest = location.partition(":")
+    if colon and _is_scheme(scheme) and (scheme.lower() in _SCRIPTS or not _has_host(rest)):
+        raise _refused(
+            location,
+            'it is no path of the site or a whole URL; write "https://host/...", or "./" before a relative path that '
+            "has a colon",
         )
-    return quote(location, safe=_KEPT_IN_LOCATION, errors="replace")
+    return location
+
+
+def _is_scheme(text: str) -> bool:
+    """Return whether a text is the scheme of a URL (RFC 3986, 3.1)."""
+    return text[:1].isalpha() and text.isascii() and text.replace("+", "").replace("-", "").replace(".", "").isalnum()
+
+
+def _has_host(rest: str) -> bool:
+    """Return whether what follows a scheme and its colon leads to a host: browsers also go to that of ``https:host``
+    and ``https:///host``, which are refused."""
+    if not rest.startswith("//"):
+        return False
+    end = min((at for at in (rest.find(mark, 2) for mark in "/\\?#") if at >= 0), default=len(rest))
+    host = rest[2:end].rpartition("@")[2]
+    return host[:1] not in ("", ":")
+
+
+def _refused(location: str, rule: str) -> InvalidInput:
+    return InvalidInput(
+        "The request cannot be redirected there.", reason=f"the target of a redirect is {brief(location)}: {rule}"
+    )

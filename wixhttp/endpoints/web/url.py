@@ -6,12 +6,16 @@ Parameters can besides be iterated, and asked with ``in``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import SplitResult, quote, urlencode, urljoin, urlsplit
 
-from wixhttp.http.url import DEFAULT_PORTS, query_pairs, remove_dot_segments
+from wixhttp.http.url import DEFAULT_PORTS, query_pairs, remove_dot_segments, scalar_text
+from wixhttp.messages import brief
+
+_Value = TypeVar("_Value")
 
 _PORTS = {**DEFAULT_PORTS, "ws": "80", "wss": "443", "ftp": "21"}  # WHATWG URL: the special schemes
+_LONGEST_NAME = 253  # characters of the name of a host
 _REFUSED_IN_HOST = frozenset(" #%/<>?@\\^|`{}\"'")
 _KEPT_IN_PATH = "%/!$&'()*+,;=:@-._~|[]^\\"
 _KEPT_IN_QUERY = "%/?!$&()*+,;=:@-._~|[]^\\{}`"
@@ -33,10 +37,10 @@ class URLSearchParams:
 
     def __init__(self, init: str | Mapping[str, str] | Iterable[tuple[str, str]] = "") -> None:
         if isinstance(init, str):
-            self._pairs = query_pairs(init.removeprefix("?"))
+            self._pairs = query_pairs(scalar_text(init).removeprefix("?"))
         else:
             pairs = init.items() if isinstance(init, Mapping) else init
-            self._pairs = [(str(name), str(value)) for name, value in pairs]
+            self._pairs = [(scalar_text(str(name)), scalar_text(str(value))) for name, value in pairs]
 
     def get(self, name: str, default: Any = None, /) -> Any:
         """The first value of ``name``, else ``default``."""
@@ -65,6 +69,18 @@ class URLSearchParams:
         """The pairs, in order; so does iteration."""
         return iter(self._pairs)
 
+    def parse(self, model: type[_Value], /) -> _Value:
+        """The parameters as a ``model``: a dataclass, TypedDict, NamedTuple or pydantic model (the extra
+        ``validation``). A field that is a list has every value of a repeated name.
+
+        Raises:
+            ValidationError: they do not fit. Not caught by the handler, it is answered 422, with each error.
+        """
+        from wixhttp.http.validation import validated_pairs
+
+        value: Any = validated_pairs(self._pairs, model)
+        return value  # type: ignore[no-any-return]
+
     @property
     def size(self) -> int:
         """The number of pairs."""
@@ -72,7 +88,7 @@ class URLSearchParams:
 
     def toString(self) -> str:
         """The query, encoded as forms are (WHATWG URL, 5.2), without ``?``."""
-        return urlencode(self._pairs, safe="*", errors="replace").replace("~", "%7E")
+        return urlencode(self._pairs, safe="*").replace("~", "%7E")
 
     __str__ = toString
     __iter__ = entries
@@ -114,20 +130,23 @@ class URL:
     _params: URLSearchParams | None
 
     def __init__(self, href: str | URL, base: str | URL | None = None) -> None:
-        text, given = str(href).strip(_ENDS).translate(_INNER), href
-        if base is not None:
-            text = urljoin(str(URL(base)), _slashes(text, "http"))
+        text = scalar_text(str(href)).strip(_ENDS).translate(_INNER)
+        base_text = "" if base is None else str(URL(base))
         try:
+            if base is not None:
+                text = urljoin(base_text, _slashes(text, "http"))
             parts = urlsplit(_slashes(text, text.partition(":")[0].lower()))
             self._site = _site(parts)
         except ValueError as error:
-            raise ValueError(f"{given!r} is no absolute URL such as https://example.com/path: {error}") from None
-        path = quote(parts.path, safe=_KEPT_IN_PATH, errors="replace")
+            raise ValueError(
+                f"{brief(str(href))} is no absolute URL such as https://example.com/path: {error}"
+            ) from None
+        path = quote(parts.path, safe=_KEPT_IN_PATH)
         if parts.netloc or path[:1] == "/":
             path = "/" + "/".join(remove_dot_segments(path.split("/")[1:]))
         self._pathname = path
-        self._query = quote(parts.query, safe=_KEPT_IN_QUERY, errors="replace")
-        self._hash = "#" + quote(parts.fragment, safe=_KEPT_IN_QUERY + "#'", errors="replace") if parts.fragment else ""
+        self._query = quote(parts.query, safe=_KEPT_IN_QUERY)
+        self._hash = "#" + quote(parts.fragment, safe=_KEPT_IN_QUERY + "#'") if parts.fragment else ""
         user, _, password = parts.netloc.rpartition("@")[0].partition(":")
         self._credentials = (quote(user, safe="%"), quote(password, safe="%"))
         login = ":".join(self._credentials).removesuffix(":")
@@ -249,8 +268,10 @@ def _site(parts: SplitResult) -> str:
     if not parts.netloc:
         return scheme + ":" + ("//" if scheme == "file" else "")
     if _REFUSED_IN_HOST.intersection(host):
-        raise ValueError(f"{host!r} is no host")
+        raise ValueError(f"{brief(host)} is no host")
     if not host.isascii():
+        if len(host) > _LONGEST_NAME:  # the codec takes long for longer ones
+            raise ValueError(f"{brief(host)} is longer than the name of a host")
         host = host.encode("idna").decode()
     port = "" if parts.port is None or str(parts.port) == _PORTS.get(scheme) else f":{parts.port}"
     return f"{scheme}://[{host}]{port}" if ":" in host else f"{scheme}://{host}{port}"

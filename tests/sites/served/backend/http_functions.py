@@ -10,7 +10,11 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from pathlib import Path
+
+import requests
 
 from wixhttp import created, limits, ok, response
 from wixhttp.secrets import getSecret
@@ -51,18 +55,19 @@ def use_about(request):
 
 
 async def use_engine(request):
-    """The event loop that serves, and what parses the connections there are."""
-    from wixhttp.server.worker import HTTPConnection
+    """The event loop that serves, and the connections that there are."""
+    from wixhttp.server.connection import HTTPConnection
 
-    await request.body.buffer()
-    gc.collect()
     connections = [each for each in gc.get_objects() if isinstance(each, HTTPConnection)]
-    return ok(
-        body={
-            "loop": type(asyncio.get_running_loop()).__module__,
-            "parsers": [type(each._callback_parser).__module__ for each in connections],
-        }
-    )
+    return ok(body={"loop": type(asyncio.get_running_loop()).__module__, "connections": len(connections)})
+
+
+def get_fan(request):
+    """Call this site so many times at once, by threads, and return the statuses."""
+    target = f"http://127.0.0.1:{request.query['port']}/_functions/hello/x"
+    calls = int(request.path[0])
+    with ThreadPoolExecutor(calls) as threads:
+        return ok(list(threads.map(lambda _: requests.get(target, timeout=60).status_code, range(calls))))
 
 
 def get_status(request):
@@ -87,6 +92,34 @@ async def get_astream(request):
             yield f"line {number}\n"
 
     return ok(body=lines(), headers={"Content-Type": "text/plain"})
+
+
+_scope = ContextVar("scope", default="unset")
+
+
+def _scoped(token):
+    try:
+        yield _scope.get()
+    finally:
+        _scope.reset(token)
+        print(f"scope {_scope.get()}")
+
+
+async def _ascoped(token):
+    try:
+        await asyncio.sleep(0)
+        yield _scope.get()
+    finally:
+        _scope.reset(token)
+        print(f"scope {_scope.get()}")
+
+
+def get_scope(request):
+    return ok(body=(_ascoped if request.path[0] == "async" else _scoped)(_scope.set("set")))
+
+
+async def get_ascope(request):
+    return ok(body=(_ascoped if request.path[0] == "async" else _scoped)(_scope.set("set")))
 
 
 def get_file(request):

@@ -5,6 +5,6 @@ from wixhttp.endpoints import Response
 prerender = True
 
 
-def GET():
+def GET() -> Response:
     """What this site is."""
     return Response.json({"name": "My site", "version": 1})

@@ -1,9 +1,9 @@
 """This file is the route /api/hello. Its functions are the methods that it answers."""
 
-from wixhttp.endpoints import Response
+from wixhttp.endpoints import URL, Response
 
 
-def GET(url):
+def GET(url: URL) -> Response:
     """Say hello: /api/hello?name=Ada"""
     name = url.searchParams.get("name") or "world"
     return Response.json({"message": f"Hello, {name}!"})

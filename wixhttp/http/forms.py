@@ -1,7 +1,9 @@
 """The body of a request as a form: fields and files, in the order in which they were sent.
 
-Urlencoded forms are read by the rules of the URL standard, multipart ones (RFC 7578) by werkzeug's decoder, piece by
-piece: long files go to disk.
+Urlencoded forms are read by the rules of the URL standard, multipart ones (RFC 7578) as browsers write them (HTML,
+4.10.21.8), piece by piece: long files go to disk. In a name ``%22``, ``%0D`` and ``%0A`` are a quote and the two
+characters of a line end, a backslash is itself, and bytes that are not UTF-8 become U+FFFD, as Fetch has it. What other
+clients send is read, too: ``\\"``, names without quotes, ``filename*``, ``_charset_``.
 """
 
 from __future__ import annotations
@@ -10,17 +12,18 @@ import io
 import re
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 from urllib.parse import unquote_to_bytes
 
 from wixhttp.errors import HTTPError, InvalidForm
-from wixhttp.http.request import decode_text
+from wixhttp.http.charsets import codec_of, decode_text
+from wixhttp.promises import Promise, Reading
 
 from .shared_file import Bytes, SharedFile, Window
 
 if TYPE_CHECKING:
-    from werkzeug.sansio.multipart import Event, Field, File
+    from multipart import MultipartSegment
 
 MOST_PARTS = 1000
 """Fields and files of one form."""
@@ -30,9 +33,15 @@ MOST_TEXT = 1_048_576
 
 SPOOL_SIZE = 1_048_576  # bytes of all files of a form that are kept in memory before they are put on disk
 PIECE = 65_536  # bytes that are read at once
-_HEADERS_SIZE = 65_536  # bytes of one part's headers, beside the piece that is being read
+_MOST_HEADERS = 8  # of one part: browsers send two
+_HEADER_SIZE = 8_192  # bytes of one of them
+
+_Value = TypeVar("_Value")
 
 _BOUNDARY = re.compile("[ -~]{0,199}[!-~]")  # wider than RFC 2046: what clients send
+_EXTENDED_NAME = re.compile(
+    r""";[ \t]*filename\*[ \t]*=[ \t]*([\w.-]+)'[^';"]*'([^ \t;"]*)[ \t]*$""", re.ASCII | re.IGNORECASE
+)
 _CONTROLS = dict.fromkeys((*range(32), *range(127, 160)))
 
 
@@ -47,6 +56,13 @@ class _BaseFormFile:
         self.size = size
         self._file = file
         self._start = start
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """For pydantic: the field of a type that takes a file of a form."""
+        from pydantic_core.core_schema import is_instance_schema
+
+        return is_instance_schema(_BaseFormFile, cls_repr="a file")
 
     def _window(self) -> Window:
         return Window(self._file, self._start, self.size)
@@ -86,19 +102,15 @@ class AsyncFormFile(_BaseFormFile):
 
     __slots__ = ()
 
-    async def bytes(self) -> Bytes:
+    def bytes(self) -> Promise[Bytes]:
         """See ``FormFile.bytes``."""
-        import asyncio
-
-        return await asyncio.to_thread(self._window().read)
+        return Reading("file.bytes()", lambda: _in_thread(self._window().read))
 
     arrayBuffer = bytes
 
-    async def text(self) -> str:
+    def text(self) -> Promise[str]:
         """See ``FormFile.text``."""
-        import asyncio
-
-        return await asyncio.to_thread(self._text)
+        return Reading("file.text()", lambda: _in_thread(self._text))
 
     async def stream(self) -> AsyncIterator[Bytes]:
         """See ``FormFile.stream``: ``async for piece in file.stream()``."""
@@ -107,6 +119,12 @@ class AsyncFormFile(_BaseFormFile):
         window = self._window()
         while piece := await asyncio.to_thread(window.read, PIECE):
             yield piece
+
+
+async def _in_thread(read: Callable[[], _Value]) -> _Value:
+    import asyncio
+
+    return await asyncio.to_thread(read)
 
 
 class FormData:
@@ -186,6 +204,18 @@ def parse_form(
     )
 
 
+def read_form(
+    source: bytes | Window | BinaryIO, content_type: str | None, file_kind: type[FormFile | AsyncFormFile], model: Any
+) -> Any:
+    """The form of `parse_form`; with a ``model`` its value as that type. Raises as it, and ValidationError."""
+    form = parse_form(source, content_type, file_kind)
+    if model is None:
+        return form
+    from .validation import validated_pairs
+
+    return validated_pairs(form, model)
+
+
 def _urlencoded(data: bytes, content_type: str | None) -> Iterator[tuple[str, str]]:
     """The pairs of ``url.query_pairs``, in the charset of the content type."""
     if len(data) > MOST_TEXT:
@@ -193,9 +223,10 @@ def _urlencoded(data: bytes, content_type: str | None) -> Iterator[tuple[str, st
     parts = [part for part in data.split(b"&") if part]
     if len(parts) > MOST_PARTS:
         raise InvalidForm(f"The form has more than {MOST_PARTS} fields.", status=413)
+    codec = codec_of(content_type)
     for part in parts:
         name, _, value = part.replace(b"+", b" ").partition(b"=")
-        yield decode_text(unquote_to_bytes(name), content_type), decode_text(unquote_to_bytes(value), content_type)
+        yield unquote_to_bytes(name).decode(codec, "replace"), unquote_to_bytes(value).decode(codec, "replace")
 
 
 def _boundary(given: str | None) -> bytes:
@@ -214,63 +245,59 @@ class _MultipartReader:
         self.file_kind = file_kind
         self.pairs: list[tuple[str, Any]] = []
         self.text_size = 0
+        self.codec = "utf-8"
         self._files: SharedFile | None = None
         self._files_size = 0
 
     def read(self, stream: Any) -> FormData:
-        from werkzeug.sansio.multipart import Data, Field, File
+        from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser
 
-        for event in self._events(stream):
-            if isinstance(event, Field | File):
-                if len(self.pairs) >= MOST_PARTS:
-                    raise InvalidForm(f"The form has more than {MOST_PARTS} fields and files.", status=413)
-                self._begin(event)
-            elif isinstance(event, Data):
-                self._take(event.data)
-                if not event.more_data:
-                    self._end()
+        # Latin-1 keeps the bytes of each header: `_decode` reads them.
+        parser = PushMultipartParser(
+            self.boundary, max_header_size=_HEADER_SIZE, max_header_count=_MOST_HEADERS, header_charset="latin-1"
+        )
+        try:
+            while piece := stream.read(PIECE):
+                for event in parser.parse(piece):
+                    if event is None:
+                        self._end()
+                    elif isinstance(event, MultipartSegment):
+                        self._begin(event)
+                    else:
+                        self._take(event)
+                time.sleep(0)  # under gevent others wait for this greenlet
+        except ParserLimitReached:
+            detail = (
+                f"A part of the form has more than {_MOST_HEADERS} headers, or more than {_HEADER_SIZE} bytes in one."
+            )
+            raise InvalidForm(detail, status=413) from None
+        except MultipartError as error:
+            raise InvalidForm(f"The form is malformed (RFC 7578): {error}.") from error
+        try:
+            parser.close()
+        except MultipartError:
+            raise InvalidForm("The form is cut: its last boundary is missing.") from None
         return FormData(self.pairs)
 
-    def _events(self, stream: Any) -> Iterator[Event]:
-        from werkzeug.exceptions import RequestEntityTooLarge
-        from werkzeug.sansio.multipart import MultipartDecoder, NeedData, State
+    def _begin(self, part: MultipartSegment) -> None:
+        from multipart import parse_content_disposition
 
-        decoder = MultipartDecoder(self.boundary, PIECE + _HEADERS_SIZE)
-        # Cut between its last two dashes, the end boundary would give its CR to the part before it (werkzeug 3.1.9).
-        ending = b"--" + self.boundary + b"-"
-        while True:
-            try:
-                event = decoder.next_event()
-                if isinstance(event, NeedData) and decoder.state is not State.EPILOGUE:
-                    piece = stream.read(PIECE)
-                    if not piece:
-                        raise InvalidForm("The form is cut: its last boundary is missing.")
-                    if (decoder.buffer[-len(ending) :] + piece[-len(ending) :]).endswith(ending):
-                        piece += stream.read(1)
-                    decoder.receive_data(piece)
-                    time.sleep(0)  # under gevent others wait for this greenlet
-                    continue
-            except RequestEntityTooLarge:
-                raise InvalidForm(
-                    f"A part of the form has more than {_HEADERS_SIZE} bytes of headers.", status=413
-                ) from None
-            except InvalidForm:
-                raise
-            except (ValueError, LookupError) as error:
-                raise InvalidForm("A part of the form has malformed headers.", reason=str(error)) from error
-            if isinstance(event, NeedData):
-                return  # the text behind the last boundary is no part of the form
-            yield event
-
-    def _begin(self, event: Field | File) -> None:
-        if event.name is None:
+        if len(self.pairs) >= MOST_PARTS:
+            raise InvalidForm(f"The form has more than {MOST_PARTS} fields and files.", status=413)
+        disposition = part["Content-Disposition"]
+        if not part.name and parse_content_disposition(disposition)[1] is None:
             raise InvalidForm("A part of the form has no name.")
-        self.name = event.name
-        self.type = event.headers.get("content-type") or ""
-        self.file_name: str | None = getattr(event, "filename", None)
+        self.name = self._decode(part.name or "")
+        self.file_name = _extended_name(disposition)
+        if self.file_name is None and part.filename is not None:
+            self.file_name = self._decode(part.filename)
+        self.type = self._decode(part.header("Content-Type") or "")
         self.chunks: list[bytes] = []
         self.start = self._files_size
         self._count(sum(len(text.encode("utf-8", "replace")) for text in (self.name, self.type, self.file_name or "")))
+
+    def _decode(self, header: str) -> str:
+        return header.encode("latin-1").decode(self.codec, "replace")
 
     def _count(self, size: int) -> None:
         self.text_size += size
@@ -299,7 +326,9 @@ class _MultipartReader:
     def _end(self) -> None:
         value: Any
         if self.file_name is None:
-            value = decode_text(b"".join(self.chunks), self.type)
+            value = b"".join(self.chunks).decode(codec_of(self.type, self.codec), "replace")
+            if self.name == "_charset_":  # RFC 7578, 4.6: the encoding of what follows
+                self.codec = codec_of(f"text/plain; charset={value}")
         else:
             self._spool()
             size = self._files_size - self.start
@@ -308,6 +337,13 @@ class _MultipartReader:
                 _last_component(self.file_name), kind, size, cast(SharedFile, self._files), self.start
             )
         self.pairs.append((self.name, value))
+
+
+def _extended_name(disposition: str) -> str | None:
+    """The name of a file in a ``filename*`` at the end of a header (RFC 8187): browsers send none, .NET and older
+    versions of Python's requests do."""
+    match = _EXTENDED_NAME.search(disposition) if "*" in disposition else None
+    return None if match is None else unquote_to_bytes(match[2]).decode(codec_of(f";charset={match[1]}"), "replace")
 
 
 def _last_component(name: str) -> str:
