@@ -88,6 +88,12 @@ strict_collections = true
 log_format = "json"
 log_level = "debug"
 access_log = false
+rate_limit = "100/minute"
+rate_limit_storage = "memory://"
+api_keys = true
+inbox_concurrency = 9
+inbox_limit = 1000
+metrics = true
 health = "off"
 health_port = 9000
 dev_allow = ["[FD00::1]", "192.168.1.7/24", "10.0.0.1", "*.Example.com"]
@@ -137,6 +143,12 @@ jwks_url = "https://id.example.com/keys"
         log_format="json",
         log_level="debug",
         access_log=False,
+        rate_limit="100/minute",
+        rate_limit_storage="memory://",
+        api_keys=True,
+        inbox_concurrency=9,
+        inbox_limit=1000,
+        metrics=True,
         health="off",
         health_port=9000,
         dev_allow=("fd00::1", "192.168.1.0/24", "10.0.0.1", "*.example.com"),
@@ -151,7 +163,7 @@ jwks_url = "https://id.example.com/keys"
     )
     assert "default" not in config.sources.values()
     assert config.sources["mode"] == "wixhttp.toml:2"
-    assert config.sources["cors"] == "wixhttp.toml:39"
+    assert config.sources["cors"] == "wixhttp.toml:45"
 
 
 def test_flags_over_environment_over_file_over_default(tmp_path: Path) -> None:

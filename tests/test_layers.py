@@ -20,6 +20,7 @@ ORDER = {
     "errors": REQUEST,
     "messages": REQUEST,
     "misuse": REQUEST,
+    "measurements": REQUEST,
     "promises": REQUEST,
     "context": REQUEST,
     "http": REQUEST,
@@ -27,6 +28,7 @@ ORDER = {
     "logs": REQUEST,
     "project": REQUEST,
     "concurrency": REQUEST,
+    "guards": REQUEST,
     "secrets": SERVICE,
     "data.queries": SERVICE,
     "data.stores": SERVICE,
@@ -41,6 +43,14 @@ ORDER = {
     "endpoints.static": REQUEST,
     "endpoints": REQUEST,
     "dispatch": REQUEST,
+    "leases": SERVICE,
+    "limits": SERVICE,
+    "webhooks": SERVICE,
+    "inbox.stores": SERVICE,
+    "inbox": SERVICE,
+    "inbox.schedules": SERVICE,
+    "metrics": SERVICE,
+    "services": SERVICE,
     "wsgi": REQUEST,
     "asgi": REQUEST,
     "testing": TOOL,
@@ -56,12 +66,14 @@ ORDER = {
     "cli": TOOL,
     "cli.data": TOOL,
     "cli.develop": TOOL,
+    "cli.receive": TOOL,
     "__main__": TOOL,
 }
 
 # A session is kept in the project's data store, which is loaded when a handler first reads its session, and not before.
 SESSIONS = {"endpoints.session", "endpoints.session_calls", "endpoints.session_store", "endpoints.session_values"}
-LATE = {("endpoints.context", "endpoints.session")}
+# What the settings and the functions of a site ask for beside the dispatcher is loaded once these are, and not before.
+LATE = {("endpoints.context", "endpoints.session"), ("asgi", "services"), ("wsgi", "services")}
 
 
 def module_name(path: Path) -> str:

@@ -22,7 +22,6 @@ from wixhttp.context import current_request
 from wixhttp.dispatch.app import App
 from wixhttp.dispatch.async_stream import AsyncStream, NoRoom, Receive, Scope, Send, is_large, send_whole
 from wixhttp.dispatch.call import Call
-from wixhttp.dispatch.site import load_site
 from wixhttp.dispatch.timeouts import timed_out
 from wixhttp.http.body import LINGER, BodyBuffer, SpooledBody, too_large
 from wixhttp.http.encoding import Encoded
@@ -55,7 +54,9 @@ def make_application(project: str | None = None) -> ASGIApplication:
     Raises:
         ProjectError: the project cannot be loaded.
     """
-    return ASGIApplication(App(load_site(load_config(project))))
+    from .services import load_served_site
+
+    return ASGIApplication(App(load_served_site(load_config(project))))
 
 
 class ASGIHead(Head):

@@ -20,6 +20,7 @@ Process globals, each set by the module that it stands in:
 - ``wixhttp.data.stores.sqlite._left_behind``, ``wixhttp.data.stores.postgres_pool._left_behind``: connections of the
   process that this one was forked from
 - ``wixhttp.asgi._NAMES``: the names of header fields as bytes
+- ``wixhttp.measurements._counter``: what counts events for metrics
 - ``wixhttp.misuse._given``: the warnings of misuse that were given
 """
 

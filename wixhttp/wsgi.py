@@ -17,7 +17,6 @@ from wixhttp.dispatch.app import App
 from wixhttp.dispatch.blocking import answer
 from wixhttp.dispatch.blocking_stream import BlockingStream
 from wixhttp.dispatch.call import Call
-from wixhttp.dispatch.site import load_site
 from wixhttp.dispatch.timeouts import thread_deadlines
 from wixhttp.http.body import BodyBuffer, SpooledBody, body_due, too_large
 from wixhttp.http.encoding import HeaderFields
@@ -49,7 +48,9 @@ def make_application(project: str | None = None) -> WSGIApplication:
     Raises:
         ProjectError: the project cannot be loaded.
     """
-    return WSGIApplication(App(load_site(load_config(project))))
+    from .services import load_served_site
+
+    return WSGIApplication(App(load_served_site(load_config(project))))
 
 
 class WSGIHead(Head):

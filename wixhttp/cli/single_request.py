@@ -14,7 +14,6 @@ from wixhttp.concurrency.event_loop import background
 from wixhttp.context import current_collections, using
 from wixhttp.data.collections import open_collections
 from wixhttp.dispatch.app import App
-from wixhttp.dispatch.site import load_site
 from wixhttp.http.cors import parse_origin
 from wixhttp.http.encoding import STATUS_LINES
 from wixhttp.http.response import is_token
@@ -22,6 +21,7 @@ from wixhttp.logs.line_writer import LineWriter
 from wixhttp.logs.setup import configure
 from wixhttp.project.config import Config
 from wixhttp.secrets import SecretStore, override
+from wixhttp.services import load_served_site
 from wixhttp.testing.client import Answer, TestClient
 from wixhttp.testing.cross_site import preflight_fault, reading_fault, refused_elsewhere
 from wixhttp.testing.requests import RequestParts, fake_head
@@ -74,7 +74,7 @@ def call_once(
 
 def _send(config: Config, method: str, path: str, parts: RequestParts, origin: str | None, verbose: bool) -> int:
     """Send the request, and print its answer. ``origin`` is that of the page of another site that sends it."""
-    client = TestClient(App(load_site(config)), raise_exceptions=False)
+    client = TestClient(App(load_served_site(config)), raise_exceptions=False)
     head, sent = fake_head(path, method, **parts, config=config)
     if verbose:
         target = head.path + ("?" + head.query if head.query else "")

@@ -1,4 +1,5 @@
-"""Threads for calls of services that wait for other hosts: the check of a token, a fetch. They run no handlers."""
+"""Threads for calls of services that wait for other hosts or a database: the check of a token, a fetch, the guards of a
+handler. They run no handlers."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ def is_awaited() -> bool:
     return "asyncio" in sys.modules and background.would_stand_still()
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=3)
 def _threads(pid: int, kind: str) -> ThreadPoolExecutor:
     """The threads of a process: they do not live on in a fork."""
     from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +36,7 @@ def _threads(pid: int, kind: str) -> ThreadPoolExecutor:
 
 
 def begin_on_thread(
-    said: str, call: Callable[[], _Result], kind: Literal["fetch", "verification"], *, reads: bool = False
+    said: str, call: Callable[[], _Result], kind: Literal["fetch", "verification", "guards"], *, reads: bool = False
 ) -> Promise[_Result]:
     """The promise of ``call``, which begins on a thread, in this context. ``said`` and ``reads`` are those of a
     `BegunCall`.

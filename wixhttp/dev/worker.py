@@ -27,7 +27,7 @@ from typing import IO, Any, NamedTuple
 from wixhttp.asgi import ASGIApplication
 from wixhttp.concurrency.strayed import end_strayed
 from wixhttp.dispatch.app import App
-from wixhttp.dispatch.site import Site, load_site
+from wixhttp.dispatch.site import Site
 from wixhttp.errors import ProjectError
 from wixhttp.http.request_head import Head
 from wixhttp.http.response import Response
@@ -40,6 +40,7 @@ from wixhttp.project.loader import ImportTimeout
 from wixhttp.server.limits import Limits
 from wixhttp.server.project_setup import readiness_of, set_secrets, set_up, settle_collector
 from wixhttp.server.worker_server import WorkerServer
+from wixhttp.services import load_served_site
 
 from .application import NO_PAGES, DevelopmentApplication, StandInApp, still_loading
 from .control import AGAIN, IN_USE, LOADING, READY, RETIRE, STOP, ControlEnd
@@ -168,7 +169,7 @@ def _load(config: Config, error: BaseException | None) -> tuple[Site | None, boo
         set_secrets(config)
         if error is None:
             is_used = set_up(config)
-            site = load_site(config)
+            site = load_served_site(config)
             for warning in site.endpoints.startup_warnings() if site.endpoints is not None else ():
                 logger.warning("%s", warning)
             return site, is_used, None

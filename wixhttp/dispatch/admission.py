@@ -7,29 +7,33 @@ A slot is taken by a request that runs or waits for a thread. Who waits too long
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from wixhttp.concurrency.overload import Busy
 from wixhttp.errors import HTTPError
 from wixhttp.http.body import too_large
 from wixhttp.http.request_head import MALFORMED, UNKNOWN, Head
 from wixhttp.project.config import Config
-from wixhttp.project.function_table import Function
+from wixhttp.project.function_table import Function, response_of
 
 from .call import Call, Terms
 
-if TYPE_CHECKING:  # a site without endpoints does not load them
+if TYPE_CHECKING:  # a site without guards or endpoints does not load them
     from wixhttp.endpoints.request_state import RequestHandler, RequestState
+    from wixhttp.guards import Guard
 
 
 NO_SLOT = "more requests at once than max_concurrency allows"
 
 
 class Admission:
-    """The limits of a site, and its slots: one kind for ``def``, which bounds threads, one for ``async def``."""
+    """The limits of a site, and its slots: one kind for ``def``, which bounds threads, one for ``async def``.
+    ``guards`` are those of all HTTP functions that have none of the kind."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, guards: tuple[Guard, ...] = ()) -> None:
         self.config = config
+        self.guards = guards
         self.def_slots = deque([None] * config.def_concurrency)
         self.async_slots = deque([None] * config.async_concurrency)
         self._terms: dict[Function | RequestHandler, Terms] = {}
@@ -46,8 +50,24 @@ class Admission:
                 policy.cors or config.cors,
                 self.def_slots if handler.is_threaded else self.async_slots,
                 config.strict_delete and (handler.__class__ is Function or policy.is_velo),
+                self._call(handler) if isinstance(handler, Function) else handler.call,
             )
         return terms
+
+    def _call(self, function: Function) -> Callable[[Any], Any]:
+        """The call of a function, with its guards around it."""
+        if not function.policy.guards and not self.guards:
+            return function.call
+        from wixhttp.guards import guarded_function, merged
+
+        warns = self.config.mode == "development"
+        return guarded_function(
+            function.call,
+            merged(function.policy.guards, self.guards),
+            function.exported_name,
+            lambda value: response_of(function.exported_name, value, warns=warns),
+            is_async=function.is_async,
+        )
 
     def check(self, head: Head, terms: Terms) -> None:
         """Check a request whose body is not read yet.

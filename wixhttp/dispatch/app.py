@@ -93,7 +93,7 @@ class App:
         self._mount = ascii_target(config.base_path.encode()) + "/_functions"
         self._public_url = config.public_url or ""
         self._trusted_proxies = config.trusted_proxies
-        self.admission = Admission(config)
+        self.admission = Admission(config, site.guards)
         self._short_paths = short_paths(site, self._mount, self.admission) if has_short_path else {}
         self._names_at = self._mount + "/"
         self._ids = RequestIds()

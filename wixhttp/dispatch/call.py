@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +23,11 @@ class Terms:
     decorators (`wixhttp.http.policy`), else by the settings.
 
     ``max_body`` is in bytes, ``timeout`` in seconds (0 for none), ``cors`` the policy of its answers. ``slots`` are
-    those of which a call takes one. ``refuses_delete``: a DELETE has no body (``strict_delete``).
+    those of which a call takes one. ``refuses_delete``: a DELETE has no body (``strict_delete``). ``call`` is that of
+    the handler, with its guards around it where it has some.
     """
 
-    __slots__ = ("cors", "function", "max_body", "refuses_delete", "slots", "timeout")
+    __slots__ = ("call", "cors", "function", "max_body", "refuses_delete", "slots", "timeout")
 
     def __init__(
         self,
@@ -35,6 +37,7 @@ class Terms:
         cors: Cors | None,
         slots: deque[None],
         refuses_delete: bool,
+        call: Callable[[Any], Any],
     ) -> None:
         self.function = function
         self.max_body = max_body
@@ -42,6 +45,7 @@ class Terms:
         self.cors = cors
         self.slots = slots
         self.refuses_delete = refuses_delete
+        self.call = call
 
 
 class Call:
@@ -90,4 +94,4 @@ class Call:
     def run(self) -> Any:
         """Call the user's function: its value, or an awaitable of one."""
         self.head.deadline = self.timeout and time.monotonic() + self.timeout  # for calls that it makes itself
-        return self.function.call(self.request)
+        return self.terms.call(self.request)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,9 @@ from wixhttp.project.function_table import FunctionTable, functions_of
 from wixhttp.project.loader import has_functions, load_functions_module
 from wixhttp.project.misplaced_files import misplaced_files, nothing_to_serve
 
-if TYPE_CHECKING:  # a site without endpoints does not load them
+if TYPE_CHECKING:  # a site without endpoints or guards does not load them
     from wixhttp.endpoints.endpoint_table import Endpoints
+    from wixhttp.guards import Guard
 
 logger = logging.getLogger("wixhttp")
 
@@ -22,12 +23,20 @@ logger = logging.getLogger("wixhttp")
 @dataclass(frozen=True)
 class Site:
     """A loaded project. ``test_functions`` is the table of the test site, or that of the site itself where it has none.
-    ``endpoints`` are the files below ``src/pages`` and in ``public``, ``None`` where there is no such folder."""
+    ``endpoints`` are the files below ``src/pages`` and in ``public``, ``None`` where there is no such folder.
+    ``guards`` are those that the settings ask for, of all handlers that have none of the kind."""
 
     config: Config
     functions: FunctionTable
     test_functions: FunctionTable
     endpoints: Endpoints | None = None
+    guards: tuple[Guard, ...] = ()
+
+    def with_guards(self, guards: tuple[Guard, ...]) -> Site:
+        """The same site with guards around all handlers that have none of the kind."""
+        if self.endpoints is not None:
+            self.endpoints.guard(guards)
+        return replace(self, guards=guards)
 
     @property
     def summary(self) -> str:

@@ -15,6 +15,7 @@ from wixhttp.endpoints.static.static_paths import StaticPaths
 from wixhttp.endpoints.web.response import Response, web_response
 from wixhttp.endpoints.web.url import URL
 from wixhttp.errors import HTTPError, InvalidInput, ProjectError
+from wixhttp.guards import Guard
 from wixhttp.http.allowed_methods import cors_of, is_refused, not_allowed
 from wixhttp.http.request_head import SAFE_METHODS, Head
 from wixhttp.http.url import ascii_target
@@ -82,6 +83,12 @@ class Endpoints:
         folder = config.root / FOLDER
         self._files = Route(parse_pattern(["[...file]"], FOLDER), folder, FOLDER, is_static=False)
         self._files.methods.update(dict.fromkeys(_OF_FILES, self._built_handler))
+
+    def guard(self, guards: tuple[Guard, ...]) -> None:
+        """Put guards around all handlers of routes that have none of the kind."""
+        for route in self.routes:
+            for handler in set(route.methods.values()):
+                handler.guard(guards)
 
     @property
     def patterns(self) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 from wixhttp.endpoints.static.content_types import content_type
 from wixhttp.endpoints.web.response import Response
 from wixhttp.errors import HTTPError
+from wixhttp.guards import Guard, merged
 from wixhttp.http.policy import Policy, policy_of
 from wixhttp.project.signatures import is_async_callable, place_of
 
@@ -30,8 +31,21 @@ class EndpointHandler:
     """
 
     __slots__ = (
-        "_bound", "_middleware", "_name", "call", "exported_name", "file", "is_async", "is_threaded", "line", "method",
-        "policy", "runs_async", "status", "summary",
+        "_bound",
+        "_middleware",
+        "_name",
+        "_unguarded",
+        "call",
+        "exported_name",
+        "file",
+        "is_async",
+        "is_threaded",
+        "line",
+        "method",
+        "policy",
+        "runs_async",
+        "status",
+        "summary",
     )  # fmt: skip
 
     def __init__(
@@ -53,11 +67,21 @@ class EndpointHandler:
         self.runs_async = is_async_callable(target)
         self.status = status
         self._name = f"{method} of {self.file}"
-        self._bound = bind(self._name, target, AsyncContext if self.runs_async else Context)
+        self._bound = self._unguarded = bind(self._name, target, AsyncContext if self.runs_async else Context)
+        if self.policy.guards:
+            self.guard(())
         self._middleware = tuple(middleware)
         self.is_async = middleware[0].is_async if middleware else self.runs_async
         self.is_threaded = not (self.runs_async and all(each.is_async for each in middleware))
         self.call: Callable[[RequestState], Any] = self._call_async if self.is_async else self._call
+
+    def guard(self, of_site: tuple[Guard, ...]) -> None:
+        """Put guards around the call of the handler: its own, and those of the site of other kinds."""
+        from .guarded_handler import guarded_handler
+
+        self._bound = guarded_handler(
+            self._unguarded, merged(self.policy.guards, of_site), self.exported_name, self._checked, self.runs_async
+        )
 
     # --- the whole call, once per request ---
 

@@ -55,7 +55,7 @@ class Policy:
 
     ``timeout``: seconds for the handler, 0 is without end. ``max_body``: bytes of the request's body. ``check_origin``:
     whether an endpoint refuses cross-site forms (CSRF). ``is_velo``: an endpoint that is an HTTP function, so
-    that Velo's rules hold for it.
+    that Velo's rules hold for it. ``guards`` (`wixhttp.guards.Guard`) run around the handler.
     """
 
     timeout: float | None = None
@@ -63,6 +63,7 @@ class Policy:
     cors: Cors | None = None
     check_origin: bool | None = None
     is_velo: bool = False
+    guards: tuple[Any, ...] = ()
 
 
 def limits(*misplaced: NoReturn, timeout: float | None = None, max_body: int | str | None = None) -> Callable[[F], F]:
@@ -117,6 +118,18 @@ def check_origin(checks: bool) -> Callable[[F], F]:
     if not isinstance(checks, bool):
         raise TypeError(f"check_origin takes True or False, not {checks!r}; write @check_origin(False)")
     return functools.partial(_note, {"check_origin": checks})
+
+
+def note_guard(guard: Any, function: F) -> F:
+    """Note a guard on ``function``, for a decorator, and return it.
+
+    Raises:
+        TypeError: it has one of that place already.
+    """
+    guards = policy_of(function).guards
+    if any(each.place == guard.place for each in guards):
+        raise TypeError(f"{getattr(function, '__name__', function)!r} has two decorators of one kind; leave one out")
+    return _note({"guards": (*guards, guard)}, function)
 
 
 def _note(said: dict[str, Any], function: F) -> F:

@@ -12,7 +12,7 @@ from wixhttp.promises import Promise, Reading
 
 from .charsets import decode_text
 from .json_codec import decode_json
-from .request_head import Head, RequestHeaders
+from .request_head import NO_NOTES, Head, Notes, RequestHeaders
 from .url import PathSegments, QueryParams, query_pairs, segments
 
 if TYPE_CHECKING:  # a site without forms does not load them
@@ -215,6 +215,32 @@ class _VeloRequest:
         """The client's address; behind configured proxies the one that they vouch for."""
         return self._head.client
 
+    @property
+    def webhook(self) -> Any:
+        """The delivery as its verified sender names it: ``id``, ``timestamp``, ``event``; ``None`` where the function
+        verifies none (``@verified``)."""
+        return self._notes.webhook
+
+    @property
+    def api_key(self) -> Any:
+        """The API key that the client has shown: ``name``, ``scopes``; ``None`` where the function asks for none
+        (``@require_key``)."""
+        return self._notes.api_key
+
+    @property
+    def attempt(self) -> int:
+        """The number of this run: 1, and more where deferred work is run again (``@deferred``)."""
+        return self._notes.attempt
+
+    @property
+    def deferredId(self) -> str | None:
+        """The id of deferred work, the same in each of its runs; ``None`` in a request that is answered at once."""
+        return self._notes.deferred_id
+
+    @property
+    def _notes(self) -> Notes:
+        return getattr(self._head, "notes", NO_NOTES)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.method} {self._name!r} path={self._rest!r}>"
 
@@ -223,6 +249,15 @@ class Request(_VeloRequest):
     """The request of a ``def`` handler: its body's readers return the value."""
 
     __slots__ = ()
+
+    @classmethod
+    def of(cls, request: _VeloRequest) -> Request:
+        """The same request for a ``def``."""
+        if isinstance(request, cls):
+            return request
+        made = cls(request._head, request._origin, request._mount, request._name, request._rest)
+        made._body = request._body
+        return made
 
     @property
     def body(self) -> Body:

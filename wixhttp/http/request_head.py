@@ -60,6 +60,24 @@ class RequestHeaders(dict[str, str]):
         return dict.get(self, key.lower(), default)
 
 
+class Notes:
+    """The notes of guards on a request, for its handler. ``webhook`` is what a verified sender says of its delivery,
+    ``api_key`` whose key the client has shown, each ``None`` where nobody asked. ``attempt`` counts the runs of
+    deferred work, from 1, and ``deferred_id`` is its id, ``None`` in a request that is answered at once."""
+
+    __slots__ = ("api_key", "attempt", "deferred_id", "webhook")
+
+    def __init__(self) -> None:
+        self.webhook: Any = None
+        self.api_key: Any = None
+        self.attempt = 1
+        self.deferred_id: str | None = None
+
+
+NO_NOTES = Notes()
+"""Those of a request without guards."""
+
+
 class Head:
     """The head of a request. Each server interface has its own kind, with its own look-up of header fields.
 
@@ -68,12 +86,13 @@ class Head:
     was read it becomes the true size. ``request_id`` and ``function`` (as exported, "" for none) are the dispatcher's.
     ``deadline`` is the time by ``time.monotonic`` at which its handler's ``timeout`` is over, 0 for none; set while
     that runs.
-    ``token_info`` is set by `wixhttp.auth`, when a function first asks for its caller.
+    ``token_info`` is set by `wixhttp.auth`, when a function first asks for its caller; ``notes`` by guards, where there
+    are some.
     """
 
     __slots__ = (
-        "base", "client", "deadline", "function", "host", "length", "method", "path", "port", "query", "request_id",
-        "scheme", "token_info",
+        "base", "client", "deadline", "function", "host", "length", "method", "notes", "path", "port", "query",
+        "request_id", "scheme", "token_info",
     )  # fmt: skip
 
     method: str
@@ -89,6 +108,7 @@ class Head:
     function: str
     deadline: float
     token_info: Any
+    notes: Notes
 
     def header(self, name: str) -> str | None:
         """The value of one header, named in lower case."""

@@ -34,6 +34,7 @@ from .setting_parsers import (
     parse_locales,
     parse_path,
     parse_public_url,
+    parse_text,
     parse_whole,
     read_list,
     read_number,
@@ -199,6 +200,23 @@ class Config:
         Rule(parse_choice("debug", "info", "warning", "error", "critical"), "debug, info, warning, error or critical"),
     ] = "info"
     access_log: Annotated[bool, Rule(parse_boolean, "whether each request is a line in the log", read_truth)] = True
+    rate_limit: Annotated[
+        str | None,
+        Rule(parse_text, "requests of one client in a time, such as 100/minute; none is without end"),
+    ] = None
+    rate_limit_storage: Annotated[
+        str, Rule(parse_text, "where they are counted: auto, memory:// or redis://host:6379/0")
+    ] = "auto"
+    api_keys: Annotated[
+        bool, Rule(parse_boolean, "whether every function and endpoint asks for an API key", read_truth)
+    ] = False
+    inbox_concurrency: Annotated[
+        int, Rule(parse_whole(1, 1000), "deferred functions and jobs that a process runs at once", read_number)
+    ] = 4
+    inbox_limit: Annotated[
+        int, Rule(parse_whole(1), "waiting deferred functions and jobs, past which 503 is answered", read_number)
+    ] = 1_000_000
+    metrics: Annotated[bool, Rule(parse_boolean, "whether /_wixhttp/metrics answers", read_truth)] = False
     health: Annotated[
         str, Rule(parse_choice("private", "public", "off"), "who may read /_wixhttp/health/: private, public or off")
     ] = "private"

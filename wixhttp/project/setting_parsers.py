@@ -55,6 +55,13 @@ def read_table(text: str) -> object:
         return text
 
 
+def parse_text(value: object, name: str) -> str:
+    """Text that is not empty."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{name} is text, not {value!r}")
+    return value.strip()
+
+
 def parse_boolean(value: object, name: str) -> bool:
     """``True`` or ``False``; ValueError for anything else, as from every parser here."""
     if not isinstance(value, bool):

@@ -16,7 +16,6 @@ from gunicorn.app import base
 from gunicorn.sock import ssl_context
 
 from wixhttp.dispatch.app import App
-from wixhttp.dispatch.site import load_site
 from wixhttp.dispatch.stream_chunks import StreamBroken
 from wixhttp.errors import ProjectError
 from wixhttp.logs.access_log import AccessLog
@@ -25,6 +24,7 @@ from wixhttp.logs.line_writer import LineWriter
 from wixhttp.logs.setup import configure, is_json, write_elsewhere
 from wixhttp.project.config import Config, forwarded_allow_ips_are_set, sockets_are_inherited
 from wixhttp.project.opened_database import share
+from wixhttp.services import load_served_site
 
 from .descriptors import raise_descriptor_limit
 from .listening import listen_on
@@ -150,7 +150,7 @@ class Server(base.Application, _UnderMaster):  # type: ignore[misc]  # gunicorn 
             set_secrets(config)
             with self._ended_by_signals():
                 is_used = set_up(config)
-                site = load_site(config)
+                site = load_served_site(config)
         except Exception as error:  # noqa: BLE001  # whatever it is, the master says it, once for all workers
             reason, traceback = explanation(error)
             if os.getpid() == self._made_in:  # --check-config, --preload: there is no master that would

@@ -18,7 +18,6 @@ from wixhttp.context import current_collections, using_by_default
 from wixhttp.dispatch.app import App
 from wixhttp.dispatch.blocking import answer
 from wixhttp.dispatch.call import Call
-from wixhttp.dispatch.site import load_site
 from wixhttp.dispatch.stream_chunks import StreamBroken
 from wixhttp.errors import HTTPError
 from wixhttp.http.body import too_large
@@ -28,6 +27,7 @@ from wixhttp.misuse import warn_misuse
 from wixhttp.project.auth_settings import SUBJECT_TYPES
 from wixhttp.project.config import Config
 from wixhttp.secrets import SecretStore, fallback
+from wixhttp.services import load_served_site
 
 from .collections import memory_collections, project_config
 from .cross_site import refused_elsewhere
@@ -258,7 +258,7 @@ def _is_over(attributes: Mapping[str, str]) -> bool:
 
 
 def _own_app(config: Config) -> App:
-    site = load_site(config)
+    site = load_served_site(config)
     if site.endpoints is not None:
         site.endpoints.static = None
     return App(site)

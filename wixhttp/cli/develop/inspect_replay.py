@@ -123,15 +123,15 @@ def _replay_here(context: click.Context, store: RequestStore, kept: KeptRequest,
     from wixhttp.dev.traffic.recorder import Recorder
     from wixhttp.dev.traffic.replay import replay as send_again
     from wixhttp.dispatch.app import App
-    from wixhttp.dispatch.site import load_site
     from wixhttp.logs.line_writer import LineWriter
     from wixhttp.logs.setup import configure
     from wixhttp.project.config import load_development_config
+    from wixhttp.services import load_served_site
 
     config = load_development_config(context.obj)
     configure("text", config.log_level, LineWriter(2))
     with _served(config), prints_aside():
-        recorder = Recorder(ASGIApplication(App(load_site(replace(config, access_log=False)))), store)
+        recorder = Recorder(ASGIApplication(App(load_served_site(replace(config, access_log=False)))), store)
 
         async def run() -> KeptRequest:
             async with _living(recorder):

@@ -26,7 +26,7 @@ from wixhttp.data.calls.access import Collections
 from wixhttp.data.collections import open_collections
 from wixhttp.data.stores.private_files import create_private
 from wixhttp.dispatch.app import App
-from wixhttp.dispatch.site import Site, load_site
+from wixhttp.dispatch.site import Site
 from wixhttp.http.request_head import Head
 from wixhttp.logs.line_writer import LineWriter
 from wixhttp.logs.masking import masked, masked_url
@@ -35,6 +35,7 @@ from wixhttp.logs.tracebacks import format_exception
 from wixhttp.project.config import Config
 from wixhttp.project.loader import has_functions, load_functions_module
 from wixhttp.secrets import SecretStore, getSecret, override
+from wixhttp.services import load_served_site
 from wixhttp.testing.client import Answer, TestClient
 
 HISTORY = "shell_history"
@@ -54,7 +55,7 @@ def run_shell(config: Config, program: str | None, *, plain: bool) -> int:
     collections = open_collections(config)
     owner = collections.acting_as(replace(collections.identity, is_elevated=True))
     with override(SecretStore.from_config(config)), using(current_collections, owner):
-        site = load_site(replace(config, mode="development", access_log=False))
+        site = load_served_site(replace(config, mode="development", access_log=False))
         names = _names(site, collections)
         try:
             if program is not None:

@@ -22,9 +22,9 @@ from wixhttp.data.stores.contract import Row, to_item
 from wixhttp.data.stores.factory import open_store, sqlite_path
 from wixhttp.data.stores.memory import MemoryStore
 from wixhttp.dispatch.app import App
-from wixhttp.dispatch.site import load_site
 from wixhttp.project.config import Config
 from wixhttp.secrets import Secret, SecretStore
+from wixhttp.services import load_served_site
 from wixhttp.testing.client import TestClient
 from wixhttp.testing.clock import at_time
 from wixhttp.testing.collections import FakeData
@@ -109,7 +109,7 @@ class Trial:
 
     def __init__(self, config: Config) -> None:
         self.config = replace(config, access_log=False)
-        site = load_site(self.config)
+        site = load_served_site(self.config)
         if site.endpoints is not None:
             site.endpoints.static = None
         self._app = App(site)
