@@ -19,6 +19,7 @@ Process globals, each set by the module that it stands in:
 - ``wixhttp.data.awaited_calls._pools``: the threads of awaited calls on collections
 - ``wixhttp.data.stores.sqlite._left_behind``, ``wixhttp.data.stores.postgres_pool._left_behind``: connections of the
   process that this one was forked from
+- ``wixhttp.leases.owners._owners``, ``wixhttp.leases.owners._making``: the owners of claims that this process is
 - ``wixhttp.asgi._NAMES``: the names of header fields as bytes
 - ``wixhttp.measurements._counter``: what counts events for metrics
 - ``wixhttp.misuse._given``: the warnings of misuse that were given

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from wixhttp.data.queries.tree import CREATED, FieldPath, Order, Tree
@@ -118,6 +119,10 @@ class Transaction(Protocol):
     def remove_links(self, link: Link, pairs: Sequence[tuple[str, str]]) -> list[bool]:
         """Remove pairs; for each whether it was there."""
 
+    def clock(self) -> float:
+        """Seconds of a clock that is one for all who share the store, for leases: the database's, or that of the
+        machine since it was started."""
+
 
 Result = TypeVar("Result")
 
@@ -128,6 +133,10 @@ class Store(Protocol):
     Every method that names a collection raises WixDataError WDE0025 where there is none of that name, and
     StoreUnavailable where the database cannot be reached.
     """
+
+    @property
+    def path(self) -> Path | None:
+        """The file that the store is; ``None``: it is in memory, or on a server."""
 
     def collections(self) -> dict[str, tuple[Index, ...]]:
         """The collections that are there, by name, with their indexes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ _COMPARED = (NUMBER, STRING, BOOLEAN, DATE)
 
 class MemoryStore:
     """See `store.Store`."""
+
+    path = None
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -228,6 +231,9 @@ class _MemoryTransaction:
     def remove_links(self, link: Link, pairs: Sequence[tuple[str, str]]) -> list[bool]:
         links = self._store._links.setdefault(link, {})
         return [pair in links and links.pop(pair) is None for pair in pairs]
+
+    def clock(self) -> float:
+        return time.monotonic()
 
 
 def _unique_key(row: Row, index: Index) -> tuple[Any, ...] | None:

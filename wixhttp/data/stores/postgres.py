@@ -81,6 +81,8 @@ class PostgresStore:
         ConfigError: ``url`` is none.
     """
 
+    path = None
+
     def __init__(self, url: str) -> None:
         self._connections = PostgresConnections(url)
         self._targets: dict[Link, str] = {}

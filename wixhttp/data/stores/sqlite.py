@@ -498,6 +498,9 @@ class _SQLiteTransaction:
         statement = "DELETE FROM wixhttp_links WHERE collection = ? AND field = ? AND referring = ? AND referenced = ?"
         return [self._changed(statement, (*link, *pair), "missing") == "done" for pair in pairs]
 
+    def clock(self) -> float:
+        return time.monotonic()  # which all processes of a machine read the same, and nobody sets back
+
 
 @contextlib.contextmanager
 def _one_moment(connection: apsw.Connection) -> Iterator[None]:
