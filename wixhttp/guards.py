@@ -24,15 +24,17 @@ idempotency of deliveries, deferred work. The lowest runs first, and leaves last
 
 class GuardedRequest:
     """A request as guards see it. ``name`` is the handler's in the log; ``body`` the exact bytes; ``request`` the
-    request of a ``def``, for functions of users' that make a key of it."""
+    request of a ``def``, for functions of users' that make a key of it. ``asked`` is what the handler takes: a request,
+    or the state of one for an endpoint."""
 
-    __slots__ = ("body", "head", "name", "notes", "request")
+    __slots__ = ("asked", "body", "head", "name", "notes", "request")
 
     def __init__(self, head: Head, name: str, body: bytes, request: Request) -> None:
         self.head = head
         self.name = name
         self.body = body
         self.request = request
+        self.asked: Any = None
         self.notes = head.notes = Notes()
 
     @property
@@ -110,11 +112,16 @@ class Guarded:
         self.sent = sent
         self.blocks = any(guard.blocks for guard in guards)
 
+    def _seen(self, asked: Any) -> GuardedRequest:
+        request = self.seen(asked)
+        request.asked = asked
+        return request
+
     # --- for a def ---
 
     def run(self, asked: Any) -> Any:
         """Call a ``def`` handler. Where it returns an awaitable, so does this."""
-        passage = Passage(self.guards, self.seen(asked))
+        passage = Passage(self.guards, self._seen(asked))
         try:
             while (response := passage.enter()) is None and passage.waits:
                 time.sleep(passage.waits)
@@ -133,9 +140,9 @@ class Guarded:
     async def run_async(self, asked: Any) -> Response:
         """Call an ``async def`` handler."""
         if self.seen_blocks(asked):
-            passage = Passage(self.guards, await begin_on_thread("the request", lambda: self.seen(asked), "guards"))
+            passage = Passage(self.guards, await begin_on_thread("the request", lambda: self._seen(asked), "guards"))
         else:
-            passage = Passage(self.guards, self.seen(asked))
+            passage = Passage(self.guards, self._seen(asked))
         try:
             while (response := await self._on_thread(passage.enter)) is None and passage.waits:
                 import asyncio  # it runs already

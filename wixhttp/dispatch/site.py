@@ -13,6 +13,8 @@ from wixhttp.project.function_table import FunctionTable, functions_of
 from wixhttp.project.loader import has_functions, load_functions_module
 from wixhttp.project.misplaced_files import misplaced_files, nothing_to_serve
 
+from .background_work import BackgroundWork
+
 if TYPE_CHECKING:  # a site without endpoints or guards does not load them
     from wixhttp.endpoints.endpoint_table import Endpoints
     from wixhttp.guards import Guard
@@ -24,19 +26,25 @@ logger = logging.getLogger("wixhttp")
 class Site:
     """A loaded project. ``test_functions`` is the table of the test site, or that of the site itself where it has none.
     ``endpoints`` are the files below ``src/pages`` and in ``public``, ``None`` where there is no such folder.
-    ``guards`` are those that the settings ask for, of all handlers that have none of the kind."""
+    ``guards`` are those that the settings ask for, of all handlers that have none of the kind. ``background`` is the
+    work of each process beside requests."""
 
     config: Config
     functions: FunctionTable
     test_functions: FunctionTable
     endpoints: Endpoints | None = None
     guards: tuple[Guard, ...] = ()
+    background: tuple[BackgroundWork, ...] = ()
 
     def with_guards(self, guards: tuple[Guard, ...]) -> Site:
         """The same site with guards around all handlers that have none of the kind."""
         if self.endpoints is not None:
             self.endpoints.guard(guards)
         return replace(self, guards=guards)
+
+    def with_background(self, *work: BackgroundWork) -> Site:
+        """The same site with more work beside requests."""
+        return replace(self, background=(*self.background, *work))
 
     @property
     def summary(self) -> str:
