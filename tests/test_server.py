@@ -301,6 +301,19 @@ def test_signal_while_workers_load(tmp_path: Path, worker_class: str, number: si
         assert server.errors == ""
 
 
+# A function that runs in a new process before those of `wixhttp serve`: as a signal that comes while the process is
+# there and has not run yet.
+SIGNALLED = "import os, signal\nos.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGQUIT))\n"
+
+
+def test_signal_to_a_worker_that_has_only_been_forked_ends_it(tmp_path: Path) -> None:
+    hooks = tmp_path / "hooks.py"
+    hooks.write_text(SIGNALLED)
+    with serving(SITE, "--workers", "1", gunicorn=("--config", str(hooks)), wait=False) as server:
+        server.wait_for_message("was sent SIGQUIT")
+        assert server.stop() == 0
+
+
 # --- it heals ---
 
 

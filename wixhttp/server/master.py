@@ -14,7 +14,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
 from .reports import FAILED, READY, WORN, WorkerReport, print_failure
-from .worker_class import WSGI_LIMITS, extended
+from .worker_class import ENDINGS, WSGI_LIMITS, extended
 
 LOAD_FAILED = 3
 INTERRUPTED = 130
@@ -108,8 +108,19 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types for it
     # --- workers ---
 
     def spawn_worker(self) -> int | None:
-        """Start a worker; its process id. Not within `reload`: `manage_workers`, which follows, knows how many."""
-        return None if self._is_reloading else super().spawn_worker()
+        """Start a worker; its process id. Not within `reload`: `manage_workers`, which follows, knows how many.
+
+        Signals to end are blocked meanwhile. One to a new process that has the master's handlers still would be lost,
+        and the master wait for a worker that does not know of it.
+        """
+        if self._is_reloading:
+            return None
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
+        try:
+            pid: int = super().spawn_worker()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return pid
 
     def kill_worker(self, pid: int, sig: int) -> None:
         """Send a signal to a worker."""

@@ -31,7 +31,7 @@ from .listening import listen_on
 from .master import LOAD_FAILED, Master
 from .project_setup import readiness_of, set_secrets, set_up, settle_collector
 from .reports import WorkerReports, explanation, print_failure
-from .worker_class import WSGI_LIMITS
+from .worker_class import ENDINGS, WSGI_LIMITS
 
 ASGI_WORKER = "wixhttp.server.worker.Worker"
 # gunicorn's settings for its own HTTP parsers and ASGI worker, and hooks of requests, which the asgi worker has not.
@@ -40,7 +40,6 @@ _UNUSED = frozenset(
     "http_protocols permit_obsolete_folding permit_unconventional_http_method permit_unconventional_http_version "
     "post_request pre_request protocol proxy_protocol strip_header_spaces websocket_max_message_size".split()
 )
-_ENDINGS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
 _LAST_PORT = 65_535
 CONNECTIONS = 16_384  # of clients, idle ones too, that one worker has at once
 _FOREVER = 86_400  # seconds, where a setting says "no limit"
@@ -180,7 +179,7 @@ class Server(base.Application, _UnderMaster):  # type: ignore[misc]  # gunicorn 
         if os.getpid() == self._made_in:  # the master's signals are gunicorn's
             yield
             return
-        handlers = {number: signal.getsignal(number) for number in _ENDINGS}
+        handlers = {number: signal.getsignal(number) for number in ENDINGS}
         _end_by_signals()
         try:
             yield
@@ -197,7 +196,7 @@ class Server(base.Application, _UnderMaster):  # type: ignore[misc]  # gunicorn 
 
 def _end_by_signals() -> None:
     """In a new process: be ended by signals, which the handlers of its parent would only note, for the parent."""
-    for number in _ENDINGS:
+    for number in ENDINGS:
         signal.signal(number, signal.SIG_DFL)
 
 

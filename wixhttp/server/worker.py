@@ -13,12 +13,11 @@ from gunicorn.workers.base import Worker as BaseWorker
 
 from .connection import ServerConfig
 from .limits import Limits
+from .worker_class import ENDINGS
 from .worker_server import WorkerServer
 
 if TYPE_CHECKING:
     from wixhttp.asgi import ASGIApplication
-
-_ENDINGS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
 
 logger = logging.getLogger("wixhttp")
 
@@ -36,7 +35,7 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn has no types for it
     def init_signals(self) -> None:
         """Let the signals that end the worker do so at once until the server runs, which would lose them."""
         super().init_signals()
-        for number in _ENDINGS:
+        for number in ENDINGS:
             signal.signal(number, signal.SIG_DFL)
 
     def run(self) -> None:

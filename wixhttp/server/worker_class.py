@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from typing import Any
@@ -26,6 +27,7 @@ WSGI_LIMITS = {
     ),
     "sync": f"{_ANY}; {_BUSY.format(place='process')}; connections are not kept alive",
 }
+ENDINGS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)  # `Master` forks a worker with these blocked
 ACCEPT_PAUSE = 0.5  # seconds without file descriptors until a worker tries again to accept a connection
 
 
@@ -49,6 +51,10 @@ def extended(worker_class: Any) -> Any:
             self._requests, self.max_requests = self.max_requests, sys.maxsize  # the master ends it
             self._is_told = self._is_worn = False
             self.shortage = DescriptorShortage()
+
+        def init_process(self) -> None:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)
+            super().init_process()
 
         def run(self) -> None:
             with ServerErrorFilter(self.shortage):
