@@ -10,6 +10,8 @@ RETIRE = "retire"  # to a worker: hand your connections over, finish what runs, 
 STOP = "stop"  # to a worker: finish what runs, for so many ``seconds``, and end
 LOADING = "loading"  # of a worker: its settings are read, and its code is imported now
 READY = "ready"  # of a worker: it accepts connections
+TELL = "tell"  # to a worker that is ready: no other answers any more; say on the terminal what is served
+RETIRED = "retired"  # of a worker: it answers no further request
 IN_USE = "in use"  # of a worker that ends: the project binds an address, which a worker before it may hold still
 AGAIN = "again"  # of a worker that serves the error page: somebody asks for the project; it may load by now
 

@@ -37,7 +37,7 @@ from wixhttp.project.misplaced_files import nothing_to_serve
 from wixhttp.server.descriptors import raise_descriptor_limit
 from wixhttp.server.listening import listen_on
 
-from .control import AGAIN, IN_USE, LOADING, READY, RETIRE, STOP, ControlEnd
+from .control import AGAIN, IN_USE, LOADING, READY, RETIRE, RETIRED, STOP, TELL, ControlEnd
 from .handover import Handover
 from .watched_files import WatchedFiles, WatchPlan
 from .watching import watch
@@ -126,6 +126,7 @@ class Supervisor:
         self.loading: WorkerProcess | None = None
         self.waiting: WorkerProcess | None = None
         self.retired: set[WorkerProcess] = set()
+        self._answering: WorkerProcess | None = None  # the one that waited, until it answers no further request
         self.changed: list[str] = []  # files that the worker that loads does not know
         self.since = self._changed_at = time.monotonic()  # since when requests wait, and these files have changed
         self._told: frozenset[str] = frozenset()
@@ -312,6 +313,8 @@ class Supervisor:
 
     def _retire(self, worker: WorkerProcess) -> None:
         worker.kill_at = time.monotonic() + worker.grace + _KILL_AFTER
+        if worker is self.serving and self._answering is not None:
+            self._tell()
         worker.control.send(RETIRE)
         self.retired.add(worker)
 
@@ -327,6 +330,8 @@ class Supervisor:
                 if worker is self.loading:
                     self._failure = message["failure"]
                     self._take_over(worker, frozenset(message["told"]))
+            elif message["kind"] == RETIRED and worker is self._answering:
+                self._tell()
             elif message["kind"] == IN_USE:
                 worker.found_in_use = True
                 self._told = frozenset(message["told"])
@@ -340,9 +345,11 @@ class Supervisor:
         self._has_served = True
         worker.kill_at = float("inf")
         self._told = told
-        if self.waiting is not None:
-            self._retire(self.waiting)
-            self.waiting = None
+        self._answering, self.waiting = self.waiting, None
+        if self._answering is not None:
+            self._retire(self._answering)
+        else:
+            self._tell()
         if self._stopping:
             worker.control.send(STOP, seconds=_QUICK)
         elif self.changed:
@@ -351,6 +358,12 @@ class Supervisor:
         if self._opens_browser:
             self._opens_browser = False
             self._fork(self._open_browser)
+
+    def _tell(self) -> None:
+        """Have the worker that serves say so: no other answers any more."""
+        self._answering = None
+        if self.serving is not None:
+            self.serving.control.send(TELL)
 
     def _open_browser(self) -> None:
         """Open the inspector in the user's browser, which writes nothing on this terminal."""
@@ -388,6 +401,8 @@ class Supervisor:
         fault = _fault_of(worker, status)
         worker.close()
         self.retired.discard(worker)
+        if worker is self._answering:
+            self._tell()
         if worker is self.waiting:
             self.waiting = None
         elif worker is self.loading:

@@ -43,7 +43,7 @@ from wixhttp.server.worker_server import WorkerServer
 from wixhttp.services import load_served_site
 
 from .application import NO_PAGES, DevelopmentApplication, StandInApp, still_loading
-from .control import AGAIN, IN_USE, LOADING, READY, RETIRE, STOP, ControlEnd
+from .control import AGAIN, IN_USE, LOADING, READY, RETIRE, RETIRED, STOP, TELL, ControlEnd
 from .failures.page import ErrorPage, failure_page
 from .failures.report import report_of
 from .forks import ForkedProcesses
@@ -155,7 +155,8 @@ def run_worker(assignment: Assignment) -> None:
             answer = functools.partial(failure_page, context)
             app = StandInApp(config, access, answer if assignment.fault else _asking(assignment.control, error, answer))
     settle_collector()
-    server = _server(assignment, context, app, functools.partial(_tell, assignment, context, error, warnings))
+    report = functools.partial(_report, assignment, error, warnings)
+    server = _server(assignment, context, app, report, functools.partial(_tell, assignment, context, error))
     held.connections = server.server_state.connections
     server.run([assignment.listener])
     store.close()
@@ -269,18 +270,22 @@ class _Warnings(logging.Filter):
         return text not in self._told
 
 
-def _tell(
-    assignment: Assignment, context: DevelopmentContext, error: BaseException | None, warnings: _Warnings
-) -> None:
-    """Tell the supervisor that this worker accepts connections, and the terminal of what it serves."""
-    failure = "" if error is None else str(error)[:_MOST_FAILURE]
-    assignment.control.send(READY, told=sorted(warnings.now), failure=failure)
+def _report(assignment: Assignment, error: BaseException | None, warnings: _Warnings) -> None:
+    """Tell the supervisor that this worker accepts connections."""
+    assignment.control.send(READY, told=sorted(warnings.now), failure=_failure_of(error))
     if assignment.is_waiting:
         logger.warning("the project is still being loaded; until it is, requests are answered 503")
-        return
+
+
+def _failure_of(error: BaseException | None) -> str:
+    return "" if error is None else str(error)[:_MOST_FAILURE]
+
+
+def _tell(assignment: Assignment, context: DevelopmentContext, error: BaseException | None) -> None:
+    """Tell the terminal of what this worker serves."""
     address = address_of(context.config)
     milliseconds = (time.monotonic() - assignment.since) * 1000
-    if error is not None and failure == assignment.failure_told:
+    if error is not None and _failure_of(error) == assignment.failure_told:
         return
     if error is not None:
         cause = error.__cause__ if isinstance(error, ProjectError) else error
@@ -316,7 +321,11 @@ def address_of(config: Config) -> str:
 
 
 def _server(
-    assignment: Assignment, context: DevelopmentContext, app: App, tell: Callable[[], None]
+    assignment: Assignment,
+    context: DevelopmentContext,
+    app: App,
+    report: Callable[[], None],
+    tell: Callable[[], None],
 ) -> DevelopmentServer:
     site = ASGIApplication(app)
     config = DevelopmentServerConfig(
@@ -336,19 +345,27 @@ def _server(
         server_header=False,
         backlog=BACKLOG,
     )
-    return DevelopmentServer(config, assignment.control, tell)
+    return DevelopmentServer(config, assignment.control, report, tell)
 
 
 class DevelopmentServer(WorkerServer):
     """The server of a worker that the supervisor replaces: it takes over the connections of the one before, and hands
-    its own to the one after. ``tell`` is called once it accepts connections."""
+    its own to the one after. ``report`` is called once it accepts connections, ``tell`` once no other worker answers
+    requests."""
 
     PAUSE = 0.01
     config: DevelopmentServerConfig
 
-    def __init__(self, config: DevelopmentServerConfig, control: ControlEnd, tell: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: DevelopmentServerConfig,
+        control: ControlEnd,
+        report: Callable[[], None],
+        tell: Callable[[], None],
+    ) -> None:
         super().__init__(config)
         self.control = control
+        self.report = report
         self.tell = tell
         self._pid = os.getpid()
         self._adopting: set[asyncio.Task[Any]] = set()
@@ -359,7 +376,7 @@ class DevelopmentServer(WorkerServer):
         loop = asyncio.get_running_loop()
         loop.add_reader(self.control.socket.fileno(), self._obey)
         loop.add_reader(self.config.retirement.handover.receiver.fileno(), self._adopt)
-        self.tell()
+        self.report()
 
     def _adopt(self) -> None:
         loop = asyncio.get_running_loop()
@@ -384,7 +401,9 @@ class DevelopmentServer(WorkerServer):
     def _obey(self) -> None:
         """Do what the supervisor says. Where it has ended, so does this worker."""
         for message in self.control.receive():
-            if message["kind"] == RETIRE:
+            if message["kind"] == TELL:
+                self.tell()
+            elif message["kind"] == RETIRE:
                 self._retire()
             elif message["kind"] == STOP:
                 self.config.grace = message["seconds"]
@@ -398,6 +417,7 @@ class DevelopmentServer(WorkerServer):
         self._accept_no_more()
         for connection in list(self.connections):
             connection.shutdown()
+        self.control.send(RETIRED)
 
     def _accept_no_more(self) -> None:
         self.should_exit = True
