@@ -16,12 +16,16 @@ Process globals, each set by the module that it stands in:
 - ``wixhttp.concurrency.event_loop.begun``: the calls on threads that run, whether somebody awaits them or not
 - ``wixhttp.concurrency.event_loop.background``: the event loop of ``async def`` over WSGI and in tests
 - ``wixhttp.auth.token_verifiers._made``: verifiers by their settings
+- ``wixhttp.access.counter_table._shared``: the counters of rate limits that the processes of a server share
+- ``wixhttp.access.counters._in_use``: those that this process counts in
+- ``wixhttp.access.key_store._noted``: the API keys whose last use was written, and the time of that
 - ``wixhttp.data.awaited_calls._pools``: the threads of awaited calls on collections
 - ``wixhttp.data.stores.sqlite._left_behind``, ``wixhttp.data.stores.postgres_pool._left_behind``: connections of the
   process that this one was forked from
 - ``wixhttp.leases.owners._owners``, ``wixhttp.leases.owners._making``: the owners of claims that this process is
 - ``wixhttp.asgi._NAMES``: the names of header fields as bytes
 - ``wixhttp.measurements._counter``: what counts events for metrics
+- ``wixhttp.inbox.process_jobs._noted``: the jobs of the site, for functions that enqueue
 - ``wixhttp.misuse._given``: the warnings of misuse that were given
 """
 

@@ -6,6 +6,7 @@ WSGI server. It is loaded when that name is first read.
 
 from __future__ import annotations
 
+import atexit
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -23,6 +24,7 @@ from wixhttp.http.encoding import HeaderFields
 from wixhttp.http.request_head import MALFORMED, UNKNOWN, Head
 from wixhttp.http.request_target import host_of, split_absolute
 from wixhttp.http.url import ascii_target, quote_path, split_target
+from wixhttp.measurements import counted
 from wixhttp.project.config import load_config
 
 from .errors import HTTPError
@@ -132,10 +134,32 @@ class WSGIApplication:
 
     def __init__(self, app: App) -> None:
         self.app = app
+        self._background = app.site.background
+        self._has_exit = False
         background.grace = app.config.graceful_timeout
+
+    def start_background(self) -> None:
+        """Start the work that this process does beside requests, once; it is stopped as the process ends. A process
+        that a server forks is another one, so the first request in it starts it, unless the server does."""
+        for work in self._background:
+            work.start()
+        if not self._has_exit:
+            self._has_exit = True
+            atexit.register(self._stop_background)
+
+    def begin_stop(self) -> None:
+        """Begin no more work beside requests: the server has begun to stop. Safe in a signal handler."""
+        for work in self._background:
+            work.begin_stop()
+
+    def _stop_background(self) -> None:
+        for work in self._background:
+            work.stop(self.app.config.graceful_timeout)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         started = time.perf_counter()
+        if self._background:
+            self.start_background()
         head = WSGIHead(environ)
         encoded = answer(self.app, head, self._read_body)
         fields, status = encoded.fields, encoded.status
@@ -166,14 +190,14 @@ class WSGIApplication:
                 connection.settimeout(self.app.config.body_timeout or None)
             return self._read(environ["wsgi.input"], call, length, slow)
         except TimeoutError:
-            raise HTTPError(408, "The body did not arrive in time.") from None
+            raise _too_slow() from None
         except HTTPError as error:
             if slow.is_cut and error.status == 400:
-                raise HTTPError(408, "The body did not arrive in time.") from None
+                raise _too_slow() from None
             raise
         except Exception as error:  # each server has its own for a connection that ends or a malformed chunk
             if slow.is_cut:
-                raise HTTPError(408, "The body did not arrive in time.") from None
+                raise _too_slow() from None
             reason = f"the body cannot be read: {type(error).__name__}: {error}"
             raise HTTPError(400, "The body cannot be read.", reason=reason) from error
         finally:
@@ -204,6 +228,11 @@ class WSGIApplication:
             return buffer.end()
         finally:
             buffer.close()
+
+
+def _too_slow() -> HTTPError:
+    counted("limit_hit", limit="time")
+    return HTTPError(408, "The body did not arrive in time.")
 
 
 class _SlowBody:

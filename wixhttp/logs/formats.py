@@ -1,8 +1,8 @@
 """Log records as text or as JSON, one line per event.
 
 A value from outside never breaks a line: control characters are escaped, and the lines of a traceback are marked. JSON
-keys: timestamp (RFC 3339, UTC), severity, message, logger, request_id, trace_id, function, method, path (no query),
-status, duration_ms, bytes_in, bytes_out, client_ip, exception.
+keys: timestamp (RFC 3339, UTC), severity, message, logger, request_id, trace_id, function, job_id, method, path (no
+query), status, duration_ms, bytes_in, bytes_out, client_ip, exception.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def timestamp(at: float) -> str:
 def _request_keys(head: Head | None) -> dict[str, Any]:
     if head is None:
         return {}
-    keys = {"request_id": head.request_id, "trace_id": trace_id(head), "function": head.function}
+    notes = getattr(head, "notes", None)
+    job_id = None if notes is None else notes.deferred_id
+    keys = {"request_id": head.request_id, "trace_id": trace_id(head), "function": head.function, "job_id": job_id}
     return {key: value for key, value in keys.items() if value}
 
 

@@ -39,6 +39,7 @@ class WorkerServer(uvicorn.Server):
         """Finish what runs, at most for ``graceful_timeout`` seconds: requests, then tasks of handlers."""
         loop = asyncio.get_running_loop()
         end = loop.time() + self.config.grace
+        self.config.application.begin_stop()
         for listener in (*self.servers, *(sockets or ())):
             listener.close()
         for connection in list(self.connections):

@@ -1,0 +1,129 @@
+"""The decorators ``@deferred`` and ``@job``: they leave a function as it is, and note on it that it is run later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
+
+from wixhttp.http.policy import note_guard
+from wixhttp.http.response import is_token
+
+from .acceptance import DeferredGuard, DeferredRules
+from .options import ATTEMPTS, BACKOFF, JobOptions, OnDead, parse_options
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+JOB = "__wixhttp_job__"
+"""The attribute of a function that is a job."""
+LONGEST_NAME = 200
+
+Maker = Callable[[Any], "str | int | None"]
+"""A function of users' that makes a key of a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobDeclaration:
+    """A job as ``@job`` declares it."""
+
+    name: str
+    options: JobOptions
+
+
+def deferred(
+    *misplaced: NoReturn,
+    dedup: str | Maker | None = None,
+    key: Maker | None = None,
+    attempts: int = ATTEMPTS,
+    backoff: tuple[float, float] = BACKOFF,
+    on_dead: OnDead = "go",
+    priority: int = 0,
+    headers: Collection[str] | None = None,
+) -> Callable[[F], F]:
+    """A decorator that answers for a function at once, and runs it later: ``@deferred(dedup="event")``.
+
+    A request that has passed the other decorators (``@verified``, ``@require_key``, ...) is stored, and answered 202
+    with ``{"id": ...}`` once that is on disk. A process of the site then calls the function with the same request,
+    whose ``attempt`` counts the runs and whose ``deferredId`` is the same in all of them. It is done when it returns,
+    whatever it returns below 400. After an exception or an answer of 500 and more it is run again; one of 400 to 499,
+    or `Dead`, ends it. **At least once**: a function must bear to be run again.
+
+    ``dedup``: what is stored only once in seven days: ``"event"`` is the id of a verified webhook, any other text the
+    name of a header; or a function of the request. A repeat is answered 202 with the first id.
+    ``key``: a function of the request; those of one key run one after the other, in the order of their acceptance.
+    ``attempts``: runs at most, 10. ``backoff``: base and cap in seconds of the pause before the next, which is random,
+    up to base times 2 to the number of those that failed.
+    ``on_dead``: once one is dead, the next of its key may ``"go"``, or is ``"hold"``.
+    ``priority``: -100 to 100, the highest first.
+    ``headers``: the names of those that are stored; all but those with credentials unless given.
+
+    Raises:
+        ValueError, TypeError: an argument is wrong, at once.
+    """
+    if misplaced:
+        raise TypeError(f"deferred takes keywords only, not {misplaced[0]!r}; write @deferred()")
+    options = parse_options("@deferred", attempts, backoff, on_dead, priority)
+    if isinstance(dedup, str) and not is_token(dedup):
+        raise ValueError(
+            f'@deferred: dedup is "event", the name of a header or a function of the request, not {dedup!r}'
+        )
+    for name, maker in (("dedup", dedup), ("key", key)):
+        if maker is not None and not callable(maker) and not (name == "dedup" and isinstance(maker, str)):
+            raise TypeError(f"@deferred: {name} is a function of the request, not {maker!r}")
+    kept = None if headers is None else _parse_headers(headers)
+    rules = DeferredRules(options, dedup, key, kept)
+    return lambda function: note_guard(DeferredGuard(rules), function)
+
+
+def _parse_headers(headers: Collection[str]) -> frozenset[str]:
+    if isinstance(headers, str) or not all(isinstance(name, str) and is_token(name) for name in headers):
+        raise ValueError(f"@deferred: headers is a list of names of headers, not {headers!r}")
+    return frozenset(name.lower() for name in headers)
+
+
+def job(
+    name: str,
+    *misplaced: NoReturn,
+    attempts: int = ATTEMPTS,
+    backoff: tuple[float, float] = BACKOFF,
+    on_dead: OnDead = "go",
+    priority: int = 0,
+) -> Callable[[F], F]:
+    """A decorator that makes a function a job, which `enqueue` has run later: ``@job("send-mail")``.
+
+    The function, ``def`` or ``async def``, takes the arguments that `enqueue` is given. It stands at the top of
+    ``backend/jobs.py``, or of any module of the project that is imported when the site is loaded. Options are those of
+    `deferred`; its time is that of ``@limits(timeout=...)``, 600 seconds unless given.
+
+    Raises:
+        ValueError, TypeError: an argument is wrong, at once.
+    """
+    if misplaced:
+        raise TypeError(f'job takes one name, not {misplaced[0]!r} too; options are keywords: @job("name", attempts=5)')
+    if not isinstance(name, str):
+        raise TypeError(f'@job takes a name, not {name!r}; write @job("send-mail")')
+    check_name("@job", name)
+    declaration = JobDeclaration(name, parse_options("@job", attempts, backoff, on_dead, priority))
+
+    def note(function: F) -> F:
+        if not callable(function) or isinstance(function, type):
+            raise TypeError(f"@job stands in front of a function, not of {function!r}")
+        if hasattr(function, JOB):
+            raise TypeError(f"{getattr(function, '__name__', function)!r} has two @job; leave one out")
+        setattr(function, JOB, declaration)
+        return function
+
+    return note
+
+
+def check_name(where: str, name: str) -> None:
+    """Check the name of a job.
+
+    Raises:
+        ValueError: it is empty, too long, or holds what cannot be printed. ``where`` begins the message.
+    """
+    if not name or len(name) > LONGEST_NAME or not name.isprintable() or name != name.strip():
+        raise ValueError(
+            f"{where}: a name is printable text of 1 to {LONGEST_NAME} characters, with no blank at either end, not "
+            f"{name!r}"
+        )

@@ -1,0 +1,209 @@
+"""The runner of a process: it claims work that is due, and runs it on threads of its own and the site's event loop.
+
+One thread looks for work: once a second, when something was stored in this process, and when a place is free again. It
+claims no more than it has places, so that what waits can be taken by any other process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Collection
+from queue import SimpleQueue
+from typing import Protocol
+
+from wixhttp.concurrency.strayed import end_strayed
+from wixhttp.errors import StoreUnavailable
+
+from .job_table import JobTable
+from .runs import Run
+from .stores.contract import GivenBack, Inbox, Job, Outcome
+
+POLL = 1.0
+"""Seconds between two looks for what other processes have stored."""
+_JITTER = 0.25  # of that: processes that were started together do not look together
+_SHORTEST = 0.01  # seconds between two looks
+_STORE_AWAY = 2.0  # seconds until a store that could not be reached is asked again
+
+logger = logging.getLogger("wixhttp")
+
+
+class Timetable(Protocol):
+    """What is to be done at times: the scheduled functions of the site."""
+
+    def tick(self) -> float | None:
+        """Do what is due, and return the seconds until the next; ``None``: never again."""
+
+
+class Runner:
+    """Runs the work of ``table`` that is in the inbox, ``places`` at once. ``opened`` gives the inbox. ``timetable`` is
+    looked at by the same thread. What is awaited runs on ``loop``; ``None``: on the process's own."""
+
+    def __init__(
+        self,
+        table: JobTable,
+        opened: Callable[[], Inbox],
+        places: int,
+        *,
+        timetable: Timetable | None = None,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self.table = table
+        self.places = places
+        self.timetable = timetable
+        self.loop = loop
+        self._opened = opened
+        self._names: Collection[str] = table.names
+        self._woken = threading.Event()
+        self._lock = threading.Lock()
+        self._running: dict[str, Run] = {}
+        self._runs: SimpleQueue[Run] = SimpleQueue()
+        self._threads = 0
+        self._ending_at: float | None = None
+        self._looker: threading.Thread | None = None
+        self._is_away = False
+        self._tick_at = 0.0
+        self._pid = os.getpid()
+
+    def start(self) -> None:
+        """Begin to look for work, on a thread of its own."""
+        if self._looker is None:
+            self._looker = self._thread("wixhttp-inbox", self._look)
+
+    def _thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
+        thread = threading.Thread(target=contextvars.Context().run, args=(work,), name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def wake(self) -> None:
+        """Have it look for work at once."""
+        self._woken.set()
+
+    # --- the end ---
+
+    @property
+    def is_ending(self) -> bool:
+        """True once it claims nothing any more."""
+        return self._ending_at is not None
+
+    def begin_stop(self) -> None:
+        """Claim nothing from here on. Safe in a signal handler: it takes no lock."""
+        if self._ending_at is None:
+            self._ending_at = time.monotonic()
+
+    def stop(self, grace: float) -> None:
+        """Wait for what runs, at most until ``grace`` seconds after `begin_stop`. Then cancel each ``async def``, and
+        give back what has not ended, so that its start is not counted."""
+        self.begin_stop()
+        assert self._ending_at is not None  # noqa: S101  # set there
+        end = self._ending_at + grace
+        self.wake()
+        if self._looker is not None:
+            self._looker.join(max(end - time.monotonic(), 1.0))
+        self._wait(end)
+        for run in list(self._running.values()):
+            run.stop()
+        self._wait(time.monotonic() + 1.0)
+        for run in list(self._running.values()):
+            logger.warning("%s %s runs on as its process stops, and was given back", run.entry.name, run.job.id)
+            self._finish(run.job, GivenBack("its process stopped"))
+
+    def _wait(self, end: float) -> None:
+        while self._running and time.monotonic() < end:
+            time.sleep(0.01)
+
+    # --- the thread that looks ---
+
+    def _look(self) -> None:
+        while not self.is_ending:
+            end_strayed(self._pid)
+            try:
+                wait = self._step()
+                if self._is_away:
+                    self._is_away = False
+                    logger.info("the inbox can be reached again")
+            except StoreUnavailable as error:
+                wait = _STORE_AWAY
+                if not self._is_away:
+                    self._is_away = True
+                    logger.error("deferred work waits: %s", error)
+            except Exception:  # whatever it is, it is not to end all work of this process
+                logger.exception("the inbox cannot be looked at")
+                wait = _STORE_AWAY
+            self._woken.wait(max(wait, _SHORTEST))
+            self._woken.clear()
+
+    def _step(self) -> float:
+        """Claim what is due, and return the seconds until the next look."""
+        inbox = self._opened()
+        wait = POLL * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  # no secret
+        if self.timetable is not None and time.monotonic() >= self._tick_at:
+            next_tick = self.timetable.tick()
+            self._tick_at = time.monotonic() + min(POLL if next_tick is None else next_tick, POLL)
+        if self.timetable is not None:
+            wait = min(wait, max(self._tick_at - time.monotonic(), 0.0))
+        inbox.free_dead()
+        free = self.places - len(self._running)
+        if free <= 0:
+            return wait
+        claimed = inbox.claim(self._names, free)
+        for job in claimed:
+            self._begin(job)
+        if len(claimed) == free:
+            return wait  # the end of one of them wakes this thread
+        due = inbox.next_due(self._names)
+        return min(wait, due) if due is not None and (due > 0 or claimed) else wait
+
+    def _begin(self, job: Job) -> None:
+        entry = self.table.get(job.name)
+        if self.is_ending or entry is None:
+            self._finish(job, GivenBack("its process stopped"))
+            return
+        run = Run(job, entry, self.loop)
+        with self._lock:
+            self._running[job.id] = run
+            needs_thread = self._threads < len(self._running)
+            self._threads += needs_thread
+        self._runs.put(run)
+        if needs_thread:
+            try:
+                self._thread(f"wixhttp-inbox-{self._threads}", self._work)
+            except RuntimeError:  # the system has no more threads: those that there are do it
+                self._threads -= 1
+                if not self._threads:
+                    raise
+
+    # --- the threads that run ---
+
+    def _work(self) -> None:
+        while True:
+            run = self._runs.get()
+            try:
+                outcome = run.perform()
+                end_strayed(self._pid)
+                self._finish(run.job, outcome)
+            except BaseException:  # a thread of the pool does not end
+                logger.exception("%s %s: its outcome could not be noted", run.entry.name, run.job.id)
+            finally:
+                with self._lock:
+                    self._running.pop(run.job.id, None)
+                del run
+                self.wake()
+
+    def _finish(self, job: Job, outcome: Outcome) -> None:
+        """Say what became of a job, again and again while the store is away: until the process is to end."""
+        while True:
+            try:
+                self._opened().finish(job, outcome)
+                return
+            except StoreUnavailable as error:
+                if self.is_ending:
+                    logger.error("the outcome of %s %s is lost, and it is run again: %s", job.name, job.id, error)
+                    return
+                logger.warning("the outcome of %s %s waits: %s", job.name, job.id, error)
+                time.sleep(_STORE_AWAY)

@@ -1,0 +1,65 @@
+"""The inbox of a served site, in each of its processes: what is started, woken and stopped with it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from wixhttp.project.config import Config
+
+from .job_table import JobTable
+from .opened import current_inbox
+from .process_jobs import ProcessJobs, note_jobs
+from .runner import Runner, Timetable
+from .stores.contract import Inbox
+
+
+class InboxService:
+    """Deferred functions and jobs of a site as work beside requests (`wixhttp.dispatch.background_work`).
+
+    ``places`` is how many run at once, the setting ``inbox_concurrency``; 0 runs none. ``timetable`` has the scheduled
+    functions, ``None`` where there are none.
+    """
+
+    def __init__(self, config: Config, table: JobTable) -> None:
+        self.config = config
+        self.table = table
+        self.places = config.inbox_concurrency
+        self.timetable: Timetable | None = None
+        self._runner: Runner | None = None
+        self._pid = 0
+        for guard in table.guards:
+            guard.wake = self.wake
+        note_jobs(ProcessJobs(table, config.inbox_limit, self.wake))
+
+    def inbox(self) -> Inbox:
+        """The inbox of the site's collections."""
+        return current_inbox()
+
+    @property
+    def is_used(self) -> bool:
+        """Return whether there is something that a process could run."""
+        return len(self.table) > 0
+
+    def start(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Begin to run work in this process. A fork of it begins anew."""
+        if self._pid == os.getpid() or not (self.places and self.is_used):
+            return
+        self._pid = os.getpid()
+        self._runner = Runner(self.table, self.inbox, self.places, timetable=self.timetable, loop=loop)
+        self._runner.start()
+
+    def wake(self) -> None:
+        """Have the runner of this process look for work at once."""
+        if self._runner is not None and self._pid == os.getpid():
+            self._runner.wake()
+
+    def begin_stop(self) -> None:
+        """Begin nothing new from here on."""
+        if self._runner is not None and self._pid == os.getpid():
+            self._runner.begin_stop()
+
+    def stop(self, grace: float) -> None:
+        """Wait until all has ended, or the time is over; see `Runner.stop`."""
+        if self._runner is not None and self._pid == os.getpid():
+            self._runner.stop(grace)
