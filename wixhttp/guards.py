@@ -8,12 +8,16 @@ decorators is.
 from __future__ import annotations
 
 import functools
+import logging
+import math
+import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from typing import Any, Protocol
 
 from wixhttp.concurrency.service_threads import begin_on_thread
-from wixhttp.http.request import AsyncRequest, Request
+from wixhttp.errors import HTTPError
+from wixhttp.http.request import AsyncRequest, Request, set_body
 from wixhttp.http.request_head import Head, Notes
 from wixhttp.http.response import Response
 
@@ -21,26 +25,56 @@ ADDRESS_RATE, SENDER, KEY, RATE, ONCE, DEFERRED = 10, 20, 30, 35, 40, 50
 """The places of the guards: rate limits by address, the verification of a sender, API keys, other rate limits, the
 idempotency of deliveries, deferred work. The lowest runs first, and leaves last."""
 
+logger = logging.getLogger("wixhttp")
+
 
 class GuardedRequest:
-    """A request as guards see it. ``name`` is the handler's in the log; ``body`` the exact bytes; ``request`` the
-    request of a ``def``, for functions of users' that make a key of it. ``asked`` is what the handler takes: a request,
-    or the state of one for an endpoint."""
+    """A request as guards see it. ``name`` is the handler's in the log. ``asked`` is what the handler takes: a request,
+    or the state of one for an endpoint. ``began`` is the time of `time.monotonic` at which it came here; ``claim`` and
+    ``rates`` are what the guards of their kinds keep from one call to the next.
 
-    __slots__ = ("asked", "body", "head", "name", "notes", "request")
+    ``read`` gives the body, and may block; ``velo`` is the request of a ``def``, which has none yet.
+    """
 
-    def __init__(self, head: Head, name: str, body: bytes, request: Request) -> None:
+    __slots__ = ("_body", "_read", "_velo", "asked", "began", "claim", "head", "name", "notes", "rates")
+
+    def __init__(self, head: Head, name: str, velo: Request, read: Callable[[], bytes]) -> None:
+        self._velo = velo
+        self._read = read
+        self._body: bytes | None = None
         self.head = head
         self.name = name
-        self.body = body
-        self.request = request
         self.asked: Any = None
+        self.began = time.monotonic()
         self.notes = head.notes = Notes()
+        self.claim: Any = None
+        self.rates: Any = None
+
+    @property
+    def body(self) -> bytes:
+        """The exact bytes of the body."""
+        body = self._body
+        if body is None:
+            body = self._body = self._read()
+            set_body(self._velo, body)
+        return body
+
+    @property
+    def request(self) -> Request:
+        """The request as a ``def`` takes it, for functions of users' that make a key of it."""
+        _ = self.body
+        return self._velo
 
     @property
     def url(self) -> str:
         """The whole public URL, query included."""
-        return self.request.url
+        return self._velo.url
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the ``timeout`` of the handler is over; infinity without one."""
+        deadline = getattr(self.head, "deadline", 0.0)  # a request that a test makes has none
+        return deadline - time.monotonic() if deadline else math.inf
 
 
 class Guard(Protocol):
@@ -89,11 +123,12 @@ class Guarded:
     """The call of a handler with its guards around it: takes what the handler takes, and returns its response, or an
     awaitable of one.
 
-    ``seen`` gives the request of a call as guards see it; it may block where ``seen_blocks`` says so of the call.
-    ``answer_of`` makes a response of what the handler returned, ``sent`` the kind of response that its caller takes.
+    ``seen`` gives the request of a call as guards see it; its body is read from a disk where ``is_spooled`` says so of
+    the call. ``answer_of`` makes a response of what the handler returned, ``sent`` the kind of response that its caller
+    takes.
     """
 
-    __slots__ = ("answer_of", "blocks", "call", "guards", "seen", "seen_blocks", "sent")
+    __slots__ = ("answer_of", "blocks", "call", "guards", "is_spooled", "seen", "sent")
 
     def __init__(
         self,
@@ -101,34 +136,34 @@ class Guarded:
         guards: tuple[Guard, ...],
         seen: Callable[[Any], GuardedRequest],
         answer_of: Callable[[Any], Response],
-        seen_blocks: Callable[[Any], bool] = lambda call: False,
+        is_spooled: Callable[[Any], bool] = lambda call: False,
         sent: Callable[[Response], Response] = lambda response: response,
     ) -> None:
         self.call = call
         self.guards = guards
         self.seen = seen
-        self.seen_blocks = seen_blocks
+        self.is_spooled = is_spooled
         self.answer_of = answer_of
         self.sent = sent
         self.blocks = any(guard.blocks for guard in guards)
 
-    def _seen(self, asked: Any) -> GuardedRequest:
+    def _passage(self, asked: Any) -> Passage:
         request = self.seen(asked)
         request.asked = asked
-        return request
+        return Passage(self.guards, request, blocks=self.blocks or self.is_spooled(asked))
 
     # --- for a def ---
 
     def run(self, asked: Any) -> Any:
         """Call a ``def`` handler. Where it returns an awaitable, so does this."""
-        passage = Passage(self.guards, self._seen(asked))
+        passage = self._passage(asked)
         try:
             while (response := passage.enter()) is None and passage.waits:
                 time.sleep(passage.waits)
             if response is None:
                 value = self.call(asked)
                 if isinstance(value, Awaitable) and not isinstance(value, Response):
-                    return self._end(passage, value)
+                    return _GuardedAwaitable(self, passage, value)
                 response = self.answer_of(value)
             return self.sent(passage.leave(response))
         except BaseException as error:
@@ -139,77 +174,134 @@ class Guarded:
 
     async def run_async(self, asked: Any) -> Response:
         """Call an ``async def`` handler."""
-        if self.seen_blocks(asked):
-            passage = Passage(self.guards, await begin_on_thread("the request", lambda: self._seen(asked), "guards"))
-        else:
-            passage = Passage(self.guards, self._seen(asked))
+        passage = self._passage(asked)
         try:
-            while (response := await self._on_thread(passage.enter)) is None and passage.waits:
+            while (response := await passage.step(passage.enter)) is None and passage.waits:
                 import asyncio  # it runs already
 
                 await asyncio.sleep(passage.waits)
-            if response is not None:
-                return self.sent(await self._on_thread(lambda: passage.leave(response)))
+            if response is None:
+                response = self.answer_of(await self.call(asked))
+            return self.sent(await passage.step(functools.partial(passage.leave, response)))
         except BaseException as error:
-            await self._on_thread(functools.partial(passage.fail, error))
+            await passage.fail_async(error)
             raise
-        return await self._end(passage, self.call(asked))
 
-    async def _end(self, passage: Passage, value: Awaitable[Any]) -> Response:
+    async def end(self, passage: Passage, value: Awaitable[Any]) -> Response:
+        """The response of a ``def`` that returned an awaitable."""
         try:
             response = self.answer_of(await value)
-            return self.sent(await self._on_thread(lambda: passage.leave(response)))
+            return self.sent(await passage.step(functools.partial(passage.leave, response)))
         except BaseException as error:
-            await self._on_thread(functools.partial(passage.fail, error))
+            await passage.fail_async(error)
             raise
 
-    async def _on_thread(self, step: Callable[[], Any]) -> Any:
-        return await begin_on_thread("a guard", step, "guards") if self.blocks else step()
+
+class _GuardedAwaitable(Awaitable[Response]):
+    """The response of a guarded ``def`` that returned an awaitable. One that nobody awaits, as the time of the request
+    was over, ends its passage all the same."""
+
+    __slots__ = ("_guarded", "_passage", "_value")
+
+    def __init__(self, guarded: Guarded, passage: Passage, value: Awaitable[Any]) -> None:
+        self._guarded = guarded
+        self._passage: Passage | None = passage
+        self._value = value
+
+    def __await__(self) -> Generator[Any, Any, Response]:
+        passage, self._passage = self._passage, None
+        if passage is None:
+            raise RuntimeError("the answer of a handler is awaited once")
+        return self._guarded.end(passage, self._value).__await__()
+
+    def __del__(self) -> None:
+        passage, self._passage = self._passage, None
+        if passage is None:
+            return
+        error = TimeoutError("nobody awaited what the handler returned")
+        if passage.blocks:  # this may be the thread of an event loop
+            threading.Thread(target=passage.fail, args=(error,), name="wixhttp-guards-late").start()
+        else:
+            passage.fail(error)
 
 
 class Passage:
     """The way of one request through its guards. ``waits`` are the seconds until `enter` is to be called again, 0 once
-    all have let it pass."""
+    all have let it pass.
 
-    __slots__ = ("_entered", "_guards", "_request", "waits")
+    ``blocks``: its steps run on threads in front of an ``async def``. Where that is cancelled, the step that runs goes
+    on, and the next one waits for it.
+    """
 
-    def __init__(self, guards: tuple[Guard, ...], request: GuardedRequest) -> None:
+    __slots__ = ("_entered", "_guards", "_is_over", "_lock", "_request", "blocks", "waits")
+
+    def __init__(self, guards: tuple[Guard, ...], request: GuardedRequest, *, blocks: bool) -> None:
+        self.blocks = blocks
         self._guards = guards
         self._request = request
+        self._lock = threading.Lock()
         self._entered = 0
+        self._is_over = False
         self.waits = 0.0
 
     def enter(self) -> Response | None:
         """Call the guards that have not let the request pass yet. The answer of the one that gives one; else ``None``.
 
         Raises:
-            HTTPError: one refuses the request.
+            HTTPError: one refuses the request; 504, it would wait for one beyond its time.
         """
-        self.waits = 0.0
-        for guard in self._guards[self._entered :]:
-            try:
-                response = guard.check(self._request)
-            except NotYet as wait:
-                self.waits = wait.seconds
-                return None
-            self._entered += 1
-            if response is not None:
-                return response
+        with self._lock:
+            self.waits = 0.0
+            for guard in () if self._is_over else self._guards[self._entered :]:
+                try:
+                    response = guard.check(self._request)
+                except NotYet as wait:
+                    self.waits = wait.seconds
+                    break
+                self._entered += 1
+                if response is not None:
+                    return response
+        if self.waits >= self._request.seconds_left:
+            reason = "it waited for another request until its timeout was over"
+            raise HTTPError(504, "The function did not answer in time.", reason=reason)
         return None
 
     def leave(self, response: Response) -> Response:
         """The answer that is sent in place of ``response``, after all that have let the request pass."""
-        while self._entered:
-            guard = self._guards[self._entered - 1]
-            response = guard.leave(self._request, response)
-            self._entered -= 1
+        with self._lock:
+            while self._entered:
+                response = self._guards[self._entered - 1].leave(self._request, response)
+                self._entered -= 1
         return response
 
     def fail(self, error: BaseException) -> None:
-        """Tell the error to all that have let the request pass."""
-        while self._entered:
-            self._entered -= 1
-            self._guards[self._entered].fail(self._request, error)
+        """Tell the error to all that have let the request pass. None is called afterwards."""
+        with self._lock:
+            self._is_over = True
+            while self._entered:
+                self._entered -= 1
+                try:
+                    self._guards[self._entered].fail(self._request, error)
+                except Exception as other:  # noqa: BLE001 - those in front of it are told all the same
+                    logger.error("%s: a guard failed: %s", self._request.name, other)
+
+    async def step(self, step: Callable[[], Any]) -> Any:
+        """Make one of the calls above, for an ``async def``."""
+        if not self.blocks:
+            return step()
+        promise = begin_on_thread("a guard", step, "guards")
+        try:
+            return await promise
+        finally:
+            promise.forget()  # of a request that was cancelled nobody is told
+            del promise, step  # breaks the reference cycle error -> traceback -> frame
+
+    async def fail_async(self, error: BaseException) -> None:
+        """As `fail`, for an ``async def``."""
+        if isinstance(error, GeneratorExit):  # its loop has ended: nothing can be awaited
+            self.fail(error)
+        else:
+            await self.step(functools.partial(self.fail, error))
 
 
 def guarded_function(
@@ -223,7 +315,7 @@ def guarded_function(
     """The call of an HTTP function with its guards around it."""
 
     def seen(request: Request | AsyncRequest) -> GuardedRequest:
-        return GuardedRequest(request._head, name, request._body.buffer(), Request.of(request))
+        return GuardedRequest(request._head, name, Request.of(request), request._body.buffer)
 
     guarded = Guarded(call, guards, seen, answer_of)
     return guarded.run_async if is_async else guarded.run

@@ -4,8 +4,11 @@ of deferred work and schedules, metrics. Nothing is loaded that a site does not 
 
 from __future__ import annotations
 
+import sys
+
 from wixhttp.dispatch.site import Site, load_site
 from wixhttp.project.config import Config
+from wixhttp.project.loader import backend_file
 
 
 def load_served_site(config: Config) -> Site:
@@ -14,4 +17,38 @@ def load_served_site(config: Config) -> Site:
     Raises:
         ProjectError: as `load_site`; a setting is wrong, or what it needs is not installed.
     """
-    return load_site(config)
+    site = _with_inbox(_with_access(load_site(config)), config)
+    if config.metrics:  # the last: it shows what the others do
+        from wixhttp.metrics.factory import make_meter
+
+        site = site.with_meter(make_meter(site))
+    return site
+
+
+def _with_inbox(site: Site, config: Config) -> Site:
+    """The site with the work that its processes do beside requests, where it has deferred functions or jobs."""
+    if "wixhttp.inbox" not in sys.modules and backend_file(config.root, "jobs") is None:
+        return site
+    from wixhttp.inbox.job_table import load_jobs
+    from wixhttp.inbox.service import InboxService
+
+    service = InboxService(config, load_jobs(site, config))
+    return site.with_background(service) if service.is_used else site
+
+
+def _with_access(site: Site) -> Site:
+    """The site with its rate limits counted, and with the guards that ``api_keys`` and ``rate_limit`` ask for."""
+    config = site.config
+    if not (config.api_keys or config.rate_limit is not None or _has_guards(site)):
+        return site
+    from wixhttp.access.site_guards import access_guards
+
+    return site.with_guards(access_guards(site))
+
+
+def _has_guards(site: Site) -> bool:
+    """Return whether a handler has guards of its own."""
+    if any(function.policy.guards for table in (site.functions, site.test_functions) for function in table):
+        return True
+    routes = site.endpoints.routes if site.endpoints is not None else ()
+    return any(handler.policy.guards for route in routes for handler in route.methods.values())

@@ -34,7 +34,8 @@ from .setting_parsers import (
     parse_locales,
     parse_path,
     parse_public_url,
-    parse_text,
+    parse_rate_storage,
+    parse_rates,
     parse_whole,
     read_list,
     read_number,
@@ -202,10 +203,10 @@ class Config:
     access_log: Annotated[bool, Rule(parse_boolean, "whether each request is a line in the log", read_truth)] = True
     rate_limit: Annotated[
         str | None,
-        Rule(parse_text, "requests of one client in a time, such as 100/minute; none is without end"),
+        Rule(parse_rates, "requests of one client in a time, such as 10/second;100/minute; none is without end"),
     ] = None
     rate_limit_storage: Annotated[
-        str, Rule(parse_text, "where they are counted: auto, memory:// or redis://host:6379/0")
+        str, Rule(parse_rate_storage, "where they are counted: auto, memory:// or redis://host:6379/0")
     ] = "auto"
     api_keys: Annotated[
         bool, Rule(parse_boolean, "whether every function and endpoint asks for an API key", read_truth)

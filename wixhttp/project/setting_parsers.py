@@ -14,6 +14,7 @@ from typing import Any
 
 from wixhttp.http.cors import parse_origin
 from wixhttp.logs.masking import masked_url
+from wixhttp.messages import brief, nearest
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -24,6 +25,10 @@ Parser = Callable[[object, str], Any]
 
 _HOST_PATTERN = re.compile(r"(?:\*?\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
 _LOCALE_PATTERN = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
+_RATE_PATTERN = re.compile(r"([0-9]{1,9}) ?(?:/|per ) ?([0-9]{1,6})? ?([A-Za-z]{1,20})")
+_RATE_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+_LONGEST_RATE = 366 * 86_400  # seconds
+_RATE_STORAGES = ("redis", "rediss", "redis+unix")
 _BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
@@ -53,13 +58,6 @@ def read_table(text: str) -> object:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
-
-
-def parse_text(value: object, name: str) -> str:
-    """Text that is not empty."""
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{name} is text, not {value!r}")
-    return value.strip()
 
 
 def parse_boolean(value: object, name: str) -> bool:
@@ -183,4 +181,46 @@ def parse_database_url(value: object, name: str) -> str:
     raise ValueError(
         f"{name} is sqlite:///file below the project, sqlite:////absolute/file, postgresql://user:password@host/name "
         f"or memory://, not {shown}"
+    )
+
+
+def parse_rates(value: object, name: str) -> str:
+    """One or several numbers of requests in a time, ``10/second;100/minute``, each as ``10/second`` or ``100/15
+    minutes``, those of the shortest time first.
+
+    >>> parse_rates("100 per minute; 5/1 second", "rate_limit")
+    '5/second;100/minute'
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"{name} {_RATE_RULE}, not {value!r}")
+    found: dict[int, str] = {}
+    for text in value.split(";"):
+        match = _RATE_PATTERN.fullmatch(text.strip())
+        if match is None:
+            raise ValueError(f"{name} {_RATE_RULE}, not {brief(value)}")
+        unit = match[3].lower().removesuffix("s")
+        if unit not in _RATE_SECONDS:
+            raise ValueError(f"{name} {_RATE_RULE}, and has no time {match[3]!r}; {nearest(unit, _RATE_SECONDS)}")
+        amount, count = int(match[1]), int(match[2] or 1)
+        seconds = count * _RATE_SECONDS[unit]
+        if not amount or not 0 < seconds <= _LONGEST_RATE:
+            raise ValueError(f"{name} allows 1 request or more, in at most 366 days, not {brief(text.strip())}")
+        if seconds in found:
+            raise ValueError(f"{name} has one number for each time, and {brief(value)} has two; leave one out")
+        found[seconds] = f"{amount}/{unit}" if count == 1 else f"{amount}/{count} {unit}s"
+    return ";".join(found[seconds] for seconds in sorted(found))
+
+
+_RATE_RULE = 'is a number of requests in a time, such as "100/minute" or "10/second;100/minute"'
+
+
+def parse_rate_storage(value: object, name: str) -> str:
+    """The place in which rate limits are counted: ``auto``, ``memory://``, or the URL of a Redis."""
+    if isinstance(value, str) and not re.search(r"[\s\x00]", value):
+        scheme, _, rest = value.partition("://")
+        if value in ("auto", "memory://") or (scheme in _RATE_STORAGES and rest.strip("/")):
+            return value
+    raise ValueError(
+        f"{name} is auto (the processes of this server together), memory:// (each process alone), or "
+        f"redis://user:password@host:6379/0, rediss://... or redis+unix:///path, not {masked_url(repr(value))}"
     )

@@ -15,6 +15,7 @@ from gunicorn import glogging
 from gunicorn.app import base
 from gunicorn.sock import ssl_context
 
+from wixhttp.access import counter_table
 from wixhttp.dispatch.app import App
 from wixhttp.dispatch.stream_chunks import StreamBroken
 from wixhttp.errors import ProjectError
@@ -22,6 +23,7 @@ from wixhttp.logs.access_log import AccessLog
 from wixhttp.logs.captured_prints import capture_prints
 from wixhttp.logs.line_writer import LineWriter
 from wixhttp.logs.setup import configure, is_json, write_elsewhere
+from wixhttp.metrics.worker_files import WorkerFiles
 from wixhttp.project.config import Config, forwarded_allow_ips_are_set, sockets_are_inherited
 from wixhttp.project.opened_database import share
 from wixhttp.services import load_served_site
@@ -93,6 +95,7 @@ class Server(base.Application, _UnderMaster):  # type: ignore[misc]  # gunicorn 
         self.options = options
         self.writer = writer
         self.reports = WorkerReports()
+        self.worker_files: WorkerFiles | None = None
         self._made_in = os.getpid()
         super().__init__(usage="wixhttp serve [OPTIONS] -- [GUNICORN OPTIONS]", prog="wixhttp serve")
 
@@ -160,14 +163,17 @@ class Server(base.Application, _UnderMaster):  # type: ignore[misc]  # gunicorn 
         settle_collector()
         is_quiet = config.log_level not in ("debug", "info")
         access = None if is_quiet else AccessLog(self.writer, is_json(config.log_format))
-        app = App(site, access, readiness_of(config, is_used=is_used))
+        app = App(site, access, readiness_of(site, is_used=is_used))
         logger.info("%s of %s are served", site.summary, config.root)
         for warning in site.endpoints.startup_warnings() if site.endpoints is not None else ():
             logger.warning("%s", warning)
         if self.cfg.worker_class_str in WSGI_LIMITS:
             from wixhttp.wsgi import WSGIApplication
 
-            return WSGIApplication(app)
+            application = WSGIApplication(app)
+            if os.getpid() != self._made_in:
+                application.start_background()
+            return application
         from wixhttp.asgi import ASGIApplication
 
         return ASGIApplication(app)
@@ -190,8 +196,15 @@ class Server(base.Application, _UnderMaster):  # type: ignore[misc]  # gunicorn 
     def run(self) -> None:
         """Serve until a signal ends it, then exit."""
         share()
+        counter_table.share()
         os.register_at_fork(after_in_child=_end_by_signals)
-        super().run()
+        if self.config.metrics:
+            self.worker_files = WorkerFiles(is_taken_over=sockets_are_inherited())
+        try:
+            super().run()
+        finally:
+            if self.worker_files is not None:
+                self.worker_files.remove()
 
 
 def _end_by_signals() -> None:

@@ -1,0 +1,232 @@
+"""API keys in the project's data store: a collection of its own, as that of the sessions is.
+
+A key is random, and only its SHA-256 is kept: reading the database gives nobody a key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import secrets
+import string
+import threading
+import time
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta, timezone
+from typing import NamedTuple
+
+from wixhttp.data.queries.tree import EVERYTHING, Compare, Order
+from wixhttp.data.queries.values import decode, encode, format_date, stored_date
+from wixhttp.data.stores.contract import Index, Row, Store, Transaction
+from wixhttp.errors import StoreUnavailable, WixDataError
+from wixhttp.logs.masking import mask_with
+from wixhttp.messages import brief
+
+COLLECTION = "wixhttp:keys"
+"""The collection of the keys. Calls on collections refuse the name (WDE0025), for its colon."""
+MARK = "wixhttp_"
+"""The beginning of each key, by which scanners of source code find one that was published."""
+LENGTH = 43
+"""Characters behind the mark: more than 256 bits."""
+NOTED_EVERY = 60.0
+"""Seconds in which the last use of a key is written once."""
+
+_ALPHABET = string.ascii_letters + string.digits
+_KEY = re.compile(r"wixhttp_[A-Za-z0-9]{43}")
+_HINT = len(MARK) + 4  # characters of a key by which its owner knows it again
+_LONGEST_NAME = 100  # characters, of a scope too
+# The characters of a scope (RFC 6749, 3.3).
+_IN_SCOPE = frozenset(map(chr, range(0x21, 0x7F))) - {'"', "\\"}
+_BY_NAME = Order(("name",))
+_INDEX = Index((_BY_NAME,), unique=True)
+
+logger = logging.getLogger("wixhttp")
+
+
+class KeyRecord(NamedTuple):
+    """A key as it is kept: ``digest`` is its SHA-256 in hex, ``hint`` its beginning. ``expires`` and ``used`` are
+    ``None`` where it does not, and was not yet."""
+
+    digest: str
+    name: str
+    scopes: frozenset[str]
+    hint: str
+    created: datetime
+    used: datetime | None
+    expires: datetime | None
+    row: Row
+
+
+def checked_name(name: object) -> str:
+    """The name of a key.
+
+    Raises:
+        ValueError: it is empty, too long, or cannot be printed.
+    """
+    if not isinstance(name, str) or not name.strip() or len(name) > _LONGEST_NAME or not name.isprintable():
+        raise ValueError(
+            f"the name of a key has 1 to {_LONGEST_NAME} characters that can be printed, not {brief(name)}"
+        )
+    return name.strip()
+
+
+def checked_scopes(scopes: Collection[str], name: str = "scopes") -> frozenset[str]:
+    """Scopes, each a word of ASCII without quotes and backslashes (RFC 6749, 3.3).
+
+    Raises:
+        ValueError: one is not.
+    """
+    if isinstance(scopes, str) or not isinstance(scopes, Collection):
+        raise ValueError(f'{name} are a list of words, such as ["orders:read"], not {brief(scopes)}')
+    for scope in scopes:
+        if not isinstance(scope, str) or not 0 < len(scope) <= _LONGEST_NAME or not _IN_SCOPE.issuperset(scope):
+            raise ValueError(
+                f'{name} are words of ASCII without blanks, quotes and backslashes, such as "orders:read", not '
+                f"{brief(scope)}"
+            )
+    return frozenset(scopes)
+
+
+def is_key(text: str) -> bool:
+    """Return whether a text has the form of a key."""
+    return _KEY.fullmatch(text) is not None
+
+
+def without_keys(text: str) -> str:
+    """``text`` with all but the mark of each key in it replaced by ``***``."""
+    return _KEY.sub(MARK + "***", text) if MARK in text else text
+
+
+def mask_keys() -> None:
+    """Have every key masked in the log, in error pages and in kept requests."""
+    mask_with(without_keys)
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+class KeyStore:
+    """The keys in a store. Every method may raise StoreUnavailable."""
+
+    def __init__(self, store: Store, *, clock: Callable[[], datetime] = _now) -> None:
+        self._store = store
+        self._clock = clock
+
+    def create(self, name: str, scopes: Collection[str] = (), expires: datetime | None = None) -> str:
+        """Make a key, and return it: nobody can read it again.
+
+        Raises:
+            ValueError: the name or a scope cannot be, there is a key of that name, or ``expires`` is over.
+        """
+        name, allowed, now = checked_name(name), checked_scopes(scopes), self._clock()
+        if expires is not None:
+            if expires.tzinfo is None:
+                raise ValueError(f"the date at which a key expires has a time zone, and {expires} has none")
+            if expires <= now:
+                raise ValueError(f"a key expires in the future, not at {format_date(expires)}")
+        key = MARK + "".join(secrets.choice(_ALPHABET) for _ in range(LENGTH))
+        fields = {
+            "name": name,
+            "scopes": sorted(allowed),
+            "hint": key[:_HINT],
+            "expires": None if expires is None else format_date(expires),
+        }
+        date = format_date(now)
+        row = Row(_digest(key), encode(fields), date, date, None)
+        self._store.create(COLLECTION)
+        if _INDEX not in self._store.collections().get(COLLECTION, ()):
+            self._store.add_index(COLLECTION, _INDEX)
+        [outcome] = self._store.write(lambda changes: changes.insert(COLLECTION, [row]), single=True)
+        if outcome != "done":
+            raise ValueError(f"there is a key {name!r} already; choose another name, or revoke it first")
+        return key
+
+    def all(self) -> list[KeyRecord]:
+        """All keys, by name."""
+        return self._find(None)
+
+    def revoke(self, name: str) -> bool:
+        """Remove the key of a name: no process takes it any more. False where there is none."""
+        found = [record.digest for record in self._find(name)]
+        return bool(found) and bool(self._store.write(lambda changes: changes.delete(COLLECTION, found), single=True))
+
+    def _find(self, name: str | None) -> list[KeyRecord]:
+        tree = EVERYTHING if name is None else Compare("eq", _BY_NAME.path, name)
+        try:
+            return [_record(row) for row in self._store.find(COLLECTION, tree, [_BY_NAME])]
+        except WixDataError as error:
+            if error.code != "WDE0025":
+                raise
+            return []
+
+    def find(self, key: str) -> KeyRecord | None:
+        """The record of a key; ``None`` where it is unknown, or was revoked."""
+        digest = _digest(key)
+        try:
+            row = self._store.get(COLLECTION, [digest]).get(digest)
+        except WixDataError as error:
+            if error.code != "WDE0025":  # there was never a key
+                raise
+            return None
+        return None if row is None else _record(row)
+
+    def is_over(self, record: KeyRecord) -> bool:
+        """Return whether a key has expired."""
+        return record.expires is not None and record.expires <= self._clock()
+
+    def note_use(self, record: KeyRecord) -> None:
+        """Write that a key is used, unless that was written less than a minute ago. Where the store takes no writes, a
+        warning says so, and the key is good all the same."""
+        now = self._clock()
+        if record.used is not None and now - record.used < timedelta(seconds=NOTED_EVERY):
+            return
+        if not _begin_note(record.digest):
+            return
+
+        def work(changes: Transaction) -> None:
+            changes.update(COLLECTION, [record.row._replace(updated=format_date(now))])  # nothing where it was revoked
+
+        try:
+            self._store.write(work, single=True)
+        except (StoreUnavailable, WixDataError) as error:
+            logger.warning("the last use of the API key %r cannot be written: %s", record.name, error)
+
+
+_noted: dict[str, float] = {}
+_noting = threading.Lock()
+
+
+def _begin_note(digest: str) -> bool:
+    """Return whether this process has not begun to write the use of a key in the last minute, and note that it does."""
+    now = time.monotonic()
+    with _noting:
+        if now - _noted.get(digest, -NOTED_EVERY) < NOTED_EVERY:
+            return False
+        _noted[digest] = now
+        return True
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def _record(row: Row) -> KeyRecord:
+    try:
+        fields = decode(row.text)
+        expires = fields["expires"]
+        return KeyRecord(
+            row.id,
+            fields["name"],
+            frozenset(fields["scopes"]),
+            fields["hint"],
+            stored_date(row.created),
+            None if row.updated == row.created else stored_date(row.updated),
+            None if expires is None else stored_date(expires),
+            row,
+        )
+    except (ValueError, TypeError, KeyError) as error:  # no key was written like this
+        raise StoreUnavailable(
+            f"The API key {row.id} is damaged ({error!r}). List all faults: wixhttp data check"
+        ) from error

@@ -1,0 +1,39 @@
+"""The header fields that tell a client of its rate limits (draft-ietf-httpapi-ratelimit-headers-10)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+from wixhttp.http.response import Response
+
+POLICY, LEFT = "RateLimit-Policy", "RateLimit"
+
+
+class RateFields:
+    """The fields of one answer: items of the lists that they are, of all limits that the request was counted for."""
+
+    __slots__ = ("left", "policies")
+
+    def __init__(self) -> None:
+        self.policies: list[str] = []
+        self.left: list[str] = []
+
+    def fields(self) -> dict[str, str]:
+        """The fields by name."""
+        return {POLICY: ", ".join(self.policies), LEFT: ", ".join(self.left)}
+
+
+def with_fields(response: Response, fields: Mapping[str, str]) -> Response:
+    """A response with these fields, unless its handler has set its own. A copy: a handler may return the same one to
+    many requests."""
+    headers = response.headers
+    if any(name.lower() == LEFT.lower() for name in headers):
+        return response
+    if response.__class__ is Response:
+        return Response(response.status, response.body, {**headers, **fields})
+    copied = copy.copy(response)
+    copied.headers = headers
+    for name, value in fields.items():
+        copied.headers[name] = value
+    return copied
