@@ -22,6 +22,7 @@ from wixhttp.context import current_request
 from wixhttp.dispatch.app import App
 from wixhttp.dispatch.async_stream import AsyncStream, NoRoom, Receive, Scope, Send, is_large, send_whole
 from wixhttp.dispatch.call import Call
+from wixhttp.dispatch.meter import SlowAnswer
 from wixhttp.dispatch.timeouts import timed_out
 from wixhttp.http.body import LINGER, BodyBuffer, SpooledBody, too_large
 from wixhttp.http.encoding import Encoded
@@ -162,6 +163,7 @@ class ASGIApplication:
     def __init__(self, app: App) -> None:
         self.app = app
         self.is_ending = False
+        self._unstarted = app.site.background
         self.runner = Executor(app.config.threads, app.config.queue_timeout, is_large, times_steps=app.development)
         self.bridge = Bridge(app.config.threads)
         self.disk = Bridge(app.config.threads)  # for long bodies and reports, which do not wait for handlers
@@ -171,7 +173,7 @@ class ASGIApplication:
             await self._serve_other(scope["type"], receive, send)
             return
         started = time.perf_counter()
-        app, head = self.app, ASGIHead(scope)
+        app, head = self._app() if self._unstarted else self.app, ASGIHead(scope)
         current_request.set(head)
         status, sent = 0, 0
         call: Call | Encoded | None = None
@@ -180,7 +182,7 @@ class ASGIApplication:
         try:
             call = app.begin(head)
             if isinstance(call, Encoded):
-                encoded = call
+                encoded = await self.disk.in_thread(call.make) if isinstance(call, SlowAnswer) else call
             else:
                 try:
                     body: bytes | SpooledBody = b"" if whole else await self._read_body(call, receive)
@@ -328,6 +330,23 @@ class ASGIApplication:
 
     # --- what is no request ---
 
+    def _app(self) -> App:
+        """The dispatcher; the work beside requests is started, which a server that knows no lifespan does not."""
+        self._start_background()
+        return self.app
+
+    def _start_background(self) -> None:
+        """Start the work that this process does beside requests."""
+        unstarted, self._unstarted = self._unstarted, ()
+        for work in unstarted:
+            work.start(asyncio.get_running_loop())
+
+    def begin_stop(self) -> None:
+        """Begin no more work beside requests: the server has begun to stop."""
+        self._unstarted = ()
+        for work in self.app.site.background:
+            work.begin_stop()
+
     async def _serve_other(self, kind: str, receive: Receive, send: Send) -> None:
         if kind == "lifespan":
             await self._live(receive, send)
@@ -340,16 +359,22 @@ class ASGIApplication:
         loop = asyncio.get_running_loop()
         if loop.get_task_factory() is None:
             loop.set_task_factory(self.runner.make_task)  # type: ignore[arg-type]  # typeshed asks for a generic one
-        if isinstance(self.app.access, AccessLog):
-            self.app.access.writer.later = loop.call_soon
+        log = self.app.access_log
+        if isinstance(log, AccessLog):
+            log.writer.later = loop.call_soon
+        self._start_background()
         await send({"type": "lifespan.startup.complete"})
+        grace = self.app.config.graceful_timeout
         try:
             await receive()
-            await self.runner.settle(self.app.config.graceful_timeout)
+            self.begin_stop()
+            await self.runner.settle(grace)
+            for work in self.app.site.background:
+                await asyncio.to_thread(work.stop, grace)
         except asyncio.CancelledError:  # the server stops at once, without asking
             return
         finally:
-            if isinstance(self.app.access, AccessLog):
-                self.app.access.writer.later = None
-                self.app.access.writer.flush()
+            if isinstance(log, AccessLog):
+                log.writer.later = None
+                log.writer.flush()
         await send({"type": "lifespan.shutdown.complete"})

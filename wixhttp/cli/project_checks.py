@@ -17,6 +17,7 @@ from wixhttp.data.stores.factory import sqlite_path
 from wixhttp.data.stores.private_files import is_readable_by_all
 from wixhttp.dispatch.site import Site, load_site
 from wixhttp.errors import ProjectError
+from wixhttp.metrics.installed import check_installed
 from wixhttp.project.config import Config
 from wixhttp.project.findings import Finding, below
 from wixhttp.project.function_table import PREFIXES, bindings
@@ -83,6 +84,11 @@ def check_project(config: Config, report: Report | None = None) -> Report:
     if config.auth is not None:
         try:
             check_auth(config.auth, config.root)
+        except ProjectError as error:
+            report.problems.append(str(error))
+    if config.metrics:
+        try:
+            check_installed()
         except ProjectError as error:
             report.problems.append(str(error))
     if not report.problems:

@@ -12,6 +12,7 @@ from typing import Any
 
 from wixhttp.errors import HTTPError
 from wixhttp.http.body import body_due
+from wixhttp.measurements import counted
 
 from .event_loop import ValueOrError
 
@@ -128,4 +129,5 @@ class BodyDeadline:
         if self.expired and kind is asyncio.CancelledError:
             if self.task is not None:
                 uncancel(self.task)
+            counted("limit_hit", limit="time")
             raise HTTPError(408, "The body did not arrive in time.") from None

@@ -34,7 +34,7 @@ from .web.templates import are_installed
 
 NO_PAGES = "The pages of wixhttp dev need Jinja2; run: pip install 'wixhttp[dev]'"
 
-_PROBES = f"{RESERVED}/health/"
+_PROBES = f"{RESERVED}/health/", f"{RESERVED}/metrics"
 _STILL_LOADING = "The project is still being loaded; try again in a moment."
 _LOADING_PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="1"><title>Still loading</title></head>

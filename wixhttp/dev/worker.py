@@ -148,7 +148,7 @@ def run_worker(assignment: Assignment) -> None:
             return
         if site is not None:
             context.site = site
-            app = context.app = App(site, access, readiness_of(config, is_used=is_used), on_failure=ErrorPage(context))
+            app = context.app = App(site, access, readiness_of(site, is_used=is_used), on_failure=ErrorPage(context))
         else:
             assert error is not None  # noqa: S101  # there is one of both
             context.failure = report_of(error, config.root, secrets_file=config.secrets_file)

@@ -23,19 +23,25 @@ if TYPE_CHECKING:  # a site without guards or endpoints does not load them
     from wixhttp.endpoints.request_state import RequestHandler, RequestState
     from wixhttp.guards import Guard
 
+    from .meter import Meter
+
 
 NO_SLOT = "more requests at once than max_concurrency allows"
 
 
 class Admission:
     """The limits of a site, and its slots: one kind for ``def``, which bounds threads, one for ``async def``.
-    ``guards`` are those of all HTTP functions that have none of the kind."""
+    ``guards`` are those of all HTTP functions that have none of the kind; ``meter`` counts the slots that are taken."""
 
-    def __init__(self, config: Config, guards: tuple[Guard, ...] = ()) -> None:
+    def __init__(self, config: Config, guards: tuple[Guard, ...] = (), meter: Meter | None = None) -> None:
         self.config = config
         self.guards = guards
-        self.def_slots = deque([None] * config.def_concurrency)
-        self.async_slots = deque([None] * config.async_concurrency)
+        if meter is None:
+            self.def_slots = deque([None] * config.def_concurrency)
+            self.async_slots = deque([None] * config.async_concurrency)
+        else:
+            self.def_slots = meter.slots(config.def_concurrency, "def")
+            self.async_slots = meter.slots(config.async_concurrency, "async def")
         self._terms: dict[Function | RequestHandler, Terms] = {}
 
     def terms(self, handler: Function | RequestHandler) -> Terms:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wixhttp.concurrency.overload import Busy
@@ -31,16 +32,18 @@ from wixhttp.http.request_head import UNKNOWN, Head
 from wixhttp.http.request_target import answer_other_form
 from wixhttp.http.response import Response
 from wixhttp.http.url import ascii_target, query_pairs
-from wixhttp.logs.access_log import AccessLog, StandardAccessLog
+from wixhttp.logs.access_log import StandardAccessLog
 from wixhttp.logs.masking import masked
 from wixhttp.logs.refusals import log_reason
 from wixhttp.logs.tracebacks import advice_on, summary_of
+from wixhttp.measurements import counted
 from wixhttp.project.function_table import FunctionTable, response_of
 
 from .admission import NO_SLOT, Admission, check_length
 from .allowed_hosts import check_host
 from .call import Call, Terms
 from .health import RESERVED, answer_health
+from .meter import AccessLines, Meter, SlowAnswer
 from .request_ids import RequestIds
 from .short_path import short_paths
 from .site import Site
@@ -77,7 +80,7 @@ class App:
     def __init__(
         self,
         site: Site,
-        access: AccessLog | StandardAccessLog | None = None,
+        access: AccessLines | None = None,
         is_ready: Callable[[], bool] | None = None,
         *,
         on_failure: FailurePage | None = None,
@@ -88,12 +91,13 @@ class App:
         self.config = config
         self.is_ready = is_ready
         self.on_failure = on_failure
-        self.access = (access or StandardAccessLog()) if config.access_log else None
+        self.access_log: AccessLines | None = (access or StandardAccessLog()) if config.access_log else None
+        self.access = site.meter.watching(self.access_log) if site.meter is not None else self.access_log
         self.development = config.mode == "development"
         self._mount = ascii_target(config.base_path.encode()) + "/_functions"
         self._public_url = config.public_url or ""
         self._trusted_proxies = config.trusted_proxies
-        self.admission = Admission(config, site.guards)
+        self.admission = Admission(config, site.guards, site.meter)
         self._short_paths = short_paths(site, self._mount, self.admission) if has_short_path else {}
         self._names_at = self._mount + "/"
         self._ids = RequestIds()
@@ -146,7 +150,7 @@ class App:
         config = self.config
         try:
             if head.path.startswith(RESERVED) or (config.health_port is not None and head.port == config.health_port):
-                return self._answered(head, answer_health(head, config, self.is_ready), None)
+                return self._begin_reserved(head)
             target = split_target_path(head.path, self._mount)
             if target is None:
                 return self._begin_other(head)
@@ -172,6 +176,26 @@ class App:
             head.function = function.exported_name
             return self._refused(head, error, terms.cors)
         return self._call(head, terms, mount, name, rest)
+
+    def _begin_reserved(self, head: Head) -> Encoded:
+        """The answer to a request for a page of the server's own: a probe, or metrics.
+
+        Raises:
+            HTTPError: see `answer_health`.
+        """
+        meter = self.site.meter
+        response = answer_health(head, self.config, self.is_ready, has_metrics=meter is not None)
+        if response is not None:
+            return self._answered(head, response, None)
+        assert meter is not None  # noqa: S101  # else it is a 404
+        return SlowAnswer(partial(self._show_metrics, head, meter))
+
+    def _show_metrics(self, head: Head, meter: Meter) -> Encoded:
+        try:
+            response = meter.page(head.header("accept") or "")
+        except Exception as error:
+            response = self._failed(head, error)[0]
+        return self._answered(head, response, None)
 
     def _check_host(self, head: Head) -> None:
         is_probe = head.path.startswith(RESERVED)  # which names an address
@@ -299,6 +323,7 @@ class App:
                 return error_response(error, head.request_id), None
             except Exception as unsendable:  # a handler's own: a header with a line break
                 error = unsendable
+        counted("handler_error", function=head.function)
         if isinstance(error, WrongAnswer):
             reason = str(error)
             logger.error("%s", error)

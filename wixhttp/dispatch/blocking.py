@@ -22,6 +22,7 @@ from wixhttp.logs.captured_prints import flush_prints
 from .app import App
 from .blocking_stream import BlockingStream, pass_interrupt
 from .call import Call
+from .meter import SlowAnswer
 from .timeouts import report_overdue, thread_deadlines, timed_out
 
 ReadBody = Callable[[Call], "bytes | SpooledBody"]
@@ -43,7 +44,7 @@ def answer(app: App, head: Head, read_body: ReadBody, *, reraise: bool = False) 
 def _answer(app: App, head: Head, read_body: ReadBody, reraise: bool) -> Encoded:
     call = app.begin(head)
     if isinstance(call, Encoded):
-        return call
+        return call.make() if isinstance(call, SlowAnswer) else call
     try:
         app.start(call, read_body(call) if head.length else b"")
     except HTTPError as error:

@@ -1,4 +1,5 @@
-"""Health probes: ``/_wixhttp/health/live`` and ``/_wixhttp/health/ready``, under the one prefix that is reserved.
+"""Health probes, ``/_wixhttp/health/live`` and ``/_wixhttp/health/ready``, and who may read them and
+``/_wixhttp/metrics``, under the one prefix that is reserved.
 
 The dispatcher hands them what comes by that prefix, or by the port of the setting ``health_port``.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
+from typing import Any, Protocol
 
 from wixhttp.errors import HTTPError
 from wixhttp.http.proxy_headers import client_address
@@ -15,27 +17,58 @@ from wixhttp.http.response import Response
 from wixhttp.project.config import Config
 
 RESERVED = "/_wixhttp"
-_LIVE, _READY = f"{RESERVED}/health/live", f"{RESERVED}/health/ready"
+_LIVE, _READY, _METRICS = f"{RESERVED}/health/live", f"{RESERVED}/health/ready", f"{RESERVED}/metrics"
 _NOT_STORED = {"Cache-Control": "no-store"}
 
 
-def answer_health(head: Head, config: Config, is_ready: Callable[[], bool] | None = None) -> Response:
-    """The answer to a probe. A site that runs is loaded, and so ready, unless ``is_ready`` returns false.
+class ReadinessProbe(Protocol):
+    """The state of what a site needs. Neither of both blocks."""
+
+    def __call__(self) -> bool:
+        """Return whether it answers."""
+
+    def facts(self) -> dict[str, Any]:
+        """More about it, for the answer of the probe."""
+
+
+def answer_health(
+    head: Head,
+    config: Config,
+    is_ready: Callable[[], bool] | ReadinessProbe | None = None,
+    *,
+    has_metrics: bool = False,
+) -> Response | None:
+    """The answer to a probe; ``None`` where the client is to be shown metrics. A site that runs is loaded, and so
+    ready, unless ``is_ready`` returns false. ``has_metrics``: there are some.
 
     Raises:
         HTTPError: 503 where it is not ready; 404 for another path, or where the pages are off or on a port of their
             own; 403 to the public, unless it is let in; 405 for another method.
     """
     is_elsewhere = config.health_port is not None and head.port != config.health_port
-    if config.health == "off" or is_elsewhere or head.path not in (_LIVE, _READY):
-        raise HTTPError(404, "There is nothing here.")
+    if config.health == "off" or is_elsewhere or head.path not in (_LIVE, _READY, _METRICS):
+        raise HTTPError(404, "There is nothing here.", reason=_reason_of_metrics(head, config, is_elsewhere))
     if config.health == "private" and config.health_port is None and not _is_private(head, config.trusted_proxies):
         raise HTTPError(403, "This is for the site's own network (setting health).")
+    if head.path == _METRICS and not has_metrics:
+        raise HTTPError(404, "There is nothing here.", reason="metrics are off; set metrics = true")
     if head.method not in ("GET", "HEAD"):
         raise HTTPError(405, "This answers GET.", headers={"Allow": "GET, HEAD"})
-    if head.path == _READY and is_ready is not None and not is_ready():
-        raise HTTPError(503, "The database does not answer.", headers={**_NOT_STORED, "Retry-After": "1"})
-    return Response(200, {"status": "ok"}, dict(_NOT_STORED))
+    if head.path == _METRICS:
+        return None
+    facts: dict[str, Any] = {}
+    if head.path == _READY and is_ready is not None:
+        if not is_ready():
+            raise HTTPError(503, "The database does not answer.", headers={**_NOT_STORED, "Retry-After": "1"})
+        facts = getattr(is_ready, "facts", dict)()
+    return Response(200, {"status": "ok", **facts}, dict(_NOT_STORED))
+
+
+def _reason_of_metrics(head: Head, config: Config, is_elsewhere: bool) -> str:
+    """The reason for a 404, for the log: of metrics it is a setting."""
+    if head.path != _METRICS:
+        return ""
+    return f"metrics are on port {config.health_port} (setting health_port)" if is_elsewhere else 'health = "off"'
 
 
 def _is_private(head: Head, trusted_proxies: int) -> bool:

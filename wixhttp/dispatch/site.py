@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # a site without endpoints or guards does not load them
     from wixhttp.endpoints.endpoint_table import Endpoints
     from wixhttp.guards import Guard
 
+    from .meter import Meter
+
 logger = logging.getLogger("wixhttp")
 
 
@@ -27,7 +29,7 @@ class Site:
     """A loaded project. ``test_functions`` is the table of the test site, or that of the site itself where it has none.
     ``endpoints`` are the files below ``src/pages`` and in ``public``, ``None`` where there is no such folder.
     ``guards`` are those that the settings ask for, of all handlers that have none of the kind. ``background`` is the
-    work of each process beside requests."""
+    work of each process beside requests. ``meter`` counts, where the settings ask for metrics."""
 
     config: Config
     functions: FunctionTable
@@ -35,6 +37,7 @@ class Site:
     endpoints: Endpoints | None = None
     guards: tuple[Guard, ...] = ()
     background: tuple[BackgroundWork, ...] = ()
+    meter: Meter | None = None
 
     def with_guards(self, guards: tuple[Guard, ...]) -> Site:
         """The same site with guards around all handlers that have none of the kind."""
@@ -45,6 +48,10 @@ class Site:
     def with_background(self, *work: BackgroundWork) -> Site:
         """The same site with more work beside requests."""
         return replace(self, background=(*self.background, *work))
+
+    def with_meter(self, meter: Meter) -> Site:
+        """The same site, measured."""
+        return replace(self, meter=meter)
 
     @property
     def summary(self) -> str:

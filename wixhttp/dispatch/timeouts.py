@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from wixhttp.errors import HTTPError
+from wixhttp.measurements import counted
 
 from .call import Call
 
@@ -24,6 +25,7 @@ logger = logging.getLogger("wixhttp")
 
 def timed_out(call: Call) -> HTTPError:
     """The error for a handler that ran past its time: 504. The log names the handler."""
+    counted("limit_hit", limit="time")
     return HTTPError(
         504,
         "The function did not answer in time.",

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from wixhttp.errors import HTTPError
+from wixhttp.measurements import counted
 
 SPOOL_SIZE = 1_048_576
 """Bytes of a body that are kept in memory before it is put into a file."""
@@ -28,6 +29,7 @@ _MOST_PARTS = 512  # that are kept apart: each takes some 40 bytes beside its ow
 
 def too_large(max_body: int) -> HTTPError:
     """The error for a body of more than ``max_body`` bytes: 413."""
+    counted("limit_hit", limit="body")
     return HTTPError(413, f"The body is larger than {max_body} bytes.")
 
 

@@ -27,6 +27,7 @@ from uvicorn.server import ServerState
 from wixhttp.http.body import LINGER
 from wixhttp.http.json_codec import encode_json
 from wixhttp.http.problem import PROBLEM_TYPE, problem
+from wixhttp.measurements import counted
 
 from .chunked import BadChunk, ChunkedBody
 from .exchange import Exchange, Scope
@@ -494,6 +495,7 @@ class HTTPConnection(asyncio.Protocol):
         """Answer with a problem document (RFC 9457), and end the connection. ``reason`` is for the log alone."""
         if self.is_closed:
             return
+        counted("refusal", status=str(status))
         request_id = self.limits.ids.choose(None)
         logger.info("refused a request with %s: %s", status, reason, extra={"keys": {"request_id": request_id}})
         exchange = self.exchange

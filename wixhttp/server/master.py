@@ -34,7 +34,8 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types for it
     - Later, loading is tried again, by one worker at a time and with exponential back-off, while the others serve.
     - A worker that is to be replaced, at SIGHUP or after ``max_requests``, serves until another is ready.
 
-    ``app`` has ``reports``, the `WorkerReports` of the workers.
+    ``app`` has ``reports``, the `WorkerReports` of the workers, and ``worker_files``, by which they count together, or
+    ``None``.
     """
 
     # gunicorn would end the server when a worker exits with one of these; but any handler could.
@@ -72,6 +73,8 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types for it
     def start(self) -> None:
         """Bind the sockets, and say what the chosen worker class cannot promise."""
         super().start()
+        if self.app.worker_files is not None:
+            self.app.worker_files.own(self.cfg.uid, self.cfg.gid)
         if limits := WSGI_LIMITS.get(self.cfg.worker_class_str):
             logger.warning("worker_class %s is less than asgi: %s", self.cfg.worker_class_str, limits)
 
@@ -115,11 +118,16 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types for it
         """
         if self._is_reloading:
             return None
+        files = self.app.worker_files
+        if files is not None:
+            files.begin_worker()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
         try:
             pid: int = super().spawn_worker()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if files is not None:
+            files.note_worker(pid)
         return pid
 
     def kill_worker(self, pid: int, sig: int) -> None:
@@ -176,6 +184,8 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types for it
                 self._back_off(failure, before[pid].age)
         for noted in (self._ready, self._outdated, self._stopping):
             noted.intersection_update(self.WORKERS)
+        if self.app.worker_files is not None:
+            self.app.worker_files.keep_only(self.WORKERS)
         self._failures = {pid: failure for pid, failure in self._failures.items() if pid in self.WORKERS}
 
     def _take_reports(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 
+from wixhttp.dispatch.site import Site
+from wixhttp.metrics.factory import inbox_numbers
 from wixhttp.project.active_config import has_collections, open_later
 from wixhttp.project.config import Config
 from wixhttp.project.opened_database import shared
@@ -41,12 +43,15 @@ def settle_collector() -> None:
     gc.set_threshold(_GC_THRESHOLD)
 
 
-def readiness_of(config: Config, *, is_used: bool) -> Readiness:
+def readiness_of(site: Site, *, is_used: bool) -> Readiness:
     """The readiness check of a project that uses collections (``is_used``), or may come to."""
+    config, numbers = site.config, inbox_numbers(site)
     # A site without collections is not made a database by being asked for its health.
     opened = shared()
     return Readiness(
-        _ping, lambda: is_used or config.embedded_database.exists() or (opened is not None and opened.get() is not None)
+        _ping,
+        lambda: is_used or config.embedded_database.exists() or (opened is not None and opened.get() is not None),
+        facts=numbers.facts if numbers is not None else dict,
     )
 
 

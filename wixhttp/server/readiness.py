@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from wixhttp.logs.masking import masked
 
@@ -19,14 +20,19 @@ class Readiness:
     """A check by ``ping`` on a thread of its own, one at a time (single-flight). ``ping`` raises where it fails.
 
     ``needed`` says whether there is a database at all; without one the process is always ready. ``ping_timeout`` is in
-    seconds.
+    seconds. ``facts`` is more for the answer of the probe; it must not block.
     """
 
     def __init__(
-        self, ping: Callable[[], None], needed: Callable[[], bool] = lambda: True, ping_timeout: float = PING_TIMEOUT
+        self,
+        ping: Callable[[], None],
+        needed: Callable[[], bool] = lambda: True,
+        ping_timeout: float = PING_TIMEOUT,
+        facts: Callable[[], dict[str, Any]] = dict,
     ) -> None:
         self._ping = ping
         self._needed = needed
+        self._facts = facts
         self._ping_timeout = ping_timeout
         self._lock = threading.Lock()
         self._answered: threading.Event | None = None  # set when the ping that is under way has ended
@@ -48,6 +54,10 @@ class Readiness:
         if not answered.wait(SHORT) and time.monotonic() - asked_at > self._ping_timeout:
             self._note(False, f"no answer within {self._ping_timeout:g} seconds")
         return bool(self._is_ready)
+
+    def facts(self) -> dict[str, Any]:
+        """More about the process, for the answer of the probe."""
+        return self._facts()
 
     def _ask(self, answered: threading.Event) -> None:
         try:

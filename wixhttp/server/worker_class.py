@@ -54,11 +54,19 @@ def extended(worker_class: Any) -> Any:
 
         def init_process(self) -> None:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)
+            if self.app.worker_files is not None:
+                self.app.worker_files.enter()
             super().init_process()
 
         def run(self) -> None:
             with ServerErrorFilter(self.shortage):
                 super().run()
+
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            begin_stop = getattr(getattr(self, "wsgi", None), "begin_stop", None)  # none before it has loaded
+            if begin_stop is not None:
+                begin_stop()
+            super().handle_exit(sig, frame)
 
         def notify(self) -> None:
             super().notify()

@@ -1,0 +1,191 @@
+"""The meter of a site: what is counted, under which names and labels, and the page that shows it.
+
+No label holds a client's own text. Functions, schemes and jobs are those of the site, methods those of RFC 9110 and
+RFC 5789, and whatever else a client may ask for is ``unknown`` or ``other``.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from wixhttp.dispatch.health import RESERVED
+from wixhttp.dispatch.meter import AccessLines
+from wixhttp.http.request_head import Head
+from wixhttp.http.response import Response
+
+from .worker_files import shared_folder
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+# Event of `wixhttp.measurements` -> name, help, labels, and those that the event itself implies.
+EVENTS: dict[str, tuple[str, str, tuple[str, ...], dict[str, str]]] = {
+    "handler_error": ("handler_errors", "Handlers that raised, or returned what cannot be sent", ("function",), {}),
+    "limit_hit": ("limits_hit", "Requests past a limit: body, time, concurrency or rate", ("limit",), {}),
+    "rate_limited": ("limits_hit", "", ("limit",), {"limit": "rate"}),
+    "refusal": (
+        "refusals",
+        "Requests refused before they reached the site: malformed, or too much of it",
+        ("status",),
+        {},
+    ),
+    "webhook_verification": ("webhook_verifications", "Verifications of senders", ("scheme", "result"), {}),
+    "once": ("once", "Deliveries to functions that run once only", ("result",), {}),
+    "job_run": ("job_runs", "Runs of deferred functions and jobs that ended", ("name", "outcome"), {}),
+}
+
+
+class SiteMeter:
+    """The meter of a site. ``inbox`` returns the metrics of deferred work, when the page is asked for."""
+
+    def __init__(self, inbox: Callable[[], Iterator[Metric]] | None = None) -> None:
+        self.folder = shared_folder()
+        self._inbox = inbox
+        self._own = CollectorRegistry()
+        by_request = ("function", "method")
+        self._requests = self._counter("requests", "Answered requests", (*by_request, "status"))
+        self._duration = Histogram(
+            "wixhttp_request_duration_seconds", "Time from a request's head to the end of its answer", by_request,
+            buckets=BUCKETS, registry=self._own,
+        )  # fmt: skip
+        self._received = self._counter("request_body_bytes", "Bytes of bodies that handlers were given", ("function",))
+        self._sent = self._counter("response_body_bytes", "Bytes of the bodies of answers", ("function",))
+        self._running = Gauge(
+            "wixhttp_requests_in_flight", "Requests whose handlers run, or wait for a thread", ("kind",),
+            multiprocess_mode="livesum", registry=self._own,
+        )  # fmt: skip
+        workers = Gauge("wixhttp_workers", "Processes that count", multiprocess_mode="livesum", registry=self._own)
+        workers.set(1)
+        self._events: dict[str, tuple[Counter, tuple[str, ...], dict[str, str]]] = {}
+        counters: dict[str, Counter] = {}
+        for event, (name, text, labels, implied) in EVENTS.items():
+            if name not in counters:
+                counters[name] = self._counter(name, text, labels)
+            self._events[event] = counters[name], labels, implied
+        self._children: dict[tuple[str, str, int], tuple[Callable[..., None], ...]] = {}
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
+        return Counter(f"wixhttp_{name}", text, labels, registry=self._own)
+
+    # --- counting ---
+
+    def slots(self, count: int, kind: str) -> deque[None]:
+        """See `wixhttp.dispatch.meter.Meter`."""
+        return _CountedSlots(count, self._running.labels(kind))
+
+    def watching(self, access: AccessLines | None) -> AccessLines:
+        """See `wixhttp.dispatch.meter.Meter`."""
+        return _Watcher(self, access)
+
+    def count_request(self, head: Head, status: int, started: float, bytes_out: int) -> None:
+        """Count an answered request; ``started`` is a time of ``time.perf_counter``."""
+        seconds = time.perf_counter() - started
+        key = head.function, head.method, status
+        request, duration, received, sent = self._children.get(key) or self._of(head, status)
+        request()
+        duration(seconds)
+        # The dispatcher notes a deadline once the body was read, and the handler has its slot.
+        if (length := head.length) > 0 and hasattr(head, "deadline"):
+            received(length)
+        if bytes_out:
+            sent(bytes_out)
+
+    def _of(self, head: Head, status: int) -> tuple[Callable[..., None], ...]:
+        method = head.method if head.method in METHODS else "other"
+        function = head.function or ("/_wixhttp" if head.path.startswith(RESERVED) else "unknown")
+        found = (
+            self._requests.labels(function, method, str(status)).inc, self._duration.labels(function, method).observe,
+            self._received.labels(function).inc, self._sent.labels(function).inc,
+        )  # fmt: skip
+        if head.function and method != "other":  # else there is no end of what clients may send
+            self._children[head.function, method, status] = found
+        return found
+
+    def count_event(self, event: str, labels: dict[str, str]) -> None:
+        """Count an event of `wixhttp.measurements`."""
+        if event in self._events:
+            counter, names, implied = self._events[event]
+            given = {**labels, **implied}
+            counter.labels(*(given.get(name, "") for name in names)).inc()
+
+    # --- showing ---
+
+    def page(self, accept: str) -> Response:
+        """See `wixhttp.dispatch.meter.Meter`."""
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # a version that is none
+            encode, content_type = choose_encoder("")
+        shown = CollectorRegistry()
+        shown.register(_Everything(self))
+        return Response(200, encode(shown), {"Content-Type": content_type, "Cache-Control": "no-store"})
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics of the server: those of this page, and those that the project's own files have made."""
+        if self.folder is None:
+            yield from self._own.collect()
+            yield from REGISTRY.collect()
+        else:
+            yield from MultiProcessCollector(None, self.folder).collect()  # type: ignore[no-untyped-call]
+        yield build_info()
+        if self._inbox is not None:
+            yield from self._inbox()
+
+
+def build_info() -> Metric:
+    """The versions of wixhttp and Python, as labels of a metric that is always 1."""
+    family = GaugeMetricFamily("wixhttp_build_info", "Versions", labels=("version", "python"))
+    family.add_metric((importlib.metadata.version("wixhttp"), platform.python_version()), 1)
+    return family
+
+
+class _Everything(Collector):
+    def __init__(self, meter: SiteMeter) -> None:
+        self._meter = meter
+
+    def collect(self) -> Iterator[Metric]:
+        return self._meter.collect()
+
+    def describe(self) -> list[Metric]:
+        """Nothing: names are not compared, which would collect twice."""
+        return []
+
+
+class _CountedSlots(deque[None]):
+    """Slots, of which it is counted how many are taken."""
+
+    def __init__(self, count: int, gauge: Any) -> None:
+        super().__init__([None] * count)
+        self._taken, self._given_back = gauge.inc, gauge.dec
+
+    def pop(self) -> None:  # type: ignore[override]  # of a deque, which takes no index
+        super().pop()
+        self._taken()
+
+    def append(self, slot: None, /) -> None:
+        super().append(slot)
+        self._given_back()
+
+
+class _Watcher:
+    """The access lines of a site that is measured."""
+
+    def __init__(self, meter: SiteMeter, access: AccessLines | None) -> None:
+        self._count = meter.count_request
+        self._line = access.line if access is not None else None
+
+    def line(self, head: Head, status: int, started: float, bytes_out: int) -> None:
+        self._count(head, status, started, bytes_out)
+        if self._line is not None:
+            self._line(head, status, started, bytes_out)
