@@ -1,4 +1,16 @@
-"""Webhooks: the verification of their senders, and the idempotency of deliveries.
+"""Webhooks: the verification of their senders, and the idempotency of deliveries::
 
-Private: public import paths are listed in ``docs/architecture.md``.
+from wixhttp.webhooks import verified
+
+@verified("stripe", secret="STRIPE_SECRET")
+def post_stripe(request):
+    print(request.webhook.id, request.webhook.event)
 """
+
+from __future__ import annotations
+
+from .signing import sign
+from .verified import verified, verify
+from .webhook import Webhook
+
+__all__ = ["Webhook", "sign", "verified", "verify"]

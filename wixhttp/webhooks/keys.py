@@ -1,0 +1,190 @@
+"""The keys that secrets stand for: as text, in base64 or hexadecimal, for ed25519, or a public key in PEM."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import functools
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .refusals import SECRET, UnverifiedSender
+from .schemes import Scheme
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+SYMMETRIC_PREFIX, PUBLIC_PREFIX, PRIVATE_PREFIX = "whsec_", "whpk_", "whsk_"
+"""Prefixes of the keys of Standard Webhooks: a secret, and the two keys of ed25519."""
+
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+_PEM = re.compile(r"-----BEGIN [A-Z ]+-----")
+
+
+class UnusableSecret(ValueError):
+    """A secret that is no key of its scheme. The text holds no part of it."""
+
+
+class SymmetricKey:
+    """The key of an HMAC."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def sign(self, scheme: Scheme, text: bytes, digest: str) -> str:
+        """The signature of a text, encoded as the scheme has it."""
+        return encoded(hmac.digest(self._key, text, digest), scheme.encoding)
+
+    def is_signature(self, scheme: Scheme, text: bytes, digest: str, given: str) -> bool:
+        """Compare a signature in constant time, as text: there is one spelling of it."""
+        return hmac.compare_digest(self.sign(scheme, text, digest), given)
+
+
+class AsymmetricKey:
+    """A public key of ed25519, or with ``private`` the one that signs."""
+
+    __slots__ = ("_private", "_public")
+
+    def __init__(self, public: Ed25519PublicKey, private: Ed25519PrivateKey | None = None) -> None:
+        self._public = public
+        self._private = private
+
+    def sign(self, scheme: Scheme, text: bytes, digest: str) -> str:
+        """The signature of a text in base64.
+
+        Raises:
+            UnusableSecret: it is the public key.
+        """
+        if self._private is None:
+            raise UnusableSecret(f"it is a public key, {PUBLIC_PREFIX}..., which verifies; sign by {PRIVATE_PREFIX}...")
+        return encoded(self._private.sign(text), scheme.encoding)
+
+    def is_signature(self, scheme: Scheme, text: bytes, digest: str, given: str) -> bool:
+        """Verify a signature."""
+        from cryptography.exceptions import InvalidSignature
+
+        raw = _from_base64(given)
+        if raw is None:
+            return False
+        try:
+            self._public.verify(raw, text)
+        except InvalidSignature:
+            return False
+        return True
+
+
+def encoded(raw: bytes, encoding: str) -> str:
+    """Bytes as a signature is written: ``hex``, ``base64`` or ``base64url``, the last without padding."""
+    if encoding == "hex":
+        return raw.hex()
+    if encoding == "base64":
+        return binascii.b2a_base64(raw, newline=False).decode()
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def key_of(scheme: Scheme, secret: str) -> SymmetricKey | AsymmetricKey:
+    """The key that a secret stands for.
+
+    Raises:
+        UnusableSecret: it is empty, or not of the form that the scheme takes.
+    """
+    if not secret:
+        raise UnusableSecret("it is empty; set it to the one that the sender shows")
+    if scheme.key == "text":
+        return SymmetricKey(secret.encode("utf-8", "surrogateescape"))
+    if scheme.key == "hex":
+        try:
+            return SymmetricKey(binascii.unhexlify(secret.encode("utf-8", "surrogateescape")))
+        except binascii.Error:
+            raise UnusableSecret("it is not hexadecimal, an even number of the digits 0-9 and a-f") from None
+    if scheme.key == "whsec" and secret.startswith((PUBLIC_PREFIX, PRIVATE_PREFIX)):
+        return _asymmetric(secret)
+    raw = _from_base64(secret.removeprefix(SYMMETRIC_PREFIX) if scheme.key == "whsec" else secret)
+    if raw is None:
+        before = f" behind {SYMMETRIC_PREFIX}" if scheme.key == "whsec" else ""
+        raise UnusableSecret(f"it is not base64{before}: A-Z, a-z, 0-9, + and / alone, without blanks or line ends")
+    return SymmetricKey(raw)
+
+
+def keys_of(scheme: Scheme, secrets: Sequence[str]) -> list[SymmetricKey | AsymmetricKey]:
+    """The keys of those secrets that are usable.
+
+    Raises:
+        UnverifiedSender: none is.
+    """
+    keys, reasons = [], []
+    for secret in secrets:
+        try:
+            keys.append(key_of(scheme, secret))
+        except UnusableSecret as error:
+            reasons.append(str(error))
+    if not keys:
+        raise UnverifiedSender(SECRET, f"the secret cannot be used: {'; '.join(reasons) or 'there is none'}")
+    return keys
+
+
+def _from_base64(text: str) -> bytes | None:
+    """The bytes of a text in base64, its padding left out or not; ``None`` where it is none, or not the one spelling
+    of them."""
+    if not _BASE64.fullmatch(text):
+        return None
+    bare = text.rstrip("=")
+    try:
+        raw = binascii.a2b_base64(bare + "=" * (-len(bare) % 4))
+    except binascii.Error:
+        return None
+    return raw if encoded(raw, "base64").rstrip("=") == bare else None
+
+
+@functools.lru_cache(maxsize=32)
+def _asymmetric(secret: str) -> AsymmetricKey:
+    try:
+        from cryptography.hazmat.primitives.asymmetric import ed25519
+    except ImportError:
+        raise UnusableSecret("keys of ed25519 need the extra auth; run: pip install 'wixhttp[auth]'") from None
+    is_private = secret.startswith(PRIVATE_PREFIX)
+    raw = _from_base64(secret[len(PRIVATE_PREFIX if is_private else PUBLIC_PREFIX) :]) or b""
+    if is_private and len(raw) in (32, 64):  # the seed, and behind it the public key
+        private = ed25519.Ed25519PrivateKey.from_private_bytes(raw[:32])
+        return AsymmetricKey(private.public_key(), private)
+    if is_private or len(raw) != 32:
+        raise UnusableSecret(f"it is not a key of ed25519 in base64 behind {PUBLIC_PREFIX}")
+    try:
+        return AsymmetricKey(ed25519.Ed25519PublicKey.from_public_bytes(raw))
+    except ValueError:
+        raise UnusableSecret("it is not a public key of ed25519") from None
+
+
+@functools.lru_cache(maxsize=32)
+def public_key(pem: str) -> Any:
+    """The RSA key in a text in PEM, whose line ends may be written ``\\n``.
+
+    Raises:
+        UnusableSecret: it is none, or one of less than 2048 bits (RFC 7518, 3.3).
+    """
+    try:
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    except ImportError:
+        raise UnusableSecret("the keys of Wix need the extra auth; run: pip install 'wixhttp[auth]'") from None
+    text = pem.replace("\\n", "\n")
+    if not _PEM.match(text.lstrip()):
+        raise UnusableSecret("it is no public key in PEM; copy it from -----BEGIN to -----END, both included")
+    try:
+        key = load_pem_public_key(text.strip().encode("utf-8", "surrogateescape"))
+    except (ValueError, UnsupportedAlgorithm):
+        raise UnusableSecret("its text between BEGIN and END is no public key; copy it whole") from None
+    if not isinstance(key, RSAPublicKey) or key.key_size < 2048:
+        raise UnusableSecret("it is no key of RSA with 2048 bits or more, which RS256 takes")
+    return key
+
+
+def digest_of(body: bytes) -> str:
+    """The SHA-256 of a body in hexadecimal."""
+    return hashlib.sha256(body).hexdigest()

@@ -1,0 +1,132 @@
+"""The guard that verifies the sender of a request in front of its handler."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from wixhttp.errors import ConfigError, SecretNotFound
+from wixhttp.guards import SENDER, GuardedRequest
+from wixhttp.http.policy import policy_of
+from wixhttp.http.response import Response
+from wixhttp.measurements import counted
+from wixhttp.secrets import getSecret
+
+from .handshakes import challenge_answer, subscription_answer
+from .keys import UnusableSecret, key_of, public_key
+from .message import SignedMessage
+from .refusals import SECRET, UnverifiedSender
+from .schemes import Scheme
+from .verification import verify_message
+
+
+class SenderGuard:
+    """The verification of a sender by a scheme and the secrets of those names, any of which may have signed."""
+
+    place = SENDER
+    blocks = False
+
+    def __init__(self, scheme: Scheme, secret_names: Sequence[str]) -> None:
+        self.scheme = scheme
+        self.secret_names = tuple(secret_names)
+
+    def check(self, request: GuardedRequest) -> Response | None:
+        """See `Guard.check`: the answer to a handshake, ``None`` for a delivery that is verified.
+
+        Raises:
+            UnverifiedSender: 401.
+        """
+        message = SignedMessage(request.head.method, request.url, request.head.fields(), request.body)
+        try:
+            answer = self._answer(message, request)
+        except UnverifiedSender:
+            counted("webhook_verification", scheme=self.scheme.name, result="refused")
+            raise
+        counted("webhook_verification", scheme=self.scheme.name, result="accepted")
+        return answer
+
+    def _answer(self, message: SignedMessage, request: GuardedRequest) -> Response | None:
+        scheme = self.scheme
+        if scheme.handshake == "meta":
+            names = [scheme.verify_token] if scheme.verify_token else []
+            answer = subscription_answer(scheme, message, _found(names) if names else [])
+            if answer is not None:
+                return answer
+        secrets = _found(self.secret_names)
+        now = time.time()
+        request.notes.webhook = verify_message(scheme, message, secrets, now)
+        if not scheme.handshake:
+            return None
+        return challenge_answer(scheme, message, lambda: _signer(scheme, message, secrets, now))
+
+    def leave(self, request: GuardedRequest, response: Response) -> Response:
+        """See `Guard.leave`."""
+        return response
+
+    def fail(self, request: GuardedRequest, error: BaseException) -> None:
+        """See `Guard.fail`."""
+
+    def problems(self) -> Iterator[str]:
+        """The secrets that it needs and that are missing or cannot be used, each with the way out."""
+        makes: Callable[[str], Any] = (
+            public_key if self.scheme.body == "jwt" else lambda secret: key_of(self.scheme, secret)
+        )
+        for name in self.secret_names:
+            try:
+                makes(getSecret(name))
+            except SecretNotFound as error:
+                yield str(error)
+            except UnusableSecret as error:
+                yield f"the secret {name!r} cannot be used: {error}"
+        if self.scheme.verify_token:
+            try:
+                getSecret(self.scheme.verify_token)
+            except SecretNotFound as error:
+                yield str(error)
+
+
+def sender_guard(function: object) -> SenderGuard | None:
+    """The guard that ``@verified`` noted on a handler; ``None``: it verifies no sender."""
+    return next((guard for guard in policy_of(function).guards if isinstance(guard, SenderGuard)), None)
+
+
+def check_senders(handlers: Sequence[tuple[str, object]]) -> None:
+    """See to it that the secrets of all handlers that verify their senders are there. ``handlers`` are their names in
+    messages, and themselves.
+
+    Raises:
+        ConfigError: one is missing or cannot be used.
+    """
+    for name, handler in handlers:
+        guard = sender_guard(handler)
+        for problem in guard.problems() if guard is not None else ():
+            raise ConfigError(f"@verified of {name}: {problem}")
+
+
+def _found(names: Sequence[str]) -> list[str]:
+    """The secrets of those names that are there.
+
+    Raises:
+        UnverifiedSender: none is.
+    """
+    found, missing = [], ""
+    for name in names:
+        try:
+            found.append(getSecret(name))
+        except SecretNotFound as error:
+            missing = missing or str(error)
+    if not found:
+        raise UnverifiedSender(SECRET, missing)
+    return found  # type: ignore[return-value]  # they are texts
+
+
+def _signer(scheme: Scheme, message: SignedMessage, secrets: Sequence[str], now: float) -> str:
+    """The secret that a message is signed with: one of them has verified it."""
+    for secret in secrets[:-1]:
+        try:
+            verify_message(scheme, message, [secret], now)
+        except UnverifiedSender:
+            continue
+        return secret
+    return secrets[-1]

@@ -1,0 +1,144 @@
+"""The text that a sender signs, made of a request as its scheme says."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from urllib.parse import parse_qs, unquote_to_bytes, urlsplit
+
+from wixhttp.http.charsets import codec_of
+
+from .keys import digest_of
+from .message import SignedMessage
+from .refusals import BODY, ENCODING, SIGNATURE, UnverifiedSender
+from .schemes import Scheme
+
+MOST_FIELDS = 1000
+"""Fields of a form that are read before its sender is known."""
+
+MOST_SIGNATURES = 20
+"""Signatures of one request that are compared."""
+
+_FORM = "application/x-www-form-urlencoded"
+_PORTS = {"https": 443, "http": 80}
+
+
+def read_signatures(scheme: Scheme, message: SignedMessage) -> tuple[list[str], list[str], str]:
+    """The signatures in the header of a request, those by ed25519, and the timestamp that stands beside them, ``""``
+    for none.
+
+    Raises:
+        UnverifiedSender: the header is missing or malformed.
+    """
+    value = message.required(scheme.header)
+    items = value.split(scheme.separator) if scheme.separator else [value]
+    times = [item for item in items if scheme.timestamp_prefix and item.startswith(scheme.timestamp_prefix)]
+    signatures = [item[len(scheme.prefix) :] for item in items if item.startswith(scheme.prefix)]
+    asymmetric = [
+        item[len(scheme.asymmetric_prefix) :]
+        for item in items
+        if scheme.asymmetric_prefix and item.startswith(scheme.asymmetric_prefix)
+    ]
+    if not signatures and not asymmetric:
+        prefix = scheme.prefix
+        raise UnverifiedSender(ENCODING, f"the header {scheme.header} has no signature that begins with {prefix!r}")
+    if len(signatures) + len(asymmetric) > MOST_SIGNATURES:
+        rule = f"the header {scheme.header} has more than {MOST_SIGNATURES} signatures"
+        raise UnverifiedSender(ENCODING, rule)
+    if scheme.timestamp_prefix and len(times) != 1:
+        rule = f"the header {scheme.header} has {len(times)} timestamps {scheme.timestamp_prefix!r}; it has one"
+        raise UnverifiedSender(ENCODING, rule)
+    return signatures, asymmetric, times[0][len(scheme.timestamp_prefix) :] if times else ""
+
+
+def signed_texts(scheme: Scheme, message: SignedMessage, timestamp: str, delivery_id: str) -> list[bytes]:
+    """The texts that the sender may have signed: one, of Twilio those of each spelling of the URL.
+
+    Raises:
+        UnverifiedSender: the body is not covered by the signature.
+    """
+    if scheme.body == "form":
+        form = _form_text(message)
+        return [(url + form).encode("utf-8", "surrogateescape") for url in urls_of(scheme.url or message.url)]
+    if scheme.signed == "{body}":
+        return [message.body]
+    values = {
+        "body": message.body,
+        "timestamp": timestamp.encode(),
+        "id": delivery_id.encode(),
+        "url": (scheme.url or message.url).encode("utf-8", "surrogateescape"),
+        "method": message.method.encode(),
+    }
+    parts = scheme.parts
+    return [b"".join(values[part] if index % 2 else part.encode() for index, part in enumerate(parts))]
+
+
+def digest_for(scheme: Scheme, message: SignedMessage) -> str:
+    """The digest of a request's signature: the scheme's, or the one that a header of the request names.
+
+    Raises:
+        UnverifiedSender: it names one that its sender does not use.
+    """
+    named = message.optional(scheme.digest_header) if scheme.digest_header else None
+    for part in (named or "").split(","):
+        key, _, value = part.strip().partition("=")
+        if key == "algorithm" and value:
+            if value.upper() not in ("HMAC_SHA1", "HMAC_SHA256"):
+                raise UnverifiedSender(SIGNATURE, f"the header {scheme.digest_header} names the algorithm {value!r}")
+            return value[5:].lower()
+    return scheme.digest
+
+
+def urls_of(url: str) -> Sequence[str]:
+    """The spellings of a URL that Twilio may have signed: as it is, without its port, with that of its scheme. Its own
+    library tries them, too."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return [url]
+    scheme, rest = url[: len(parts.scheme) + 3], url[len(parts.scheme) + 3 + len(parts.netloc) :]
+    if port is not None:
+        return [url, scheme + parts.netloc.rpartition(":")[0] + rest]
+    known = _PORTS.get(parts.scheme)
+    return [url] if known is None else [url, f"{scheme}{parts.netloc}:{known}{rest}"]
+
+
+def form_fields(message: SignedMessage) -> list[tuple[str, str]]:
+    """The fields of a form in the order in which they were sent; none where the body is no form.
+
+    Raises:
+        UnverifiedSender: they are not UTF-8, or too many.
+    """
+    if message.content_type != _FORM:
+        return []
+    if codec_of(message.values("content-type")[0]) != "utf-8":
+        raise UnverifiedSender(BODY, "the content type names another charset than UTF-8, in which the form is signed")
+    if message.body.count(b"&") >= MOST_FIELDS:
+        raise UnverifiedSender(BODY, f"the form has more than {MOST_FIELDS} fields")
+    try:
+        return [
+            (unquote_to_bytes(name).decode(), unquote_to_bytes(value).decode())
+            for name, _, value in (
+                part.replace(b"+", b" ").partition(b"=") for part in message.body.split(b"&") if part
+            )
+        ]
+    except UnicodeDecodeError:
+        raise UnverifiedSender(BODY, "the fields of the form are not UTF-8") from None
+
+
+def _form_text(message: SignedMessage) -> str:
+    """The part of the signed text that stands for the body: the fields of a form, names in order and each value once.
+    A body of another kind has its SHA-256 in the query, which is signed with the URL."""
+    if message.content_type == _FORM:
+        return "".join(name + value for name, value in sorted(set(form_fields(message))))
+    hashes = parse_qs(message.url.partition("?")[2], max_num_fields=MOST_FIELDS).get("bodySHA256", [])
+    if hashes:
+        if len(hashes) > 1 or not hmac.compare_digest(
+            digest_of(message.body), hashes[0].encode("ascii", "replace").decode()
+        ):
+            raise UnverifiedSender(BODY, "the body is not the one whose SHA-256 is in the query as bodySHA256")
+    elif message.body:
+        kind = message.content_type or "none"
+        raise UnverifiedSender(BODY, f"the body is no form (content type {kind!r}), and no bodySHA256 is in the query")
+    return ""
