@@ -190,7 +190,11 @@ def test_third_parties_stay_in_their_modules() -> None:
     assert found["jinja2"] == {"dev.web.templates"}
     assert found["prometheus_client"] == {"metrics.inbox_numbers", "metrics.meter", "metrics.worker_files"}
     assert found["watchfiles"] == {"dev.watching"}
-    assert {folder_of(module) for module in found["click"]} == {"cli", "cli.arguments", "cli.data", "cli.develop"}
+    assert {folder_of(module) for module in found["click"]} == {
+        "cli", "cli.arguments", "cli.data", "cli.develop", "cli.receive",
+    }  # fmt: skip
+    assert found["limits"] == {"access.counters", "access.rate_limits"}
+    assert found["redis"] == {"access.counters"}
     assert found["pytest"] == {"testing.plugin"}
     assert found["apsw"] == {
         f"data.stores.{name}"

@@ -137,7 +137,7 @@ def client_group(client: str) -> str:
 
 def site_rate_guard(text: str) -> RateGuard:
     """The guard that counts the requests of an address to all functions and endpoints that have none of the kind."""
-    return RateGuard(text, "address", scope="*")
+    return RateGuard(parse_rates(text, "rate_limit"), "address", scope="*")
 
 
 def rate_limit(limit: str | None, /, *, key: Literal["address", "key"] | KeyFunction = "address") -> Callable[[F], F]:

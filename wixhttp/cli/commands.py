@@ -26,6 +26,7 @@ MODULES = {
     "dev": "wixhttp.cli.develop.dev:dev",
     "init": "wixhttp.cli.init:init",
     "inspect": "wixhttp.cli.develop.inspect:inspect",
+    "keys": "wixhttp.cli.receive.keys:keys",
     "migrate": "wixhttp.cli.migrate:migrate",
     "openapi": "wixhttp.cli.develop.openapi:openapi",
     "routes": "wixhttp.cli.routes:routes",
