@@ -36,13 +36,14 @@ logger = logging.getLogger("wixhttp")
 class Timetable(Protocol):
     """What is to be done at times: the scheduled functions of the site."""
 
-    def tick(self) -> float | None:
-        """Do what is due, and return the seconds until the next; ``None``: never again."""
+    def tick(self) -> float:
+        """Do what is due, and return the seconds until this is to be called again."""
 
 
 class Runner:
-    """Runs the work of ``table`` that is in the inbox, ``places`` at once. ``opened`` gives the inbox. ``timetable`` is
-    looked at by the same thread. What is awaited runs on ``loop``; ``None``: on the process's own."""
+    """Runs the work of ``table`` that is in the inbox, ``places`` at once. ``opened`` gives the inbox. ``timetable``
+    makes the `Timetable` of an inbox, which the same thread looks at. What is awaited runs on ``loop``; ``None``: on
+    the process's own."""
 
     def __init__(
         self,
@@ -50,12 +51,13 @@ class Runner:
         opened: Callable[[], Inbox],
         places: int,
         *,
-        timetable: Timetable | None = None,
+        timetable: Callable[[Inbox], Timetable] | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self.table = table
         self.places = places
-        self.timetable = timetable
+        self._make_timetable = timetable
+        self._timetable: Timetable | None = None
         self.loop = loop
         self._opened = opened
         self._names: Collection[str] = table.names
@@ -142,11 +144,8 @@ class Runner:
         """Claim what is due, and return the seconds until the next look."""
         inbox = self._opened()
         wait = POLL * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  # no secret
-        if self.timetable is not None and time.monotonic() >= self._tick_at:
-            next_tick = self.timetable.tick()
-            self._tick_at = time.monotonic() + min(POLL if next_tick is None else next_tick, POLL)
-        if self.timetable is not None:
-            wait = min(wait, max(self._tick_at - time.monotonic(), 0.0))
+        if self._make_timetable is not None:
+            wait = min(wait, self._tick(self._make_timetable))
         inbox.free_dead()
         free = self.places - len(self._running)
         if free <= 0:
@@ -158,6 +157,14 @@ class Runner:
             return wait  # the end of one of them wakes this thread
         due = inbox.next_due(self._names)
         return min(wait, due) if due is not None and (due > 0 or claimed) else wait
+
+    def _tick(self, make_timetable: Callable[[Inbox], Timetable]) -> float:
+        """Do what the timetable has for now, and return the seconds until it has more."""
+        if self._timetable is None:
+            self._timetable = make_timetable(self._opened())
+        if time.monotonic() >= self._tick_at:
+            self._tick_at = time.monotonic() + self._timetable.tick()
+        return max(self._tick_at - time.monotonic(), 0.0)
 
     def _begin(self, job: Job) -> None:
         entry = self.table.get(job.name)

@@ -60,7 +60,7 @@ class Run:
     def perform(self) -> Outcome:
         """Run the function, and return what becomes of the job. What went wrong is logged."""
         job, entry = self.job, self.entry
-        context = contextvars.Context()
+        context = contextvars.copy_context()
         try:
             document = read_payload(job.payload)
             head = head_of(job, document)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 
 from wixhttp.project.config import Config
 
@@ -17,15 +18,15 @@ from .stores.contract import Inbox
 class InboxService:
     """Deferred functions and jobs of a site as work beside requests (`wixhttp.dispatch.background_work`).
 
-    ``places`` is how many run at once, the setting ``inbox_concurrency``; 0 runs none. ``timetable`` has the scheduled
-    functions, ``None`` where there are none.
+    ``places`` is how many run at once, the setting ``inbox_concurrency``; 0 runs none. ``timetable`` makes that of the
+    scheduled functions for an inbox; ``None`` where there are none.
     """
 
     def __init__(self, config: Config, table: JobTable) -> None:
         self.config = config
         self.table = table
         self.places = config.inbox_concurrency
-        self.timetable: Timetable | None = None
+        self.timetable: Callable[[Inbox], Timetable] | None = None
         self._runner: Runner | None = None
         self._pid = 0
         for guard in table.guards:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .clock import at_time
     from .collections import FakeData, fake_data
     from .contexts import call_endpoint, fake_async_context, fake_context, load_endpoint
+    from .deferred import DeferredRun
     from .matchers import ANY_DATE, ANY_NUMBER, ANY_TEXT, ANY_UUID, like
     from .requests import fake_async_request, fake_request
 
@@ -37,6 +38,7 @@ _MODULES = {
     "clock": ("at_time",),
     "collections": ("FakeData", "fake_data"),
     "contexts": ("call_endpoint", "fake_async_context", "fake_context", "load_endpoint"),
+    "deferred": ("DeferredRun",),
     "matchers": ("ANY_DATE", "ANY_NUMBER", "ANY_TEXT", "ANY_UUID", "like"),
     "requests": ("fake_async_request", "fake_request"),
 }
@@ -47,6 +49,7 @@ __all__ = [
     "ANY_TEXT",
     "ANY_UUID",
     "Answer",
+    "DeferredRun",
     "FakeData",
     "TestClient",
     "at_time",

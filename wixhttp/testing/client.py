@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from wixhttp.auth.caller import VISITOR, TokenInfo, caller_is, settings_are
@@ -32,6 +32,9 @@ from wixhttp.services import load_served_site
 from .collections import memory_collections, project_config
 from .cross_site import refused_elsewhere
 from .requests import Pairs, Uploads, fake_head
+
+if TYPE_CHECKING:
+    from .deferred import DeferredRun
 
 
 @contextlib.contextmanager
@@ -186,9 +189,31 @@ class TestClient:
                 raise HTTPError(400, "The body is not as long as its Content-Length.")
             return body
 
-        own = settings_are(self.app.config)
-        with own, fallback(self._secrets), using_by_default(current_collections, self._collections), self._own_errors():
+        with self._own_settings(), self._own_errors():
             return Answer(answer(self.app, head, read, reraise=self.raise_exceptions), head.path)
+
+    @contextlib.contextmanager
+    def _own_settings(self) -> Iterator[None]:
+        own = settings_are(self.app.config)
+        with own, fallback(self._secrets), using_by_default(current_collections, self._collections):
+            yield
+
+    def run_deferred(self, *, delayed: bool = False, retries: bool = False) -> list[DeferredRun]:
+        """Run the deferred functions and jobs that wait, one after the other, and those that they enqueue, until none
+        is due. What became of each, in this order.
+
+        ``delayed``: those that are due later, too. ``retries``: those that failed are run again at once, until they are
+        done or dead. Unless it does so, an exception of one is raised here, if the client raises those of handlers.
+
+        Raises:
+            LookupError: the project has neither deferred functions nor jobs.
+        """
+        from .deferred import run_waiting  # not for tests without
+
+        with self._own_settings():
+            return run_waiting(
+                self.app, delayed=delayed, retries=retries, raises=self.raise_exceptions and not retries
+            )
 
     @contextlib.contextmanager
     def _own_errors(self) -> Iterator[None]:

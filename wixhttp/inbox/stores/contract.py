@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol
 
 from wixhttp.data.stores.contract import Transaction
@@ -25,13 +26,16 @@ KEPT_DEAD = 30 * 86400.0
 """Seconds for which dead jobs are kept. One that holds its key is kept until it is retried, cancelled or purged."""
 
 State = Literal["waiting", "blocked", "running", "done", "dead", "cancelled"]
-"""``waiting``: due now or later; ``blocked``: an earlier job of its key is not over; ``dead``: it is not tried again."""
+"""``waiting``: due now or later; ``blocked``: an earlier job of its key is not over; ``dead``: not tried again."""
 
 STATES: tuple[State, ...] = ("waiting", "blocked", "running", "done", "dead", "cancelled")
 OPEN: tuple[State, ...] = ("waiting", "blocked", "running")
 """The states of jobs that are still to be done; `Inbox.accept` counts them against its limit."""
 
 Kind = Literal["request", "job"]
+KEPT: Mapping[State, float] = MappingProxyType({"done": KEPT_DONE, "cancelled": KEPT_DONE, "dead": KEPT_DEAD})
+"""Seconds for which jobs that are over are kept, by their states."""
+
 OnDead = Literal["go", "hold"]
 
 LONGEST = 200  # characters of a key as it is stored
@@ -91,7 +95,7 @@ class Job:
 
 
 class Accepted(NamedTuple):
-    """The id of a job that is stored; ``is_new`` is false where its ``dedup`` was seen before, by the job of that id."""
+    """The id of a job that is stored; ``is_new`` is false where the job of that id had its ``dedup`` before."""
 
     id: str
     is_new: bool
@@ -224,17 +228,6 @@ class Inbox(Protocol):
     def next_due(self, names: Collection[str] | None = None) -> float | None:
         """Seconds until the next of the waiting jobs is due, 0 where one is; ``None``: no job waits."""
 
-    def list(
-        self,
-        *,
-        state: State | None = None,
-        name: str | None = None,
-        key: str | None = None,
-        limit: int = 100,
-        before: int | None = None,
-    ) -> list[Job]:
-        """Jobs, the last accepted first; ``before`` is the ``seq`` of the one that they come before."""
-
     def get(self, job_id: str) -> Job | None:
         """The job with that id."""
 
@@ -265,6 +258,17 @@ class Inbox(Protocol):
     def advance(self, name: str, occurrence_jobs: Sequence[NewJob], to: datetime) -> bool:
         """Store the jobs of occurrences, and that this was done up to ``to``. False, and nothing is stored, where it
         was done up to there already. The limit of `accept` does not hold for them."""
+
+    def list(
+        self,
+        *,
+        state: State | None = None,
+        name: str | None = None,
+        key: str | None = None,
+        limit: int = 100,
+        before: int | None = None,
+    ) -> list[Job]:
+        """Jobs, the last accepted first; ``before`` is the ``seq`` of the one that they come before."""
 
 
 def stored_text(value: str | None) -> str | None:
