@@ -4,11 +4,12 @@ of deferred work and schedules, metrics. Nothing is loaded that a site does not 
 
 from __future__ import annotations
 
+import functools
 import sys
 
 from wixhttp.dispatch.site import Site, load_site
 from wixhttp.project.config import Config
-from wixhttp.project.loader import backend_file
+from wixhttp.project.inbox_files import uses_inbox
 
 
 def load_served_site(config: Config) -> Site:
@@ -26,13 +27,21 @@ def load_served_site(config: Config) -> Site:
 
 
 def _with_inbox(site: Site, config: Config) -> Site:
-    """The site with the work that its processes do beside requests, where it has deferred functions or jobs."""
-    if "wixhttp.inbox" not in sys.modules and backend_file(config.root, "jobs") is None:
+    """The site with the work that its processes do beside requests, where it has deferred functions, jobs or scheduled
+    functions."""
+    if "wixhttp.inbox" not in sys.modules and not uses_inbox(config.root):
         return site
     from wixhttp.inbox.job_table import load_jobs
+    from wixhttp.inbox.schedule_entries import add_schedules
     from wixhttp.inbox.service import InboxService
 
-    service = InboxService(config, load_jobs(site, config))
+    table = load_jobs(site, config)
+    scheduled = add_schedules(table, config)
+    service = InboxService(config, table)
+    if scheduled:
+        from wixhttp.inbox.schedules.scheduler import Scheduler
+
+        service.timetable = functools.partial(Scheduler, scheduled)
     return site.with_background(service) if service.is_used else site
 
 

@@ -12,14 +12,16 @@ if TYPE_CHECKING:
     from .declarations import deferred, job
     from .enqueueing import JobCall, enqueue, job_call
     from .outcomes import Dead, Retry
+    from .schedules.decorator import scheduled
 
 _MODULES = {
     "declarations": ("deferred", "job"),
     "enqueueing": ("JobCall", "enqueue", "job_call"),
     "outcomes": ("Dead", "Retry"),
+    "schedules.decorator": ("scheduled",),
 }
 
-__all__ = ["Dead", "JobCall", "Retry", "deferred", "enqueue", "job", "job_call"]
+__all__ = ["Dead", "JobCall", "Retry", "deferred", "enqueue", "job", "job_call", "scheduled"]
 
 
 def __getattr__(name: str) -> Any:
