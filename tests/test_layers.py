@@ -199,8 +199,9 @@ def test_third_parties_stay_in_their_modules() -> None:
     assert found["apsw"] == {
         f"data.stores.{name}"
         for name in ("sqlite", "sqlite_connections", "sqlite_dialect", "sqlite_errors", "sqlite_file")
-    }
-    assert all(module.startswith("data.stores.postgres") for module in found["psycopg"] | found["psycopg_pool"])
+    } | {"inbox.stores.memory", "inbox.stores.sqlite"}
+    clients = found["psycopg"] | found["psycopg_pool"]
+    assert all(module.startswith(("data.stores.postgres", "inbox.stores.postgres")) for module in clients)
 
 
 def test_the_environment_is_read_in_six_modules() -> None:

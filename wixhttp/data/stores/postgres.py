@@ -125,7 +125,7 @@ class PostgresStore:
             self._look(connection)
             return self._tables
 
-        return {name: tuple(table.indexes.values()) for name, table in self._ask(read).items()}
+        return {name: tuple(table.indexes.values()) for name, table in self.ask(read).items()}
 
     def create(self, collection: str) -> None:
         if collection in self._tables:
@@ -232,8 +232,11 @@ class PostgresStore:
 
     # --- reading ---
 
-    def _ask(self, read: Callable[[Connection], Result]) -> Result:
-        """Return the result of ``read``, retried once where the connection broke."""
+    def ask(self, read: Callable[[Connection], Result]) -> Result:
+        """Return the result of ``read``, retried once where the connection broke.
+
+        It is for tables of this package beside the collections, too. Mistakes in a statement are raised as they are.
+        """
         try:
             with self._connections.use() as connection:
                 return read(connection)
@@ -252,11 +255,11 @@ class PostgresStore:
             return read(connection, self._table(collection, connection))
 
         try:
-            return self._ask(once)
+            return self.ask(once)
         except _CHANGED:
             self._forget()
         try:
-            return self._ask(once)
+            return self.ask(once)
         except errors.UndefinedTable:
             raise no_collection(collection) from None
 
@@ -353,7 +356,7 @@ class PostgresStore:
 
     def _read_links(self, statement: str, values: list[Any]) -> list[tuple[Any, ...]]:
         try:
-            return self._ask(lambda connection: connection.execute(statement, values).fetchall())
+            return self.ask(lambda connection: connection.execute(statement, values).fetchall())
         except errors.UndefinedTable:  # a new database
             return []
 
@@ -397,6 +400,20 @@ class PostgresStore:
                     raise
         raise StoreUnavailable(f"The database had too many writes at once: it refused this one {_ATTEMPTS} times.")
 
+    def transact(
+        self, work: Callable[[PostgresTransaction], Result], *, single: bool = False, defines: bool = False
+    ) -> Result:
+        """Return the result of ``work``, which writes tables of this package beside the collections, once that is
+        committed. It is called again where the database asks for it.
+
+        ``single``: each of its statements is a transaction of its own. ``defines``: it makes tables, as others may at
+        the same moment. An exception undoes everything.
+
+        Raises:
+            StoreUnavailable: nothing was written, or, where the connection broke at the end, nobody can tell.
+        """
+        return self._write(work, single=single, again=_is_race if defines else lambda _: False)
+
     # --- care ---
 
     def ping(self) -> None:
@@ -431,7 +448,7 @@ class PostgresStore:
                     found.append(f"the index {part} of {name} is not complete: drop it and make it again")
             return found
 
-        return self._ask(read)
+        return self.ask(read)
 
     def backup(self, target: str, progress: Callable[[int, int], None] | None = None) -> None:
         raise WixDataError("WDE0120", "A store in PostgreSQL is copied with pg_dump, or with: wixhttp data export.")

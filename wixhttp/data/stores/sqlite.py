@@ -70,15 +70,30 @@ class SQLiteStore:
         self._tables: dict[str, SQLiteCollection] = {}
         self._looked = 0.0
 
-    def _reading(self) -> AbstractContextManager[apsw.Connection]:
+    def reading(self) -> AbstractContextManager[apsw.Connection]:
+        """A connection to read with: each statement sees what was committed when it began.
+
+        It is for tables of this package beside the collections. Errors of the file and its disk are raised as
+        StoreUnavailable, mistakes in a statement as they are.
+        """
         return self._of_this_process().reading()
+
+    def transact(self, work: Callable[[apsw.Connection], Result]) -> Result:
+        """Return the result of ``work``, which writes tables of this package beside the collections, once that is on
+        disk; with what other threads write meanwhile it is one commit. An exception undoes it, and nothing else.
+
+        Raises:
+            StoreUnavailable: nothing was written: the disk is full, the file is away, damaged or read-only.
+        """
+        self._of_this_process()
+        return self._group.run(lambda changes: work(changes.connection))
 
     def _read(self, collection: str, read: Callable[[apsw.Connection, SQLiteCollection], Result]) -> Result:
         """Return the result of ``read``, retried once where others changed the tables meanwhile."""
         for attempt in (1, 2):
             table = self._table(collection)
             try:
-                with self._reading() as connection:
+                with self.reading() as connection:
                     return read(connection, table)
             except apsw.SQLError:
                 self._looked = 0.0
@@ -111,7 +126,7 @@ class SQLiteStore:
             if len(jobs) > 1:
                 writer.execute("SAVEPOINT job")
             try:
-                job.result = job.work(_SQLiteTransaction(self, writer))
+                job.result = job.work(SQLiteTransaction(self, writer))
             except BaseException as error:  # it is the caller's; the others go on
                 if isinstance(error, UNDOING) or not writer.in_transaction:
                     raise
@@ -131,7 +146,7 @@ class SQLiteStore:
         self._of_this_process()
         table = self._tables.get(collection)
         if table is None or time.monotonic() - self._looked > _LOOK_AGAIN:
-            with self._reading() as connection:
+            with self.reading() as connection:
                 self._look(connection)
             table = self._tables.get(collection)
         if table is None:
@@ -165,7 +180,7 @@ class SQLiteStore:
         self._tables, self._looked = tables, time.monotonic()
 
     def collections(self) -> dict[str, tuple[Index, ...]]:
-        with self._reading() as connection:
+        with self.reading() as connection:
             self._look(connection)
         return {name: tuple(table.indexes.values()) for name, table in self._tables.items()}
 
@@ -173,7 +188,7 @@ class SQLiteStore:
         if collection in self._tables and self._pid == os.getpid():
             return
 
-        def work(changes: _SQLiteTransaction) -> None:
+        def work(changes: SQLiteTransaction) -> None:
             run = changes.connection.execute
             if run("SELECT 1 FROM wixhttp_collections WHERE name = ?", (collection,)).fetchone():
                 return
@@ -188,7 +203,7 @@ class SQLiteStore:
 
         self._change(work)
 
-    def _change(self, work: Callable[[_SQLiteTransaction], Result]) -> Result:
+    def _change(self, work: Callable[[SQLiteTransaction], Result]) -> Result:
         """Change tables; what is known of them is forgotten."""
         self._of_this_process()
         try:
@@ -199,7 +214,7 @@ class SQLiteStore:
     def drop(self, collection: str) -> None:
         table = self._table(collection)
 
-        def work(changes: _SQLiteTransaction) -> None:
+        def work(changes: SQLiteTransaction) -> None:
             changes.truncate(collection)
             run = changes.connection.execute
             run(f"DROP TABLE {table.name}")
@@ -213,7 +228,7 @@ class SQLiteStore:
         if index in self._table(collection).indexes.values():
             return
 
-        def work(changes: _SQLiteTransaction) -> None:
+        def work(changes: SQLiteTransaction) -> None:
             self._look(changes.connection)
             table = self._tables[collection]
             if index not in table.indexes.values():
@@ -233,7 +248,7 @@ class SQLiteStore:
             return
         logger.info("the collection %r gets its index of the newest items", collection)
 
-        def work(changes: _SQLiteTransaction) -> None:
+        def work(changes: SQLiteTransaction) -> None:
             self._look(changes.connection)
             if collection in self._tables:
                 for statement in newest_indexes(self._tables[collection]).values():
@@ -247,7 +262,7 @@ class SQLiteStore:
             logger.warning("the collection %r has no index of its newest items: %s", collection, error)
 
     def drop_index(self, collection: str, index: Index) -> None:
-        def work(changes: _SQLiteTransaction) -> None:
+        def work(changes: SQLiteTransaction) -> None:
             self._look(changes.connection)
             table = self._tables.get(collection)
             if table is None:
@@ -311,7 +326,7 @@ class SQLiteStore:
         table = self._table(collection)
         dialect = SQLiteDialect(table)
         statement = sql.find_rows(dialect, (), tree, order)
-        with self._reading() as connection:
+        with self.reading() as connection:
             cursor = connection.execute(statement, dialect.bound)
             try:
                 for row in cursor:
@@ -325,7 +340,7 @@ class SQLiteStore:
         missing = sql.missing_index(table.indexes.values(), tree, order)
         if not missing or (collection, missing) in self._advised or len(self._advised) > _MOST_ADVICE:
             return
-        with self._reading() as connection:
+        with self.reading() as connection:
             size = connection.execute(f"SELECT max(rowid) FROM {table.name}").get
         if size is not None and size > sql.SLOW:
             self._advised.add((collection, missing))
@@ -363,7 +378,7 @@ class SQLiteStore:
 
     def _read_links(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
         try:
-            with self._reading() as connection:
+            with self.reading() as connection:
                 return connection.execute(statement, values).fetchall()
         except apsw.SQLError as error:
             if "no such table" not in str(error):
@@ -381,7 +396,7 @@ class SQLiteStore:
     def _write_nothing(self) -> None:
         """Write the first page as it is."""
 
-        def work(changes: _SQLiteTransaction) -> None:
+        def work(changes: SQLiteTransaction) -> None:
             run = changes.connection.execute
             run(f"PRAGMA user_version = {int(run('PRAGMA user_version').get)}")
 
@@ -390,7 +405,7 @@ class SQLiteStore:
     def check(self) -> list[str]:
         found: list[str] = []
         try:
-            with self._of_this_process().faults.left_out(), self._reading() as connection:
+            with self._of_this_process().faults.left_out(), self.reading() as connection:
                 found += [str(line) for (line,) in connection.execute("PRAGMA integrity_check") if line != "ok"]
                 self._look(connection)
                 for name, table in self._tables.items():
@@ -405,7 +420,7 @@ class SQLiteStore:
     def backup(self, target: str, progress: Callable[[int, int], None] | None = None) -> None:
         create_private(Path(target))
         fault = ""  # of the copy: a full disk, a folder that went away; raised where it is not taken for the store's
-        with self._reading() as connection, _one_moment(connection):
+        with self.reading() as connection, _one_moment(connection):
             try:
                 with (
                     contextlib.closing(apsw.Connection(target)) as copy,
@@ -425,7 +440,7 @@ class SQLiteStore:
             self._connections.close()
 
 
-class _SQLiteTransaction:
+class SQLiteTransaction:
     """The transaction of a job: see `contract.Transaction`."""
 
     def __init__(self, store: SQLiteStore, connection: apsw.Connection) -> None:

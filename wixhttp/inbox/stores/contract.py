@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timezone
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol
@@ -39,6 +39,9 @@ KEPT: Mapping[State, float] = MappingProxyType({"done": KEPT_DONE, "cancelled": 
 OnDead = Literal["go", "hold"]
 
 LONGEST = 200  # characters of a key as it is stored
+LONGEST_DELAY = 100 * 365 * 86400.0  # seconds
+_EARLIEST = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_LATEST = datetime(9999, 12, 1, tzinfo=timezone.utc)
 _LONGEST_ERROR = 20_000  # characters
 
 
@@ -284,6 +287,11 @@ def stored_text(value: str | None) -> str | None:
         if len(value) <= LONGEST and "\0" not in value:
             return value
     return f"{stored_error(value)[:100]}#sha256:{sha256(plain).hexdigest()}"
+
+
+def stored_moment(at: datetime | None) -> datetime | None:
+    """When a job is due, as databases take it."""
+    return None if at is None else min(max(at, _EARLIEST), _LATEST)
 
 
 def stored_error(text: str) -> str:

@@ -1,0 +1,45 @@
+"""A database of SQLite in memory, for the inbox of a store in memory. Nothing outlives the process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import apsw
+
+Result = TypeVar("Result")
+
+
+class MemoryDatabase:
+    """See `sqlite.Database`. A forked process begins with an empty one."""
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.RLock()
+        self._connection = apsw.Connection(":memory:")
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[apsw.Connection]:
+        """The connection, for this thread alone."""
+        if self._pid != os.getpid():
+            self._begin()
+        with self._lock:
+            yield self._connection
+
+    def transact(self, work: Callable[[apsw.Connection], Result]) -> Result:
+        """Return the result of ``work``, which an exception undoes."""
+        with self.reading() as connection:
+            connection.execute("BEGIN")
+            try:
+                result = work(connection)
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+            return result

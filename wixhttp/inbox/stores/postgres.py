@@ -1,0 +1,570 @@
+"""The inbox in PostgreSQL, for any number of machines. Every time is that of the server's clock.
+
+Claims skip what others are claiming. Of a key one transaction at a time accepts or ends a job, so that the order of
+its numbers is the order in which they were committed.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timezone
+from typing import Any, TypeVar
+
+from psycopg import errors
+
+from wixhttp.data.stores.contract import Transaction
+from wixhttp.data.stores.postgres import PostgresStore
+from wixhttp.data.stores.postgres_pool import Connection
+from wixhttp.data.stores.postgres_writes import PostgresTransaction
+from wixhttp.messages import brief
+
+from .contract import (
+    KEPT,
+    LONGEST_DELAY,
+    OPEN,
+    STATES,
+    VERSION,
+    Accepted,
+    Again,
+    Done,
+    Failed,
+    GivenBack,
+    InboxFull,
+    InboxVersion,
+    Job,
+    NewJob,
+    Outcome,
+    State,
+    Stats,
+    delay_after_death,
+    stored_error,
+    stored_moment,
+    stored_text,
+)
+from .figures import Figures, stats_of
+from .job_ids import JobId, new_token, parse_ids
+from .owner import ClaimOwner, LeaseRenewal
+from .postgres_tables import (
+    CLAIM,
+    COLUMNS,
+    FIRST_DUE,
+    INSERT,
+    IS_DUE,
+    LOCK,
+    PROMOTE,
+    TABLES,
+    WAITING_NAMES,
+    job_of,
+    lock_name,
+)
+from .room import Room
+
+Result = TypeVar("Result")
+
+_BATCH = 500  # jobs that one transaction of a command changes, or removes
+_TIDIED = 60.0  # seconds between two looks for old jobs
+_OPEN = "state IN ('waiting', 'blocked', 'running')"
+
+logger = logging.getLogger("wixhttp")
+
+
+class PostgresInbox:
+    """See `contract.Inbox`. ``lease`` is in seconds."""
+
+    def __init__(self, store: PostgresStore, owner: ClaimOwner, *, lease: float) -> None:
+        self._store = store
+        self._owner = owner
+        self._renewal = LeaseRenewal(owner, self.renew)
+        self._lease = lease
+        self._room = Room()
+        self._figures = Figures()
+        self._is_made = False  # the tables are there, and of this version
+        self._seen_leases: dict[str, tuple[datetime, float]] = {}
+        self._tidy_at = 0.0
+
+    # --- transactions ---
+
+    def _read(self, read: Callable[[Connection], Result], empty: Result) -> Result:
+        """Return the result of ``read``, or ``empty`` where there are no tables yet."""
+
+        def checked(connection: Connection) -> Result:
+            if not self._is_made:
+                _check_version(connection)
+                self._is_made = True
+            return read(connection)
+
+        try:
+            return self._store.ask(checked)
+        except errors.UndefinedTable:
+            self._is_made = False
+            return empty
+
+    def _rows(self, statement: str, values: Sequence[Any] = ()) -> Sequence[Any]:
+        return self._read(lambda connection: _rows(connection, statement, values), [])
+
+    def _write(self, work: Callable[[PostgresTransaction], Result], *, single: bool = False) -> Result:
+        """Return the result of ``work`` once it is committed; the tables are made where they are not there."""
+        for attempt in (1, 2):
+            if not self._is_made:
+                self._store.transact(lambda transaction: self._make(transaction.connection), defines=True)
+            try:
+                return self._store.transact(work, single=single)
+            except (errors.UndefinedTable, errors.UndefinedColumn):  # others dropped them, or put a backup there
+                self._is_made = False
+                if attempt == 2:
+                    raise
+        raise AssertionError
+
+    def _make(self, connection: Connection) -> None:
+        [[is_there]] = connection.execute("SELECT to_regclass('wixhttp_inbox_facts') IS NOT NULL")
+        if not is_there:
+            connection.execute(TABLES)
+        _check_version(connection)
+        self._is_made = True
+
+    # --- accepting ---
+
+    def accept(self, jobs: Sequence[NewJob], *, limit: int | None = None) -> list[Accepted]:
+        try:
+            self._room.take(len(jobs), limit, lambda most: self._read(lambda run: _count_open(run, most), 0))
+        except InboxFull:
+            return self._seen(jobs)
+        made: list[Accepted] = []
+        is_single = len(jobs) == 1 and jobs[0].key is None
+        try:
+            made = self._write(lambda transaction: _store(transaction.connection, jobs), single=is_single)
+        finally:
+            if limit is not None:
+                self._room.give_back(len(jobs) - sum(each.is_new for each in made))
+        return made
+
+    def _seen(self, jobs: Sequence[NewJob]) -> list[Accepted]:
+        """The jobs of a full inbox, where all are there already. Raises InboxFull, which is handled, where not."""
+        nothing: Sequence[str | None] = ()
+        found = self._read(lambda connection: [_seen(connection, job) for job in jobs], nothing)
+        made = [Accepted(each, is_new=False) for each in found if each is not None]
+        if not jobs or len(made) < len(jobs):
+            raise  # noqa: PLE0704 - it is called where the error is handled
+        return made
+
+    def accepting(self, jobs: Sequence[NewJob], *, limit: int | None = None) -> PostgresAccepting:
+        return PostgresAccepting(self, jobs, limit)
+
+    def store_in(self, transaction: Transaction, jobs: Sequence[NewJob], limit: int | None) -> list[Accepted]:
+        """Store jobs in a transaction of collections."""
+        if not isinstance(transaction, PostgresTransaction):
+            raise TypeError(f"jobs are stored in a transaction of their own store, not in a {brief(transaction)}")
+        transaction.begin()
+        connection = transaction.connection
+        try:
+            if not self._is_made:
+                self._make(connection)
+            self._room.take(len(jobs), limit, lambda most: _count_open(connection, most))
+            return _store(connection, jobs)
+        except errors.UndefinedTable:  # the store calls again, and they are made
+            self._is_made = False
+            raise
+
+    # --- running ---
+
+    def claim(self, names: Collection[str], most: int) -> list[Job]:
+        known = list(names)
+        if most < 1 or not self._read(lambda connection: _value(connection, IS_DUE, (known,)), empty=False):
+            return []
+        owner = self._renewal.id()
+
+        def work(transaction: PostgresTransaction) -> list[Job]:
+            self._renew(transaction.connection, owner)
+            return [job_of(row) for row in _rows(transaction.connection, CLAIM, (known, owner, most))]
+
+        return self._write(work)
+
+    def finish(self, job: Job, outcome: Outcome) -> bool:
+        is_current = self._write(lambda transaction: _finish(transaction.connection, job, outcome))
+        if not is_current:
+            logger.warning(
+                "the job %s (%s) was not this process's any more when its attempt %d ended: its result is refused",
+                job.id, job.name, job.attempt,
+            )  # fmt: skip
+        return is_current
+
+    def renew(self) -> None:
+        owner = self._owner.id
+        if self._rows("SELECT 1 FROM wixhttp_inbox WHERE state = 'running' AND owner = $1::text LIMIT 1", (owner,)):
+            self._write(lambda transaction: self._renew(transaction.connection, owner), single=True)
+
+    def _renew(self, connection: Connection, owner: str) -> None:
+        connection.execute(
+            "INSERT INTO wixhttp_inbox_owners VALUES ($1::text, clock_timestamp() + make_interval(secs => $2::float8))"
+            " ON CONFLICT (owner) DO UPDATE SET lease_until = excluded.lease_until",
+            (owner, self._lease),
+        )
+
+    def free_dead(self) -> int:
+        freed = 0
+        for owner in self._gone():
+            statement = f"SELECT {COLUMNS} FROM wixhttp_inbox WHERE state = 'running' AND owner = $1::text ORDER BY seq"
+            freed += sum(self._free(job_of(row)) for row in self._rows(statement, (owner,)))
+            self._forget(owner)
+        self._tidy()
+        return freed
+
+    def _gone(self) -> list[str]:
+        """The owners of running jobs whose lease has run out: by the server's clock, or, as somebody may set that one,
+        by this machine's, for which it was not renewed."""
+        statement = (
+            "SELECT job.owner, lease.lease_until, lease.lease_until > clock_timestamp()"
+            " FROM (SELECT DISTINCT owner FROM wixhttp_inbox WHERE state = 'running') AS job"
+            " LEFT JOIN wixhttp_inbox_owners AS lease USING (owner)"
+        )
+        gone = []
+        seen, now = self._seen_leases, time.monotonic()
+        self._seen_leases = {}
+        found = self._rows(statement)
+        for owner, until, is_held in found:
+            if owner == self._owner.id:
+                continue
+            since = seen[owner][1] if owner in seen and seen[owner][0] == until else now
+            if until is not None:
+                self._seen_leases[owner] = until, since
+            if not is_held or now - since > self._lease:
+                gone.append(owner)
+        return sorted(gone)
+
+    def _free(self, job: Job) -> bool:
+        """Free a job, unless its owner renewed its lease meanwhile."""
+        error = f"its process ended, or was away past its lease, while it ran (attempt {job.attempt})"
+        statement = (
+            "SELECT max(lease_until) FROM wixhttp_inbox_owners"
+            " WHERE owner = $1::text AND lease_until > clock_timestamp()"
+        )
+
+        def work(transaction: PostgresTransaction) -> bool:
+            until = _value(transaction.connection, statement, (job.owner,))
+            if until is not None and self._seen_leases.get(str(job.owner), (None,))[0] != until:
+                return False
+            return _finish(transaction.connection, job, Again(delay_after_death(job.attempt), error))
+
+        is_freed = self._write(work)
+        if is_freed:
+            logger.warning("the job %s (%s): %s", job.id, job.name, error)
+        return is_freed
+
+    def _forget(self, owner: str) -> None:
+        statement = (
+            "DELETE FROM wixhttp_inbox_owners WHERE owner = $1::text AND NOT EXISTS"
+            " (SELECT 1 FROM wixhttp_inbox WHERE state = 'running' AND owner = $1::text)"
+        )
+        self._write(lambda transaction: transaction.connection.execute(statement, (owner,)), single=True)
+
+    def next_due(self, names: Collection[str] | None = None) -> float | None:
+        def read(connection: Connection) -> float | None:
+            first = _first_due(connection, names)
+            return None if first is None else max(0.0, first)
+
+        return self._read(read, None)
+
+    # --- looking, and changing by hand ---
+
+    def get(self, job_id: str) -> Job | None:
+        statement = f"SELECT {COLUMNS} FROM wixhttp_inbox WHERE seq = $1::bigint AND token = $2::text"
+        for wanted in parse_ids([job_id]):
+            for row in self._rows(statement, wanted):
+                return job_of(row)
+        return None
+
+    def retry(self, ids: Collection[str] | None) -> int:
+        wanted = self._all_dead() if ids is None else parse_ids(ids)
+        return self._each(wanted, _retry)
+
+    def _all_dead(self) -> Sequence[JobId]:
+        statement = "SELECT seq, token FROM wixhttp_inbox WHERE state = 'dead' ORDER BY seq"
+        return tuple(JobId(*row) for row in self._rows(statement))
+
+    def cancel(self, ids: Collection[str]) -> int:
+        return self._each(parse_ids(ids), _cancel)
+
+    def _each(self, wanted: Sequence[JobId], change: Callable[[Connection, JobId], bool]) -> int:
+        """Change jobs, each in a transaction of its own: the lock of a key is never waited for with another's."""
+
+        def changed(each: JobId) -> bool:
+            return self._write(lambda transaction: change(transaction.connection, each))
+
+        return sum(map(changed, wanted))
+
+    def purge(self, state: State, older_than: float) -> int:
+        if state not in STATES or state in OPEN:
+            raise ValueError(f"jobs that are done, dead or cancelled are removed, not {brief(state)}")
+        removed = 0
+        while True:
+            step = self._purged(state, older_than, is_by_hand=True)
+            removed += step
+            if step < _BATCH:
+                return removed
+
+    def _purged(self, state: State, older_than: float, *, is_by_hand: bool) -> int:
+        """Remove a batch of old jobs; of the dead, those that hold their key only by hand."""
+        statement = (
+            "DELETE FROM wixhttp_inbox WHERE seq IN (SELECT seq FROM wixhttp_inbox WHERE state = $1::text"
+            " AND ended IS NOT NULL AND ended <= statement_timestamp() - make_interval(secs => $2::float8)"
+            f" AND is_over ORDER BY ended LIMIT {_BATCH} FOR UPDATE SKIP LOCKED)"
+        )
+        holding = (
+            "SELECT seq, token FROM wixhttp_inbox WHERE state = $1::text AND ended IS NOT NULL AND NOT is_over"
+            f" AND ended <= statement_timestamp() - make_interval(secs => $2::float8) LIMIT {_BATCH}"
+        )
+        older_than = min(older_than, LONGEST_DELAY)
+        values = (state, older_than)
+        removed = self._write(lambda transaction: transaction.connection.execute(statement, values).rowcount)
+        if is_by_hand and state == "dead":
+            removed += self._each([JobId(*row) for row in self._rows(holding, values)], _remove)
+        return removed
+
+    def _tidy(self) -> None:
+        """Remove some of the jobs that are kept no longer; all of them in several calls."""
+        now = time.monotonic()
+        if now < self._tidy_at:
+            return
+        removed = sum(self._tidied(state, kept) for state, kept in KEPT.items())
+        self._tidy_at = now if removed >= _BATCH else now + _TIDIED
+
+    def _tidied(self, state: State, kept: float) -> int:
+        statement = (
+            "SELECT EXISTS (SELECT 1 FROM wixhttp_inbox WHERE state = $1::text AND ended IS NOT NULL"
+            " AND ended <= statement_timestamp() - make_interval(secs => $2::float8))"
+        )
+        if not self._read(lambda connection: _value(connection, statement, (state, kept)), empty=False):
+            return 0
+        return self._purged(state, kept, is_by_hand=False)
+
+    def stats(self) -> Stats:
+        statement = "SELECT name, state, count(*) FROM wixhttp_inbox GROUP BY state, name"
+        counts = self._figures.of(lambda: self._read(lambda connection: _rows(connection, statement), []))
+        first = self._read(lambda connection: _first_due(connection, None), None)
+        return stats_of(counts, None if first is None or first > 0 else -first)
+
+    def unknown_names(self, known: Collection[str]) -> dict[str, int]:
+        statement = f"SELECT name, count(*) FROM wixhttp_inbox WHERE {_OPEN} GROUP BY name ORDER BY name"
+        found = self._rows(statement)
+        return {name: number for name, number in found if name not in known}
+
+    # --- schedules ---
+
+    def watermark(self, name: str) -> datetime | None:
+        statement = "SELECT at AT TIME ZONE 'UTC' FROM wixhttp_inbox_watermarks WHERE name = $1::text"
+        for (at,) in self._rows(statement, (name,)):
+            moment: datetime = at.replace(tzinfo=timezone.utc)
+            return moment
+        return None
+
+    def advance(self, name: str, occurrence_jobs: Sequence[NewJob], to: datetime) -> bool:
+        def work(transaction: PostgresTransaction) -> bool:
+            changed = transaction.connection.execute(
+                "INSERT INTO wixhttp_inbox_watermarks AS mark VALUES ($1::text, $2::timestamptz) ON CONFLICT (name)"
+                " DO UPDATE SET at = excluded.at WHERE mark.at < excluded.at",
+                (name, to),
+            )
+            if not changed.rowcount:
+                return False
+            _store(transaction.connection, occurrence_jobs)
+            return True
+
+        return self._write(work)
+
+    def list(
+        self,
+        *,
+        state: State | None = None,
+        name: str | None = None,
+        key: str | None = None,
+        limit: int = 100,
+        before: int | None = None,
+    ) -> list[Job]:
+        conditions, values = [], list[Any]()
+        for condition, value in (
+            ("state = ${}::text", state),
+            ("name = ${}::text", name),
+            ("key = ${}::text", stored_text(key)),
+            ("seq < ${}::bigint", before),
+        ):
+            if value is not None:
+                values.append(value)
+                conditions.append(condition.format(len(values)))
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        values.append(limit)
+        statement = f"SELECT {COLUMNS} FROM wixhttp_inbox {where} ORDER BY seq DESC LIMIT ${len(values)}::bigint"
+        return [job_of(row) for row in self._rows(statement, values)]
+
+
+class PostgresAccepting:
+    """See `contract.Accepting`."""
+
+    def __init__(self, inbox: PostgresInbox, jobs: Sequence[NewJob], limit: int | None) -> None:
+        self._inbox = inbox
+        self._jobs = jobs
+        self._limit = limit
+        self.accepted: Sequence[Accepted] = ()
+
+    def add_to(self, transaction: Transaction) -> None:
+        self.accepted = ()
+        self.accepted = self._inbox.store_in(transaction, self._jobs, self._limit)
+
+
+# --- statements ------------------------------------------------------------------------------------------------------
+
+
+def _rows(connection: Connection, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+    return connection.execute(statement, values).fetchall()
+
+
+def _row(connection: Connection, statement: str, values: Sequence[Any] = ()) -> Any:
+    """The first row; ``None`` where there is none."""
+    return connection.execute(statement, values).fetchone()
+
+
+def _value(connection: Connection, statement: str, values: Sequence[Any] = ()) -> Any:
+    [value] = _row(connection, statement, values)
+    return value
+
+
+def _check_version(connection: Connection) -> None:
+    """Raises InboxVersion where the tables are of another version."""
+    row = _row(connection, "SELECT value FROM wixhttp_inbox_facts WHERE name = 'version'")
+    found = None if row is None else row[0]
+    if found != VERSION:
+        raise InboxVersion(found)
+
+
+def _lock(connection: Connection, keys: Collection[tuple[str, str]]) -> None:
+    """Let nobody else accept or end jobs of these keys until the transaction ends; in one order everywhere."""
+    for name in sorted(lock_name(*key) for key in keys):
+        connection.execute(LOCK, (name,))
+
+
+def _store(connection: Connection, jobs: Sequence[NewJob]) -> list[Accepted]:
+    _lock(connection, {(job.name, str(stored_text(job.key))) for job in jobs if job.key is not None})
+    made = []
+    for job in jobs:
+        token = new_token()
+        values = (
+            token,
+            job.name,
+            job.kind,
+            stored_text(job.key),
+            stored_text(job.dedup),
+            job.priority,
+            job.max_attempts,
+            job.on_dead,
+            stored_moment(job.at),
+            min(job.delay, LONGEST_DELAY),
+            job.payload,
+            job.body,
+        )
+        made.append(_inserted(connection, job, token, values))
+    return made
+
+
+def _inserted(connection: Connection, job: NewJob, token: str, values: Sequence[Any]) -> Accepted:
+    while True:
+        row = _row(connection, INSERT, values)
+        if row is not None:
+            return Accepted(str(JobId(row[0], token)), is_new=True)
+        seen = _seen(connection, job)
+        if seen is not None:  # else it was removed meanwhile
+            return Accepted(seen, is_new=False)
+
+
+def _seen(connection: Connection, job: NewJob) -> str | None:
+    """The id of the job that had this ``dedup`` before."""
+    row = _row(
+        connection,
+        "SELECT seq, token FROM wixhttp_inbox WHERE name = $1::text AND dedup = $2::text AND dedup IS NOT NULL",
+        (job.name, stored_text(job.dedup)),
+    )
+    return None if row is None else str(JobId(*row))
+
+
+def _count_open(connection: Connection, most: int) -> int:
+    """Count the jobs that are to be done, up to ``most``."""
+    statement = f"SELECT count(*) FROM (SELECT 1 FROM wixhttp_inbox WHERE {_OPEN} LIMIT $1::bigint) AS found"
+    return int(_value(connection, statement, (most,)))
+
+
+def _first_due(connection: Connection, names: Collection[str] | None) -> float | None:
+    """Seconds until the first of the jobs that wait is due; negative: for so many it has been."""
+    known = [name for (name,) in _rows(connection, WAITING_NAMES)] if names is None else list(names)
+    first: float | None = _value(connection, FIRST_DUE, (known,))
+    return first
+
+
+def _finish(connection: Connection, job: Job, outcome: Outcome) -> bool:
+    if isinstance(outcome, Again) and job.attempt >= job.max_attempts:
+        outcome = Failed(outcome.error)
+    is_over = isinstance(outcome, Done) or (isinstance(outcome, Failed) and (job.on_dead == "go" or job.key is None))
+    values: list[Any] = []
+    if isinstance(outcome, Done):
+        change, values = "state = 'done', result = $4::bytea, error = NULL, ended = clock_timestamp()", [outcome.result]
+    elif isinstance(outcome, Failed):
+        change, values = "state = 'dead', error = $4::text, ended = clock_timestamp()", [stored_error(outcome.error)]
+    elif isinstance(outcome, GivenBack):
+        change = "state = 'waiting', error = coalesce($4::text, error), attempt = attempt - 1"
+        values = [stored_error(outcome.error) or None]
+    else:
+        change = (
+            "state = 'waiting', error = $4::text, due = clock_timestamp() + make_interval(secs => $5::double precision)"
+        )
+        values = [stored_error(outcome.error), min(outcome.delay, LONGEST_DELAY)]
+    if is_over and job.key is not None:
+        _lock(connection, [(job.name, job.key)])
+    changed = connection.execute(
+        f"UPDATE wixhttp_inbox SET {change}, owner = NULL, is_over = {is_over}"
+        " WHERE seq = $1::bigint AND state = 'running' AND owner = $2::text AND claims = $3::integer",
+        (job.seq, job.owner, job.claims, *values),
+    )
+    if not changed.rowcount:
+        return False
+    if is_over and job.key is not None:
+        connection.execute(PROMOTE, (job.name, job.key))
+    return True
+
+
+def _retry(connection: Connection, wanted: JobId) -> bool:
+    return _changed(
+        connection,
+        wanted,
+        "UPDATE wixhttp_inbox SET state = CASE WHEN key IS NULL THEN 'waiting' ELSE 'blocked' END, attempt = 0,"
+        " due = clock_timestamp(), ended = NULL, is_over = FALSE",
+        "state IN ('dead', 'cancelled')",
+    )
+
+
+def _cancel(connection: Connection, wanted: JobId) -> bool:
+    return _changed(
+        connection,
+        wanted,
+        "UPDATE wixhttp_inbox SET state = 'cancelled', ended = clock_timestamp(), is_over = TRUE",
+        "state IN ('waiting', 'blocked', 'dead')",
+    )
+
+
+def _remove(connection: Connection, wanted: JobId) -> bool:
+    return _changed(connection, wanted, "DELETE FROM wixhttp_inbox", "state = 'dead'")
+
+
+def _changed(connection: Connection, wanted: JobId, change: str, condition: str) -> bool:
+    """Change a job that meets a condition, and let the next of its key go on."""
+    statement = "SELECT name, key FROM wixhttp_inbox WHERE seq = $1::bigint AND token = $2::text"
+    row = _row(connection, statement, wanted)
+    if row is None:
+        return False
+    name, key = row
+    if key is not None:
+        _lock(connection, [(name, key)])
+    where = f"WHERE seq = $1::bigint AND token = $2::text AND {condition}"
+    if not connection.execute(f"{change} {where}", wanted).rowcount:
+        return False
+    if key is not None:
+        connection.execute(PROMOTE, (name, key))
+    return True
