@@ -26,6 +26,15 @@ def load_served_site(config: Config) -> Site:
     return site
 
 
+def missing_for_senders(site: Site) -> list[str]:
+    """The secrets that ``@verified`` names and that are missing or cannot be used, each with the way out."""
+    if "wixhttp.webhooks.sender_guard" not in sys.modules:  # no handler of this process verifies its sender
+        return []
+    from wixhttp.webhooks.site_senders import problems_of_senders
+
+    return problems_of_senders(site)
+
+
 def _with_inbox(site: Site, config: Config) -> Site:
     """The site with the work that its processes do beside requests, where it has deferred functions, jobs or scheduled
     functions."""

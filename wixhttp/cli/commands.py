@@ -33,6 +33,7 @@ MODULES = {
     "secrets": "wixhttp.cli.secrets:secrets",
     "serve": "wixhttp.cli.serve:serve",
     "shell": "wixhttp.cli.develop.shell:shell",
+    "webhooks": "wixhttp.cli.receive.webhooks:webhooks",
 }
 """The module and the name of each command."""
 

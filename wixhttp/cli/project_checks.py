@@ -23,6 +23,7 @@ from wixhttp.project.findings import Finding, below
 from wixhttp.project.function_table import PREFIXES, bindings
 from wixhttp.project.loader import PACKAGE, backend_file, load_module
 from wixhttp.secrets import SecretStore, set_default_store
+from wixhttp.services import missing_for_senders
 
 from .checks.file_rules import find_in_files
 from .endpoint_checks import endpoint_problems, endpoint_warnings, warnings_kept
@@ -91,6 +92,8 @@ def check_project(config: Config, report: Report | None = None) -> Report:
             check_installed()
         except ProjectError as error:
             report.problems.append(str(error))
+    missing = {finding.message for finding in found}
+    report.problems.extend(each for each in missing_for_senders(site) if not any(told in each for told in missing))
     if not report.problems:
         with warnings_kept():
             load_site(config)  # as it is served, with what else is refused then

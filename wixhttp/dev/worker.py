@@ -40,7 +40,7 @@ from wixhttp.project.loader import ImportTimeout
 from wixhttp.server.limits import Limits
 from wixhttp.server.project_setup import readiness_of, set_secrets, set_up, settle_collector
 from wixhttp.server.worker_server import WorkerServer
-from wixhttp.services import load_served_site
+from wixhttp.services import load_served_site, missing_for_senders
 
 from .application import NO_PAGES, DevelopmentApplication, StandInApp, still_loading
 from .control import AGAIN, IN_USE, LOADING, READY, RETIRE, RETIRED, STOP, TELL, ControlEnd
@@ -171,7 +171,8 @@ def _load(config: Config, error: BaseException | None) -> tuple[Site | None, boo
         if error is None:
             is_used = set_up(config)
             site = load_served_site(config)
-            for warning in site.endpoints.startup_warnings() if site.endpoints is not None else ():
+            of_endpoints = site.endpoints.startup_warnings() if site.endpoints is not None else ()
+            for warning in (*of_endpoints, *missing_for_senders(site)):
                 logger.warning("%s", warning)
             return site, is_used, None
     except BaseException as failed:  # noqa: BLE001  # whatever the user's code raises, it ends nothing

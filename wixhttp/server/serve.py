@@ -18,7 +18,7 @@ from gunicorn.sock import ssl_context
 from wixhttp.access import counter_table
 from wixhttp.dispatch.app import App
 from wixhttp.dispatch.stream_chunks import StreamBroken
-from wixhttp.errors import ProjectError
+from wixhttp.errors import ConfigError, ProjectError
 from wixhttp.logs.access_log import AccessLog
 from wixhttp.logs.captured_prints import capture_prints
 from wixhttp.logs.line_writer import LineWriter
@@ -26,7 +26,7 @@ from wixhttp.logs.setup import configure, is_json, write_elsewhere
 from wixhttp.metrics.worker_files import WorkerFiles
 from wixhttp.project.config import Config, forwarded_allow_ips_are_set, sockets_are_inherited
 from wixhttp.project.opened_database import share
-from wixhttp.services import load_served_site
+from wixhttp.services import load_served_site, missing_for_senders
 
 from .descriptors import raise_descriptor_limit
 from .listening import listen_on
@@ -153,6 +153,8 @@ class Server(base.Application, _UnderMaster):  # type: ignore[misc]  # gunicorn 
             with self._ended_by_signals():
                 is_used = set_up(config)
                 site = load_served_site(config)
+                for problem in missing_for_senders(site):
+                    raise ConfigError(problem)
         except Exception as error:  # noqa: BLE001  # whatever it is, the master says it, once for all workers
             reason, traceback = explanation(error)
             if os.getpid() == self._made_in:  # --check-config, --preload: there is no master that would

@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from wixhttp.errors import ConfigError, SecretNotFound
+from wixhttp.errors import SecretNotFound
 from wixhttp.guards import SENDER, GuardedRequest
-from wixhttp.http.policy import policy_of
 from wixhttp.http.response import Response
 from wixhttp.measurements import counted
 from wixhttp.secrets import getSecret
@@ -84,24 +83,6 @@ class SenderGuard:
                 getSecret(self.scheme.verify_token)
             except SecretNotFound as error:
                 yield str(error)
-
-
-def sender_guard(function: object) -> SenderGuard | None:
-    """The guard that ``@verified`` noted on a handler; ``None``: it verifies no sender."""
-    return next((guard for guard in policy_of(function).guards if isinstance(guard, SenderGuard)), None)
-
-
-def check_senders(handlers: Sequence[tuple[str, object]]) -> None:
-    """See to it that the secrets of all handlers that verify their senders are there. ``handlers`` are their names in
-    messages, and themselves.
-
-    Raises:
-        ConfigError: one is missing or cannot be used.
-    """
-    for name, handler in handlers:
-        guard = sender_guard(handler)
-        for problem in guard.problems() if guard is not None else ():
-            raise ConfigError(f"@verified of {name}: {problem}")
 
 
 def _found(names: Sequence[str]) -> list[str]:

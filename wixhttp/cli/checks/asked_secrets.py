@@ -12,6 +12,7 @@ from wixhttp.secrets import SecretStore
 from .scopes import ScopedTree
 from .sources import Source
 
+_VERIFIED = ("wixhttp.webhooks.verified", "wixhttp.webhooks.verified.verified")
 _CAUGHT_BY = {"SecretNotFound", "WixHTTPError", "LookupError", "Exception", "BaseException"}
 
 
@@ -19,6 +20,7 @@ def secret_findings(source: Source, secrets: SecretStore) -> Iterator[Finding]:
     """Findings about secrets that a file asks for: an error where a missing one is needed for sure, a warning where
     that depends, nothing where the file catches its absence."""
     tree = source.tree
+    yield from _of_senders(source, secrets)
     for call in tree.calls():
         name = _secret_of(source, call)
         if name is None or _is_caught(tree, call):
@@ -38,6 +40,23 @@ def _secret_of(source: Source, call: ast.Call) -> str | None:
     if not isinstance(name, ast.Constant) or not isinstance(name.value, str):
         return None
     return name.value if source.origin(call.func) == "wixhttp.secrets.getSecret" else None
+
+
+def _of_senders(source: Source, secrets: SecretStore) -> Iterator[Finding]:
+    """Findings about the secrets that ``@verified`` names: each is needed for sure."""
+    for call in source.tree.calls():
+        if source.origin(call.func) not in _VERIFIED:
+            continue
+        for keyword in call.keywords:
+            if keyword.arg not in ("secret", "verify_token"):
+                continue
+            listed = keyword.value.elts if isinstance(keyword.value, ast.List | ast.Tuple) else [keyword.value]
+            for each in listed:
+                if isinstance(each, ast.Constant) and isinstance(each.value, str):
+                    try:
+                        secrets.get(each.value)
+                    except SecretNotFound as error:
+                        yield Finding(source.place, each.lineno, "missing-secret", str(error), is_error=True)
 
 
 def _is_caught(tree: ScopedTree, node: ast.AST) -> bool:
