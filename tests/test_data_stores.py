@@ -813,7 +813,7 @@ def plan_of(
     table = store._table("c")
     dialect = SQLiteDialect(table)
     statement = sql.find_rows(dialect, table.indexes.values(), tree, order, limit=50, after=after, **options)
-    with store._reading() as connection:
+    with store.reading() as connection:
         plan = [line[3] for line in connection.execute(f"EXPLAIN QUERY PLAN {statement}", dialect.bound)]
     reads = [line for line in plan if line.startswith(("SCAN", "SEARCH")) and "json_each" not in line]
     return reads, [line for line in plan if "TEMP B-TREE" in line]
