@@ -97,6 +97,10 @@ class BegunCall(Promise[_Value]):
         finally:
             del self, error  # breaks the reference cycle error -> traceback -> frame
 
+    def forget(self) -> None:
+        """Tell nobody of an error that is not awaited."""
+        self.is_heard = True
+
     @property
     def error(self) -> BaseException | None:
         """The error that it ended with, ``None`` where there is none, or not yet."""

@@ -9,12 +9,12 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from wixhttp.promises import Promise
-
 from .event_loop import background
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
+
+    from .begun_calls import BegunCall
 
 THREADS = 32
 """Calls at once of each kind, in each process."""
@@ -37,7 +37,7 @@ def _threads(pid: int, kind: str) -> ThreadPoolExecutor:
 
 def begin_on_thread(
     said: str, call: Callable[[], _Result], kind: Literal["fetch", "verification", "guards"], *, reads: bool = False
-) -> Promise[_Result]:
+) -> BegunCall[_Result]:
     """The promise of ``call``, which begins on a thread, in this context. ``said`` and ``reads`` are those of a
     `BegunCall`.
 

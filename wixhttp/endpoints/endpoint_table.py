@@ -85,9 +85,10 @@ class Endpoints:
         self._files.methods.update(dict.fromkeys(_OF_FILES, self._built_handler))
 
     def guard(self, guards: tuple[Guard, ...]) -> None:
-        """Put guards around all handlers of routes that have none of the kind."""
+        """Put guards around all handlers of routes that have none of the kind, but for static ones: once these are
+        built, their files are sent."""
         for route in self.routes:
-            for handler in set(route.methods.values()):
+            for handler in set() if route.is_static else set(route.methods.values()):
                 handler.guard(guards)
 
     @property

@@ -7,7 +7,7 @@ from typing import Any
 
 from wixhttp.endpoints.web.response import web_response
 from wixhttp.guards import Guard, Guarded, GuardedRequest
-from wixhttp.http.request import Request, set_body
+from wixhttp.http.request import Request
 from wixhttp.http.response import Response
 
 from .request_state import RequestState
@@ -25,15 +25,12 @@ def guarded_handler(
         return call
 
     def seen(state: RequestState) -> GuardedRequest:
-        # The head and the URL are those that the client has sent and signed, also of a request that was rewritten.
         head = state.head
-        request = Request(head, state.public_url, "", "", head.path.lstrip("/"))
-        taken = state.content.clone().take()
-        set_body(request, taken if isinstance(taken, bytes) else taken.read())
-        return GuardedRequest(head, name, request._body.buffer(), request)
+        velo = Request(head, state.public_url, "", "", head.path.lstrip("/"))
+        return GuardedRequest(head, name, velo, state.sent_body)
 
-    def seen_blocks(state: RequestState) -> bool:
-        return state.is_rewritten or not isinstance(state.body, bytes)  # it may be in a file
+    def is_spooled(state: RequestState) -> bool:
+        return not isinstance(state.received.body, bytes)
 
-    guarded = Guarded(call, guards, seen, checked, seen_blocks, web_response)
+    guarded = Guarded(call, guards, seen, checked, is_spooled, web_response)
     return guarded.run_async if is_async else guarded.run

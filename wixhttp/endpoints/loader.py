@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from types import ModuleType
@@ -241,6 +241,7 @@ def _fill(
         if route.is_static:
             route.static_paths = _static_paths(module, route, config, prefix)
         made = {method: _handler(method, target, route, middleware, status) for method, target in handlers.items()}
+        _check_guards(route, made)
     except ProjectError as error:
         if config.mode != "development":
             raise
@@ -317,6 +318,16 @@ def _handlers(module: ModuleType, exported: list[str], route: Route) -> dict[str
             logger.warning("%s is static, so its %s is never called", route.file_name, name)
         found = {"GET": found["GET"]}
     return found
+
+
+def _check_guards(route: Route, handlers: Mapping[str, EndpointHandler]) -> None:
+    """Raise ProjectError where decorators guard a static endpoint."""
+    for method, handler in handlers.items() if route.is_static else ():
+        if handler.policy.guards:
+            raise ProjectError(
+                f"{route.file_name} is static ({PRERENDER} = True): its file is sent to everybody, and the decorators"
+                f" of {method} that verify, ask for a key or limit do nothing. Remove them, or {PRERENDER}"
+            )
 
 
 def _static_paths(module: ModuleType, route: Route, config: Config, prefix: str) -> StaticPaths | None:

@@ -338,6 +338,24 @@ class RequestState:
         """True of a request that another one was rewritten to."""
         return self._first is not None
 
+    @property
+    def received(self) -> RequestState:
+        """The request that a client has sent: this one, or that which was rewritten to it."""
+        return self._first or self
+
+    def sent_body(self) -> bytes:
+        """The body that was sent with the head of this request: by the client, whoever has read it meanwhile, or by the
+        middleware that made the request. May block, where it is long.
+
+        Raises:
+            BodyAlreadyUsed: it was in a file, or is middleware's, and was read.
+        """
+        received = self.received
+        if self.head is received.head and isinstance(received.body, bytes):
+            return received.body
+        taken = self.content.clone().take()
+        return taken if isinstance(taken, bytes) else taken.read()
+
     def request(self, kind: type[_Request]) -> _Request:
         """The Request object for one kind of handler."""
         requests = self._requests

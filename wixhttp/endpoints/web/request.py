@@ -117,6 +117,7 @@ class _WebRequest:
             length=self._content.size,
         )  # fmt: skip
         made.request_id, made.base, made.function = head.request_id, head.base, head.function
+        made.deadline = getattr(head, "deadline", 0.0)
         return made
 
     @property
