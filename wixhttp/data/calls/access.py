@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, TypeVar
 
 from wixhttp.data.queries.tree import EVERYTHING, NOTHING, Compare, FieldPath, Linked, Not, Tree
@@ -17,7 +17,7 @@ from wixhttp.messages import brief
 from wixhttp.project.toml_file import table_header
 
 from .hooks import Hooks
-from .options import Options
+from .options import CarriedJob, Options
 
 logger = logging.getLogger("wixhttp")
 
@@ -179,6 +179,34 @@ class Collections:
         self.store.create(collection)
         logger.info("the collection %r was made by its first write", collection)
         return self.store.write(work, single=single)
+
+    def carrying(
+        self,
+        collection: str,
+        work: Callable[[Transaction], _Result],
+        jobs: Sequence[CarriedJob],
+        *,
+        single: bool = False,
+        wrote: Callable[[_Result], bool] = lambda _: True,
+    ) -> _Result:
+        """Return the result of `writing`, with ``jobs`` in the same commit where ``wrote`` says of the result of
+        ``work`` that it wrote something; else without. Raises as `writing`."""
+        if not jobs:
+            return self.writing(collection, work, single=single)
+        is_carried = False
+
+        def all_of_it(tx: Transaction) -> _Result:
+            nonlocal is_carried
+            result = work(tx)
+            is_carried = wrote(result)
+            for job in jobs if is_carried else ():  # the last thing, so that nothing fails after it
+                job.add_to(tx)
+            return result
+
+        result = self.writing(collection, all_of_it)
+        for job in jobs if is_carried else ():
+            job.after_commit()
+        return result
 
     def relation(self, collection: str, field: object) -> Relation | None:
         """The reference field of that name."""

@@ -233,7 +233,8 @@ def _commit(
 
     single = not (updates or any(write.prepared.links for write in writes))
     again = []
-    for write, result, before, row in call.collections.writing(collection, work, single=single):
+    jobs = () if done else call.options.carried  # with the first items that are written
+    for write, result, before, row in call.collections.carrying(collection, work, jobs, single=single, wrote=_has_done):
         if isinstance(result, WixDataError):
             bulk.fail(result, write.index, write.given)
         elif result == "again":
@@ -245,6 +246,10 @@ def _commit(
             (bulk.inserted if write.way == "insert" else bulk.updated).append((write.index, row.id))
             done.append(write)
     return again
+
+
+def _has_done(results: Sequence[_Written]) -> bool:
+    return any(result == "done" for _, result, _, _ in results)
 
 
 def _inserted(tx: Transaction, collection: str, writes: Sequence[tuple[_ItemWrite, Row]], kind: Kind) -> list[_Written]:
@@ -329,7 +334,8 @@ def _removed(call: HookedCall, ids: Sequence[str], bulk: _BulkCall) -> BulkResul
             tx.delete(collection, [row.id for row in rows])
         return rows, failed
 
-    rows, failed = collections.writing(collection, work) if ready else ([], [])
+    jobs = call.options.carried
+    rows, failed = collections.carrying(collection, work, jobs, wrote=lambda made: bool(made[0])) if ready else ([], [])
     for index, failure in failed:
         bulk.fail(failure, index, ids[index])
     rows.sort(key=lambda row: ready[row.id])

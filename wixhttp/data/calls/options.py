@@ -9,13 +9,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from wixhttp.data.queries.builders import MAX_LIMIT, Filter, Include
 from wixhttp.data.queries.filters import parse_filter
 from wixhttp.data.queries.tree import EVERYTHING, FieldPath, Tree, parse_path
+from wixhttp.data.stores.contract import Transaction
 from wixhttp.errors import WixDataError
 from wixhttp.messages import brief
+
+
+@runtime_checkable
+class CarriedJob(Protocol):
+    """A job that a write of collections stores in its own transaction, by the option ``enqueue``."""
+
+    def add_to(self, transaction: Transaction) -> None:
+        """Store the job. It is called again where the transaction is."""
+
+    def after_commit(self) -> None:
+        """Learn that what `add_to` did the last time is on disk."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,12 @@ class Options:
     def overrides(self) -> bool:
         """Return whether an insert replaces the item that has the same ``_id``."""
         return self.values.get("overrideExisting") is True
+
+    @property
+    def carried(self) -> tuple[CarriedJob, ...]:
+        """The jobs that the write stores, in the same commit."""
+        given = self.values.get("enqueue")
+        return () if given is None else tuple(given) if isinstance(given, list | tuple) else (given,)
 
     @property
     def condition(self) -> Tree:
@@ -105,15 +123,15 @@ KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "distinct": f"{_COUNTED} filter order skip limit",
             "queryReferenced": f"{_COUNTED} order skip limit",
             "queryReferencedItems": f"{_COUNTED} order skip limit",
-            "insert": f"{_COMMON} saveReferences",
-            "update": f"{_COMMON} saveReferences condition",
-            "save": f"{_COMMON} saveReferences",
-            "remove": f"{_COMMON} condition",
-            "patch": f"{_COMMON} condition",
-            "bulkInsert": f"{_COMMON} saveReferences overrideExisting",
-            "bulkUpdate": f"{_COMMON} saveReferences condition",
-            "bulkSave": f"{_COMMON} saveReferences",
-            "bulkRemove": f"{_COMMON} condition",
+            "insert": f"{_COMMON} saveReferences enqueue",
+            "update": f"{_COMMON} saveReferences condition enqueue",
+            "save": f"{_COMMON} saveReferences enqueue",
+            "remove": f"{_COMMON} condition enqueue",
+            "patch": f"{_COMMON} condition enqueue",
+            "bulkInsert": f"{_COMMON} saveReferences overrideExisting enqueue",
+            "bulkUpdate": f"{_COMMON} saveReferences condition enqueue",
+            "bulkSave": f"{_COMMON} saveReferences enqueue",
+            "bulkRemove": f"{_COMMON} condition enqueue",
             "bulkPatch": f"{_COMMON} condition",
             "truncate": _COMMON,
             "isReferenced": _COMMON,
@@ -200,6 +218,12 @@ _Rule = tuple[str, Callable[[Any], bool]]
 _BOOLEAN: _Rule = ("True or False", lambda value: isinstance(value, bool))
 _FILTER: _Rule = ("a filter or a dict", lambda value: isinstance(value, Filter | Mapping))
 _RULES: Mapping[str, _Rule] = {
+    "enqueue": (
+        "a job to be stored, or a list of them, as wixhttp.inbox makes them",
+        lambda value: all(
+            isinstance(each, CarriedJob) for each in (value if isinstance(value, list | tuple) else [value])
+        ),
+    ),
     "language": ("text that is not empty", lambda value: isinstance(value, str) and bool(value)),
     "appOptions": ("a dict", lambda value: isinstance(value, Mapping)),
     "fields": ("a list of names of fields", _are_fields),

@@ -146,7 +146,7 @@ def patch_one(call: HookedCall, asked: Patch[Any], item_id: str) -> dict[str, An
             put(tx, collection, made)
             return found, made
 
-        stored, row = collections.writing(collection, work)
+        stored, row = collections.carrying(collection, work, call.options.carried)
     return call.after("afterUpdate", to_item(row), Mapping, lambda: to_item(stored))
 
 
@@ -187,7 +187,7 @@ def _patch_hooked(call: HookedCall, asked: Patch[Any], item_id: str, permits: Ca
             made.save_links(tx, item_id)
             return row
 
-        row = collections.writing(collection, work)
+        row = collections.carrying(collection, work, call.options.carried, wrote=bool)
         if row is not None:
             return seen, row
     raise WixDataError(

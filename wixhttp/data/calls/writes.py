@@ -44,7 +44,7 @@ def _insert(call: HookedCall, made: PreparedItem, given: Any) -> dict[str, Any]:
             raise item_exists(row.id) if outcome == "exists" else duplicated(collection, row.id)
         made.save_links(tx, row.id)
 
-    collections.writing(collection, work, single=not made.links)
+    collections.carrying(collection, work, call.options.carried, single=not made.links)
     stored = to_item(row)
     if call.options.is_velo and isinstance(given, dict):
         given.update({name: stored[name] for name in SYSTEM_FIELDS})
@@ -93,7 +93,7 @@ def _update(call: HookedCall, made: PreparedItem) -> dict[str, Any]:
         made.save_links(tx, item_id)
         return stored, row
 
-    stored, row = collections.writing(collection, work)
+    stored, row = collections.carrying(collection, work, call.options.carried)
     return call.after("afterUpdate", to_item(row), Mapping, lambda: to_item(stored))
 
 
@@ -175,7 +175,7 @@ def _remove(call: HookedCall, item_id: str) -> dict[str, Any] | None:
             tx.delete(collection, [item_id])
         return stored
 
-    removed = collections.writing(collection, work)
+    removed = collections.carrying(collection, work, call.options.carried, wrote=bool)
     return None if removed is None else call.after("afterRemove", to_item(removed), Mapping)
 
 

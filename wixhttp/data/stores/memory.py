@@ -39,7 +39,7 @@ class MemoryStore:
 
     def drop(self, collection: str) -> None:
         with self._lock:
-            _MemoryTransaction(self).truncate(collection)
+            MemoryTransaction(self).truncate(collection)
             del self._rows[collection]
             self._indexes.pop(collection, None)
 
@@ -101,11 +101,15 @@ class MemoryStore:
                 {name: dict(rows) for name, rows in self._rows.items()},
                 {link: dict(pairs) for link, pairs in self._links.items()},
             )
+            transaction = MemoryTransaction(self)
             try:
-                return work(_MemoryTransaction(self))
+                result = work(transaction)
             except BaseException:
                 self._rows, self._links = before
+                transaction.end(is_done=False)
                 raise
+            transaction.end(is_done=True)
+            return result
 
     def links(
         self,
@@ -118,7 +122,7 @@ class MemoryStore:
         limit: int | None = None,
     ) -> list[tuple[str, str]]:
         with self._lock:
-            found = _MemoryTransaction(self).linked(
+            found = MemoryTransaction(self).linked(
                 link, None if referring is None else [referring], None if referenced is None else [referenced]
             )
         if descending:
@@ -150,11 +154,21 @@ class MemoryStore:
             raise no_collection(collection) from None
 
 
-class _MemoryTransaction:
+class MemoryTransaction:
     """The transaction: its store is locked, and is put back if it fails."""
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
+        self._joined: list[Callable[[bool], object]] = []
+
+    def join(self, ended: Callable[[bool], object]) -> None:
+        """Call ``ended`` at the end of the transaction: whether it is done, or undone."""
+        self._joined.append(ended)
+
+    def end(self, *, is_done: bool) -> None:
+        """Tell those that joined."""
+        for ended in self._joined:
+            ended(is_done)
 
     def get(self, collection: str, ids: Collection[str]) -> dict[str, Row]:
         return self._store.get(collection, ids)

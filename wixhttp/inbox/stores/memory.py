@@ -10,6 +10,8 @@ from typing import TypeVar
 
 import apsw
 
+from wixhttp.data.stores.memory import MemoryTransaction
+
 Result = TypeVar("Result")
 
 
@@ -43,3 +45,16 @@ class MemoryDatabase:
                 raise
             connection.execute("COMMIT")
             return result
+
+    def join(self, transaction: MemoryTransaction) -> apsw.Connection:
+        """The connection, in a transaction that ends as that of collections does, and for its thread alone."""
+        with self.reading() as connection:
+            if not connection.in_transaction:
+                connection.execute("BEGIN")
+                self._lock.acquire()
+                transaction.join(self._end)
+            return connection
+
+    def _end(self, is_done: bool) -> None:
+        self._connection.execute("COMMIT" if is_done else "ROLLBACK")
+        self._lock.release()

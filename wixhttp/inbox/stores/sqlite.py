@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar
 import apsw
 
 from wixhttp.data.stores.contract import Transaction
+from wixhttp.data.stores.memory import MemoryTransaction
 from wixhttp.data.stores.sqlite import SQLiteTransaction
 from wixhttp.messages import brief
 
@@ -47,6 +48,7 @@ from .contract import (
 )
 from .figures import Figures, stats_of
 from .job_ids import JobId, new_token, parse_ids
+from .memory import MemoryDatabase
 from .owner import ClaimOwner, LeaseRenewal
 from .room import Room
 from .sqlite_tables import (
@@ -160,16 +162,18 @@ class SQLiteInbox:
         return SQLiteAccepting(self, jobs, limit)
 
     def store_in(self, transaction: Transaction, jobs: Sequence[NewJob], limit: int | None) -> list[Accepted]:
-        """Store jobs in a transaction of collections: in its connection, or, in memory, as the last thing in it."""
+        """Store jobs in a transaction of collections."""
+        connection = self._connection_of(transaction)
+        now = self._begin(connection)
+        self._room.take(len(jobs), limit, lambda most: _count_open(connection, most))
+        return _store(connection, jobs, now)
 
-        def work(connection: apsw.Connection) -> list[Accepted]:
-            now = self._begin(connection)
-            self._room.take(len(jobs), limit, lambda most: _count_open(connection, most))
-            return _store(connection, jobs, now)
-
+    def _connection_of(self, transaction: Transaction) -> apsw.Connection:
         if isinstance(transaction, SQLiteTransaction):
-            return work(transaction.connection)
-        return self._database.transact(work)
+            return transaction.connection
+        if isinstance(transaction, MemoryTransaction) and isinstance(self._database, MemoryDatabase):
+            return self._database.join(transaction)
+        raise TypeError(f"jobs are stored in a transaction of their own store, not in a {brief(transaction)}")
 
     # --- running ---
 
