@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from tests.databases import postgres_url
-from wixhttp.data.stores.contract import Store
 from wixhttp.data.stores.factory import open_store
 from wixhttp.data.stores.memory import MemoryStore
 from wixhttp.data.stores.sqlite import SQLiteStore
@@ -233,11 +232,7 @@ def test_a_renewal_that_fails_is_told_once_and_keeps_no_other_from_it(caplog: py
 def test_the_clock_of_a_store_runs_forward(tmp_path: Path) -> None:
     with postgres_url() as url:
         for store in (MemoryStore(), SQLiteStore(tmp_path / "site.sqlite3"), open_store(url, tmp_path)):
-            first, second = _clock(store), _clock(store)
+            first, second = store.clock(), store.clock()
             assert isinstance(first, float)
             assert 0 < first <= second
             store.close()
-
-
-def _clock(store: Store) -> float:
-    return store.write(lambda changes: changes.clock())

@@ -119,10 +119,6 @@ class Transaction(Protocol):
     def remove_links(self, link: Link, pairs: Sequence[tuple[str, str]]) -> list[bool]:
         """Remove pairs; for each whether it was there."""
 
-    def clock(self) -> float:
-        """Seconds of a clock that is one for all who share the store, for leases: the database's, or that of the
-        machine since it was started."""
-
 
 Result = TypeVar("Result")
 
@@ -203,6 +199,10 @@ class Store(Protocol):
 
     def declare_links(self, links: Mapping[Link, str]) -> None:
         """Say which collection each link refers to, so that removed items lose their links both ways."""
+
+    def clock(self) -> float:
+        """Seconds of a clock that is one for all who share the store, for leases: the database's, or that of the
+        machine since it was started."""
 
     def ping(self) -> None:
         """Raises StoreUnavailable where the store does not answer."""

@@ -135,6 +135,9 @@ class MemoryStore:
     def declare_links(self, links: Mapping[Link, str]) -> None:
         self._targets = dict(links)
 
+    def clock(self) -> float:
+        return time.monotonic()
+
     def ping(self) -> None:
         """It always answers."""
 
@@ -245,9 +248,6 @@ class MemoryTransaction:
     def remove_links(self, link: Link, pairs: Sequence[tuple[str, str]]) -> list[bool]:
         links = self._store._links.setdefault(link, {})
         return [pair in links and links.pop(pair) is None for pair in pairs]
-
-    def clock(self) -> float:
-        return time.monotonic()
 
 
 def _unique_key(row: Row, index: Index) -> tuple[Any, ...] | None:

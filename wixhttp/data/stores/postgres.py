@@ -416,6 +416,11 @@ class PostgresStore:
 
     # --- care ---
 
+    def clock(self) -> float:
+        statement = "SELECT extract(epoch FROM clock_timestamp())::double precision"
+        [(seconds,)] = self.ask(lambda connection: connection.execute(statement).fetchall())
+        return float(seconds)
+
     def ping(self) -> None:
         with self._connections.use(_PING) as connection, socket.socket(fileno=os.dup(connection.fileno())) as line:
             # Who waits for a server that does not answer wakes up when the line is cut.

@@ -219,12 +219,6 @@ class PostgresTransaction:
             left.discard(pair)
         return changed
 
-    # --- time ---
-
-    def clock(self) -> float:
-        [(seconds,)] = self._run("SELECT extract(epoch FROM clock_timestamp())::double precision", ())
-        return float(seconds)
-
 
 def _columns(pairs: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]]:
     return [mine for mine, _ in pairs], [other for _, other in pairs]

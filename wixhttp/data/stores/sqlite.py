@@ -390,6 +390,9 @@ class SQLiteStore:
 
     # --- care ---
 
+    def clock(self) -> float:
+        return time.monotonic()  # which all processes of a machine read the same, and nobody sets back
+
     def ping(self) -> None:
         self._of_this_process().examine(self._write_nothing)
 
@@ -512,9 +515,6 @@ class SQLiteTransaction:
     def remove_links(self, link: Link, pairs: Sequence[tuple[str, str]]) -> list[bool]:
         statement = "DELETE FROM wixhttp_links WHERE collection = ? AND field = ? AND referring = ? AND referenced = ?"
         return [self._changed(statement, (*link, *pair), "missing") == "done" for pair in pairs]
-
-    def clock(self) -> float:
-        return time.monotonic()  # which all processes of a machine read the same, and nobody sets back
 
 
 @contextlib.contextmanager
