@@ -104,6 +104,10 @@ ASGI_DEF = {
     "wixhttp-asgi-def": _asgi(_WIXHTTP_ASGI, _QUIET),
     "wixhttp-asgi-endpoint-def": _asgi(_WIXHTTP_ASGI, _BESIDE, paths=_ENDPOINT),
 }
+METRICS = {
+    "wixhttp-asgi": ASGI["wixhttp-asgi"],
+    "wixhttp-asgi-metrics": _asgi("measured_app:application", _QUIET | {"WIXHTTP_METRICS": "true"}, paths=_ASYNC),
+}
 GROWTH = {
     "wixhttp-1-function": Candidate(_WIXHTTP, _QUIET, partial(_functions, 1)),
     "wixhttp-10000-functions": Candidate(_WIXHTTP, _QUIET, partial(_functions, 10_000)),
@@ -112,7 +116,7 @@ GROWTH = {
     "wixhttp-1-sibling": Candidate(_WIXHTTP, _QUIET, partial(_routes, 1, "p{}-[id]")),
     "wixhttp-1000-siblings": Candidate(_WIXHTTP, _QUIET, partial(_routes, 1000, "p{}-[id]")),
 }
-CANDIDATES = {**FRAMEWORKS, **ENDPOINTS, **ASGI, **ASGI_DEF, **GROWTH}
+CANDIDATES = {**FRAMEWORKS, **ENDPOINTS, **ASGI, **ASGI_DEF, **METRICS, **GROWTH}
 
 CASES = {
     "get": Case("GET", workload.PRODUCT_PATH, workload.PRODUCT_QUERY, b"", workload.PRODUCT),

@@ -53,6 +53,7 @@ SECTIONS = {
     ),
     "asgi": Section("ASGI, `async def`", list(calls.ASGI), ["get", "post"]),
     "asgi-def": Section("ASGI, `def` on a thread", list(calls.ASGI_DEF), ["get"]),
+    "metrics": Section("With and without metrics", list(calls.METRICS), ["get", "post"]),
     "functions": Section("Functions in the project", ["wixhttp-1-function", "wixhttp-10000-functions"], ["last"]),
     "routes": Section("Routes `/api/r17/[id]` in the project", ["wixhttp-1-route", "wixhttp-1000-routes"], ["route"]),
     "siblings": Section(

@@ -11,7 +11,7 @@ import platform
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Metric
 from prometheus_client.exposition import choose_encoder
@@ -29,21 +29,36 @@ from .worker_files import shared_folder
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
-# Event of `wixhttp.measurements` -> name, help, labels, and those that the event itself implies.
-EVENTS: dict[str, tuple[str, str, tuple[str, ...], dict[str, str]]] = {
-    "handler_error": ("handler_errors", "Handlers that raised, or returned what cannot be sent", ("function",), {}),
-    "limit_hit": ("limits_hit", "Requests past a limit: body, time, concurrency or rate", ("limit",), {}),
-    "rate_limited": ("limits_hit", "", ("limit",), {"limit": "rate"}),
-    "refusal": (
-        "refusals",
-        "Requests refused before they reached the site: malformed, or too much of it",
-        ("status",),
-        {},
+
+class EventCounter(NamedTuple):
+    """A counter of events: its name, its help, and the labels of the event that it has; ``implied`` are labels with the
+    value that all events of the kind have."""
+
+    name: str
+    text: str
+    labels: tuple[str, ...]
+    implied: tuple[tuple[str, str], ...] = ()
+
+
+_LIMITS = "limits_hit", "Requests past a limit: body, time, concurrency or rate", ("limit",)
+EVENTS: dict[str, tuple[EventCounter, ...]] = {
+    "handler_error": (EventCounter("handler_errors", "Handlers that raised, or gave no valid answer", ("function",)),),
+    "limit_hit": (EventCounter(*_LIMITS),),
+    "rate_limited": (
+        EventCounter(*_LIMITS, (("limit", "rate"),)),
+        EventCounter("rate_limited", "Requests past a rate limit", ("function", "by")),
     ),
-    "webhook_verification": ("webhook_verifications", "Verifications of senders", ("scheme", "result"), {}),
-    "once": ("once", "Deliveries to functions that run once only", ("result",), {}),
-    "job_run": ("job_runs", "Runs of deferred functions and jobs that ended", ("name", "outcome"), {}),
+    "rate_limit_storage_failed": (
+        EventCounter("rate_limit_storage_failures", "Failures of the storage of rate limits", ()),
+    ),
+    "key_refused": (EventCounter("keys_refused", "Requests refused for their API key", ("reason",)),),
+    "refusal": (EventCounter("refusals", "Requests that are not well-formed, or too much, for any site", ("status",)),),
+    "webhook_verification": (EventCounter("webhook_verifications", "Verifications of senders", ("scheme", "result")),),
+    "once": (EventCounter("once", "Requests to functions that run once only", ("result",)),),
+    "job_accepted": (EventCounter("jobs_accepted", "Jobs stored, or stored before", ("name", "result")),),
+    "job_run": (EventCounter("job_runs", "Runs of jobs that ended", ("name", "outcome")),),
 }
+"""By the events of `wixhttp.measurements`, what counts them."""
 
 
 class SiteMeter:
@@ -67,12 +82,14 @@ class SiteMeter:
         )  # fmt: skip
         workers = Gauge("wixhttp_workers", "Processes that count", multiprocess_mode="livesum", registry=self._own)
         workers.set(1)
-        self._events: dict[str, tuple[Counter, tuple[str, ...], dict[str, str]]] = {}
         counters: dict[str, Counter] = {}
-        for event, (name, text, labels, implied) in EVENTS.items():
-            if name not in counters:
-                counters[name] = self._counter(name, text, labels)
-            self._events[event] = counters[name], labels, implied
+        self._events: dict[str, list[tuple[Counter, EventCounter]]] = {}
+        for event, kinds in EVENTS.items():
+            self._events[event] = []
+            for kind in kinds:
+                if kind.name not in counters:
+                    counters[kind.name] = self._counter(kind.name, kind.text, kind.labels)
+                self._events[event].append((counters[kind.name], kind))
         self._children: dict[tuple[str, str, int], tuple[Callable[..., None], ...]] = {}
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
@@ -114,10 +131,10 @@ class SiteMeter:
 
     def count_event(self, event: str, labels: dict[str, str]) -> None:
         """Count an event of `wixhttp.measurements`."""
-        if event in self._events:
-            counter, names, implied = self._events[event]
-            given = {**labels, **implied}
-            counter.labels(*(given.get(name, "") for name in names)).inc()
+        for counter, kind in self._events.get(event, ()):
+            given = {**labels, **dict(kind.implied)}
+            child = counter.labels(*(given.get(name, "") for name in kind.labels)) if kind.labels else counter
+            child.inc()
 
     # --- showing ---
 
@@ -134,7 +151,9 @@ class SiteMeter:
     def collect(self) -> Iterator[Metric]:
         """All metrics of the server: those of this page, and those that the project's own files have made."""
         if self.folder is None:
-            yield from self._own.collect()
+            for metric in self._own.collect():  # as in the files, which have no times of creation
+                metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
+                yield metric
             yield from REGISTRY.collect()
         else:
             yield from MultiProcessCollector(None, self.folder).collect()  # type: ignore[no-untyped-call]

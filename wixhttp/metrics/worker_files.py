@@ -67,7 +67,7 @@ class WorkerFiles:
         self._owner = os.getpid()
         self._next = 0
         self._places: dict[int, int] = {}  # by process id
-        self._worker = 0
+        self._worker, self._file_name = 0, ""
         values.ValueClass = values.MultiProcessValue(self._name)  # type: ignore[no-untyped-call]
 
     def own(self, user: int, group: int) -> None:
@@ -93,7 +93,7 @@ class WorkerFiles:
         for pid in self._places.keys() - set(pids):
             from prometheus_client.multiprocess import mark_process_dead
 
-            mark_process_dead(f"w{self._places.pop(pid)}", str(self.folder))  # type: ignore[no-untyped-call]
+            mark_process_dead(_name_at(self._places.pop(pid)), str(self.folder))  # type: ignore[no-untyped-call]
 
     def remove(self) -> None:
         """Remove the folder, once all workers have ended. Does nothing in another process than the master."""
@@ -105,12 +105,16 @@ class WorkerFiles:
 
     def enter(self) -> None:
         """Count as the worker of the place, in the process that was forked for it."""
-        self._worker = os.getpid()
+        self._worker, self._file_name = os.getpid(), _name_at(self._next)
 
     def _name(self) -> str:
         """The name of this process in those of its files. One that a handler has forked is no worker."""
         pid = os.getpid()
-        return f"w{self._next}" if pid == self._worker else f"p{pid}"
+        return self._file_name if pid == self._worker else f"p{pid}"
+
+
+def _name_at(place: int) -> str:
+    return f"w{place}"
 
 
 def _locked(path: Path) -> IO[bytes]:
