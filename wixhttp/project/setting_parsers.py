@@ -27,6 +27,7 @@ _HOST_PATTERN = re.compile(r"(?:\*?\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.
 _LOCALE_PATTERN = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
 _RATE_PATTERN = re.compile(r"([0-9]{1,9}) ?(?:/|per ) ?([0-9]{1,6})? ?([A-Za-z]{1,20})")
 _RATE_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+_RATE_DAYS = {"week": 7, "month": 30, "year": 365}  # of times that are no fixed number of seconds to everybody
 _LONGEST_RATE = 366 * 86_400  # seconds
 _RATE_STORAGES = ("redis", "rediss", "redis+unix")
 _BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
@@ -200,7 +201,9 @@ def parse_rates(value: object, name: str) -> str:
             raise ValueError(f"{name} {_RATE_RULE}, not {brief(value)}")
         unit = match[3].lower().removesuffix("s")
         if unit not in _RATE_SECONDS:
-            raise ValueError(f"{name} {_RATE_RULE}, and has no time {match[3]!r}; {nearest(unit, _RATE_SECONDS)}")
+            days = _RATE_DAYS.get(unit)
+            remedy = f"write {match[1]}/{days} days" if days else nearest(unit, _RATE_SECONDS)
+            raise ValueError(f"{name} {_RATE_RULE}, and has no time {match[3]!r}; {remedy}")
         amount, count = int(match[1]), int(match[2] or 1)
         seconds = count * _RATE_SECONDS[unit]
         if not amount or not 0 < seconds <= _LONGEST_RATE:
