@@ -35,6 +35,13 @@ def in_functions(root: Path, code: str) -> list[Finding]:
 # Each with: the code of the sample, the line, the code of the finding, whether it is an error, words of the message.
 FOUND_IN_FUNCTIONS = [
     (
+        "from wixhttp.inbox import scheduled as at\ndef get_x():\n    @at('0 8 * * *')\n    def send(): ...",
+        4,
+        "schedule",
+        False,
+        "send is not run: scheduled functions stand at the top of their file",
+    ),
+    (
         "def get_x():\n    item = aio.get('a', '1')\n    print(item)\n    return ok()",
         2,
         "async-in-def",
@@ -418,6 +425,13 @@ def test_left_alone_in_functions(tmp_path: Path, code: str) -> None:
 WEB = "from wixhttp.endpoints import Response\n"
 
 FOUND_IN_ENDPOINTS = [
+    (
+        "from wixhttp import inbox\n@inbox.scheduled('0 8 * * *')\ndef send(): ...\ndef GET(): ...",
+        3,
+        "schedule",
+        False,
+        "send is not run: scheduled functions stand in backend/",
+    ),
     (WEB + "def GET():\n    return Response('a', statuss=201)", 3, "wrong-argument", True, "did you mean 'status'?"),
     (
         WEB + "def GET():\n    return Response('a', {'status': 201})",

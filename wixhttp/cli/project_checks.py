@@ -21,6 +21,7 @@ from wixhttp.metrics.installed import check_installed
 from wixhttp.project.config import Config
 from wixhttp.project.findings import Finding, below
 from wixhttp.project.function_table import PREFIXES, bindings
+from wixhttp.project.inbox_files import uses_inbox
 from wixhttp.project.loader import PACKAGE, backend_file, load_module
 from wixhttp.secrets import SecretStore, set_default_store
 from wixhttp.services import missing_for_senders
@@ -82,6 +83,7 @@ def check_project(config: Config, report: Report | None = None) -> Report:
             report.problems.extend(_problems_of_modules(root, config.import_timeout))
     report.add(found)
     _check_collections(config, report)
+    _check_schedules(config, report)
     if config.auth is not None:
         try:
             check_auth(config.auth, config.root)
@@ -147,6 +149,21 @@ def _check_collections(config: Config, report: Report) -> None:
             report.warnings.append(
                 f"{PACKAGE}/data: {prefix}_... are hooks of a collection that {FILE} does not declare"
             )
+
+
+def _check_schedules(config: Config, report: Report) -> None:
+    """Look at ``backend/jobs.config`` and at functions with ``@scheduled``."""
+    if not uses_inbox(config.root):
+        return
+    from wixhttp.inbox.schedules.loading import load_schedules  # not for projects that schedule nothing
+
+    errors: list[ProjectError] = []
+    warnings: list[Finding] = []
+    load_schedules(config.root, config.import_timeout, errors, warnings)
+    for error in errors:
+        if str(error) not in report.problems and not isinstance(error.__cause__, SyntaxError):
+            report.problems.append(str(error))
+    report.add(warnings)
 
 
 def _misspelt_hooks(file: Path) -> Iterator[str]:

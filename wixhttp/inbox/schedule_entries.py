@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from wixhttp.http.policy import policy_of
 from wixhttp.project.config import Config
+from wixhttp.project.findings import Finding
 
 from .arguments import read_payload
 from .job_table import JobEntry, JobTable
 from .options import TIMEOUT, JobOptions
 from .schedules.loading import ScheduledFunction, load_schedules
 from .stores.contract import Job
+
+logger = logging.getLogger("wixhttp")
 
 
 def add_schedules(table: JobTable, config: Config) -> tuple[ScheduledFunction, ...]:
@@ -20,7 +24,10 @@ def add_schedules(table: JobTable, config: Config) -> tuple[ScheduledFunction, .
     Raises:
         ProjectError: as `load_schedules`, or a job has the name of one.
     """
-    functions = load_schedules(config.root, config.import_timeout)
+    warnings: list[Finding] = []
+    functions = load_schedules(config.root, config.import_timeout, warnings=warnings)
+    for warning in warnings:
+        logger.warning("%s", warning)
     for function in functions:
         table.add(schedule_entry(function))
     return functions

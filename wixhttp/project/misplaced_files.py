@@ -17,8 +17,9 @@ FUNCTIONS = "http_functions"
 _SCRIPTS = (".js", ".mjs", ".cjs", ".ts", ".jsx", ".tsx", ".jsw", ".astro")
 _SKIPPED = {"node_modules", "venv", "env", "dist", "build", "docs", "tests", "test", "__pycache__", "site-packages"}
 _COLLECTIONS = ("collections.toml", "collections.yaml", "collections.yml", "collections.json", "collection.toml")
+_JOBS = "jobs.config"
+_NEAR_JOBS = ("jobs.json", "jobs.conf", "jobs.cfg", "job.config", "jobs-config", "jobs.config.json", "jobs.config.txt")
 _NOT_THERE = {
-    "jobs.config": "scheduled jobs are not run; let cron call one of your functions",
     "events.js": "events are not sent; the hooks of collections stand in backend/data.py",
     "routers.js": "routers are not there; endpoints in src/pages answer any path",
     "permissions.json": "web methods are not there; HTTP functions and endpoints answer a page's calls",
@@ -34,6 +35,7 @@ def misplaced_files(config: Config) -> Iterator[Finding]:
     yield from _of_backend(root, backend)
     yield from _pages(config)
     yield from _settings(root, found, backend)
+    yield from _jobs(root, found, backend)
 
 
 def nothing_to_serve(root: Path) -> str:
@@ -96,7 +98,8 @@ def _functions(root: Path, found: _Folder, backend: _Folder, *, has_functions: b
             yield _found(root / name, root, f"name the folder {PACKAGE}/", is_folder=True)
     second = root / "src" / PACKAGE
     if any(
-        _is_functions(name) or name.endswith((".js", ".jsw")) or name == "data.py" for name in _Folder(second).names
+        _is_functions(name) or name.endswith((".js", ".jsw")) or name in ("data.py", _JOBS)
+        for name in _Folder(second).names
     ):
         both = f"{PACKAGE}/ beside src/ is; keep one" if has_functions else f"move it to {PACKAGE}/, beside src/"
         yield _found(second, root, both, is_folder=True)
@@ -180,3 +183,13 @@ def _settings(root: Path, found: _Folder, backend: _Folder) -> Iterator[Finding]
     for name in ("wixhttp.yaml", "wixhttp.yml", "wixhttp.json", "wixhttp.ini", "wix.toml", ".wixhttp.toml"):
         if found.has(name) and not found.has("wixhttp.toml"):
             yield _found(root / name, root, "settings stand in wixhttp.toml")
+
+
+def _jobs(root: Path, found: _Folder, backend: _Folder) -> Iterator[Finding]:
+    """Velo's file of scheduled functions, under another name or in another place."""
+    for folder in (found, _Folder(root / "src"), _Folder(root / "data")):
+        if folder.has(_JOBS):
+            yield _found(folder.path / _JOBS, root, f"scheduled functions stand in {PACKAGE}/{_JOBS}; move it there")
+    for name in () if backend.has(_JOBS) else _NEAR_JOBS:
+        if backend.has(name):
+            yield _found(backend.path / name, root, f"scheduled functions stand in {PACKAGE}/{_JOBS}; rename it")

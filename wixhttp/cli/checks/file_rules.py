@@ -20,6 +20,7 @@ from .asked_secrets import secret_findings
 from .habits import habit_findings, syntax_finding
 from .promises import promise_findings
 from .returns import return_findings
+from .scheduled import schedule_findings
 from .sources import Project, Source, Unparsed
 
 
@@ -82,6 +83,7 @@ def _in_sources(sources: list[Source | Unparsed], secrets: SecretStore, declared
             *secret_findings(source, secrets),
             *collection_findings(source, declared),
             *return_findings(source),
+            *schedule_findings(source),
         ):
             if not finding.is_ignored(source.lines):
                 yield finding

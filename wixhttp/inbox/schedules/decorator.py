@@ -12,6 +12,7 @@ from wixhttp.messages import brief
 from .schedule import Schedule
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 ATTEMPTS = 3
 """Starts of one occurrence, unless the decorator says otherwise."""
@@ -22,15 +23,15 @@ _ATTRIBUTE = "__wixhttp_schedules__"
 @dataclass(frozen=True)
 class Wish:
     """The schedules that decorators noted on a function, the name of its job (``None``: made of module and function),
-    and the most starts of one occurrence."""
+    and the most starts of one occurrence (``None``: `ATTEMPTS`)."""
 
     schedules: tuple[Schedule, ...]
     name: str | None = None
-    attempts: int = ATTEMPTS
+    attempts: int | None = None
 
 
 def scheduled(
-    expression: str, *, tz: str = "UTC", missed: str = "last", name: str | None = None, attempts: int = ATTEMPTS
+    expression: str, *, tz: str = "UTC", missed: str = "last", name: str | None = None, attempts: int | None = None
 ) -> Callable[[F], F]:
     """A decorator that runs a function of ``backend/`` at its times: ``@scheduled("30 2 * * *", tz="Europe/Berlin")``.
 
@@ -44,7 +45,7 @@ def scheduled(
         missed: what is done about occurrences that were missed while nothing ran, at most a day back: the ``"last"``
             one is run, ``"all"`` are run, one after the other, or they are left (``"skip"``).
         name: the name in ``wixhttp jobs``; default: module and function, ``"reports.send"``.
-        attempts: the most starts of one occurrence, where it raises or its process dies.
+        attempts: the most starts of one occurrence, where it raises or its process dies; default: 3.
 
     Raises:
         ValueError: a value is wrong, or the expression is never due, at once.
@@ -53,7 +54,7 @@ def scheduled(
     if callable(expression):
         raise TypeError('scheduled takes a cron expression; write @scheduled("30 2 * * *")')
     schedule = Schedule(expression, tz, missed)
-    if type(attempts) is not int or not 1 <= attempts <= 100:
+    if attempts is not None and (type(attempts) is not int or not 1 <= attempts <= 100):
         raise ValueError(f"attempts is a whole number from 1 to 100, not {brief(attempts)}")
     if name is not None and not (isinstance(name, str) and 0 < len(name) <= 100 and name.isprintable()):
         raise ValueError(f"name is text of 1 to 100 characters, not {brief(name)}")
@@ -64,7 +65,7 @@ def scheduled(
     return note
 
 
-def _note(function: F, schedule: Schedule, name: str | None, attempts: int) -> F:
+def _note(function: F, schedule: Schedule, name: str | None, attempts: int | None) -> F:
     if not callable(function) or isinstance(function, type):
         raise TypeError(f"@scheduled stands above a function, not {brief(function)}")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
@@ -74,11 +75,17 @@ def _note(function: F, schedule: Schedule, name: str | None, attempts: int) -> F
     if schedule in before:
         raise ValueError(f"the schedule {schedule.expression!r} stands twice; leave one out")
     if noted is not None:
-        if name is not None and noted.name is not None and name != noted.name:
-            raise ValueError(f"a function has one name, not {noted.name!r} and {name!r}")
-        name, attempts = name or noted.name, max(attempts, noted.attempts)
+        name = _one("name", noted.name, name)
+        attempts = _one("number of attempts", noted.attempts, attempts)
     setattr(function, _ATTRIBUTE, Wish((schedule, *before), name, attempts))
     return function
+
+
+def _one(kind: str, first: T | None, second: T | None) -> T | None:
+    """The value that one of two decorators says."""
+    if first is not None and second is not None and first != second:
+        raise ValueError(f"a function has one {kind}, not {first!r} and {second!r}")
+    return second if first is None else first
 
 
 def wish_of(function: object) -> Wish | None:

@@ -47,7 +47,16 @@ class ScheduledFunction:
         due at (ISO 8601), which it is given in the time zone of its schedule."""
         moment = datetime.fromisoformat(occurrence)
         due = next((each for each in self.schedules if each.is_due(moment)), self.schedules[0])
-        return elevate(self.function)(moment.astimezone(due.timezone))
+        return elevate(self._taking_moment)(moment.astimezone(due.timezone))
+
+    @property
+    def _taking_moment(self) -> Callable[[datetime], Any]:
+        """The function as one that takes the moment, whether it does or takes nothing.
+
+        Raises:
+            ProjectError: it takes something else.
+        """
+        return accepting(self.name, self.function, 1, _RULE)
 
 
 def modules_using_inbox(root: Path, timeout: float) -> Iterator[ModuleType]:
@@ -57,7 +66,11 @@ def modules_using_inbox(root: Path, timeout: float) -> Iterator[ModuleType]:
         ProjectError: one cannot be imported.
     """
     for file in files_using_inbox(root):
-        yield load_module(root, ".".join((PACKAGE, *_parts(file, root))), file, timeout)
+        yield _imported(file, root, timeout)
+
+
+def _imported(file: Path, root: Path, timeout: float) -> ModuleType:
+    return load_module(root, ".".join((PACKAGE, *_parts(file, root))), file, timeout)
 
 
 def load_schedules(
@@ -76,7 +89,8 @@ def load_schedules(
     loading = _Loading(root, timeout, problems)
     for job in read_jobs_config(root, problems, warnings):
         loading.attempt(partial(loading.add_configured, job))
-    loading.attempt(loading.add_decorated)
+    for file in files_using_inbox(root):
+        loading.attempt(partial(loading.add_decorated, file))
     return tuple(loading.found[name] for name in sorted(loading.found))
 
 
@@ -117,20 +131,23 @@ class _Loading:
             schedules = (*before.schedules, job.schedule)
             self.found[name] = ScheduledFunction(name, before.function, schedules, before.place, before.description)
 
-    def add_decorated(self) -> None:
-        """Add the functions with ``@scheduled``."""
-        for module in modules_using_inbox(self.root, self.timeout):
-            dotted = ".".join(_parts(Path(str(module.__file__)), self.root))
-            for bound, value in list(vars(module).items()):
-                wish = wish_of(value)
-                if wish is None or getattr(value, "__module__", None) != module.__name__:
-                    continue  # an imported one is found where it is defined
-                file, line = place_of(value)
-                place = f"{below(Path(file), self.root)}:{line}"
-                name = wish.name or f"{dotted}.{bound}"
-                summary = (value.__doc__ or "").strip().partition("\n")[0]
-                scheduled = ScheduledFunction(name, value, wish.schedules, place, summary, wish.attempts)
-                self.attempt(partial(self._add, scheduled))
+    def add_decorated(self, module_file: Path) -> None:
+        """Add the functions with ``@scheduled`` that a module defines."""
+        module = _imported(module_file, self.root, self.timeout)
+        dotted = ".".join(_parts(module_file, self.root))
+        for bound, value in list(vars(module).items()):
+            wish = wish_of(value)
+            if wish is None or getattr(value, "__module__", None) != module.__name__:
+                continue  # an imported one is found where it is defined
+            file, line = place_of(value)
+            place = f"{below(Path(file), self.root)}:{line}"
+            name = wish.name or f"{dotted}.{bound}"
+            summary = (value.__doc__ or "").strip().partition("\n")[0]
+            self.attempt(
+                partial(
+                    self._add, ScheduledFunction(name, value, wish.schedules, place, summary, wish.attempts or ATTEMPTS)
+                )
+            )
 
     def _add(self, scheduled: ScheduledFunction) -> None:
         name, place = scheduled.name, scheduled.place
@@ -139,10 +156,8 @@ class _Loading:
             raise ProjectError(
                 f"{place}: two functions are scheduled as {name!r}, here and in {before.place}; say name="
             )
-        call = accepting(name, scheduled.function, 1, _RULE)
-        self.found[name] = ScheduledFunction(
-            name, call, scheduled.schedules, place, scheduled.description, scheduled.attempts
-        )
+        accepting(name, scheduled.function, 1, _RULE)
+        self.found[name] = scheduled
 
 
 def _no_function(file: str, name: str, module: ModuleType) -> str:
