@@ -287,8 +287,9 @@ def test_truncate_removes_links_to_items_that_never_were(store: Store) -> None:
 # --- SQLite, in a file -----------------------------------------------------------------------------------------------
 
 
-class DiskWatch:
-    """The longest time, in seconds, that this machine took for one small flush to disk, while the block ran."""
+class MachineWatch:
+    """The longest time, in seconds, that this machine took for a short sleep and one small flush to disk, while the
+    block ran."""
 
     def __init__(self, path: Path) -> None:
         self.longest = 0.0
@@ -298,13 +299,14 @@ class DiskWatch:
 
     def _watch(self) -> None:
         with self._path.open("wb", buffering=0) as file:
-            while not self._end.wait(0.02):
+            while not self._end.is_set():
                 began = time.monotonic()
+                self._end.wait(0.02)
                 file.write(b"x")
                 os.fdatasync(file.fileno())
                 self.longest = max(self.longest, time.monotonic() - began)
 
-    def __enter__(self) -> DiskWatch:
+    def __enter__(self) -> MachineWatch:
         self._thread.start()
         return self
 
@@ -314,12 +316,12 @@ class DiskWatch:
 
 
 def test_eight_processes_insert(sqlite: SQLiteStore, tmp_path: Path) -> None:
-    with DiskWatch(tmp_path / "watch") as disk:
+    with MachineWatch(tmp_path / "watch") as machine:
         results = race(url(sqlite), "insert", 2000)  # the log is carried over into the database several times
     assert sqlite.count("c", EVERYTHING) == 16_000
     assert len({each.id for each in sqlite.scan("c", EVERYTHING)}) == 16_000
-    # Nobody waits over a second, unless the disk itself did.
-    assert max(result["longest"] for result in results) < 1 + 4 * disk.longest
+    # Nobody waits over two seconds, unless the machine itself was held up.
+    assert max(result["longest"] for result in results) < 2 + 8 * machine.longest
     assert sqlite.check() == []
 
 
@@ -966,6 +968,7 @@ def test_a_writer_that_a_signal_takes_away_leaves_the_others(sqlite: SQLiteStore
         assert may_end.wait(30)
 
     def interrupt(*_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         raise Interrupted
 
     put(sqlite, "c", row("first"))
@@ -979,8 +982,9 @@ def test_a_writer_that_a_signal_takes_away_leaves_the_others(sqlite: SQLiteStore
             time.sleep(0.001)
     previous = signal.signal(signal.SIGALRM, interrupt)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
         with pytest.raises(Interrupted):
+            # Again and again: where another thread takes the first, the lock that this one waits for does not notice.
+            signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
             put(sqlite, "c", row("interrupted"))
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -42,10 +42,10 @@ class GroupCommit:
     def run(self, work: Callable[[Any], T]) -> T:
         """Return the result of ``work`` once it is committed. Raises what it raised, or what the commit did."""
         job = PendingWrite(work)
-        with self._mutex:
-            self._waiting.append(job)
-            job.leads, self._is_busy = not self._is_busy, True
         try:
+            with self._mutex:
+                self._waiting.append(job)
+                job.leads, self._is_busy = not self._is_busy, True
             if not job.leads:
                 job.turn.acquire()
             if not job.is_done:
