@@ -75,14 +75,14 @@ class SenderGuard:
             try:
                 makes(getSecret(name))
             except SecretNotFound as error:
-                yield str(error)
+                yield without_advice(error)
             except UnusableSecret as error:
                 yield f"the secret {name!r} cannot be used: {error}"
         if self.scheme.verify_token:
             try:
                 getSecret(self.scheme.verify_token)
             except SecretNotFound as error:
-                yield str(error)
+                yield without_advice(error)
 
 
 def _found(names: Sequence[str]) -> list[str]:
@@ -96,10 +96,15 @@ def _found(names: Sequence[str]) -> list[str]:
         try:
             found.append(getSecret(name))
         except SecretNotFound as error:
-            missing = missing or str(error)
+            missing = missing or without_advice(error)
     if not found:
         raise UnverifiedSender(SECRET, missing)
     return found  # type: ignore[return-value]  # they are texts
+
+
+def without_advice(error: SecretNotFound) -> str:
+    """The text of a missing secret, without what to write around a call of `getSecret`."""
+    return str(error).partition("; where it may be missing")[0]
 
 
 def _signer(scheme: Scheme, message: SignedMessage, secrets: Sequence[str], now: float) -> str:

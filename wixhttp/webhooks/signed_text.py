@@ -42,6 +42,8 @@ def read_signatures(scheme: Scheme, message: SignedMessage) -> tuple[list[str], 
     if not signatures and not asymmetric:
         prefix = scheme.prefix
         raise UnverifiedSender(ENCODING, f"the header {scheme.header} has no signature that begins with {prefix!r}")
+    if "" in (*items, *signatures, *asymmetric):
+        raise UnverifiedSender(ENCODING, f"the header {scheme.header} has an empty part, or a blank too many")
     if len(signatures) + len(asymmetric) > MOST_SIGNATURES:
         rule = f"the header {scheme.header} has more than {MOST_SIGNATURES} signatures"
         raise UnverifiedSender(ENCODING, rule)

@@ -87,6 +87,7 @@ def _given(store: SecretStore, name: str | None, file: str | None) -> dict[str, 
 def _own(store: SecretStore, handler: VerifiedHandler) -> dict[str, str]:
     """Those secrets of a handler that are there."""
     from wixhttp.errors import SecretNotFound
+    from wixhttp.webhooks.sender_guard import without_advice
 
     found: dict[str, str] = {}
     missing = ""
@@ -94,7 +95,7 @@ def _own(store: SecretStore, handler: VerifiedHandler) -> dict[str, str]:
         try:
             found[name] = store.get(name)
         except SecretNotFound as error:
-            missing = missing or str(error)
+            missing = missing or without_advice(error)
     if not found:
         raise click.UsageError(missing)
     return found
