@@ -17,6 +17,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _ATTRIBUTE = "__wixhttp_policy__"
 _SIZE = re.compile(r"([0-9]{1,18}) ?(?:([kmg])i?b|b)?", re.IGNORECASE)
+_DURATION = re.compile(r"([0-9]{1,10}) ?([smhd])")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3}
 
 
@@ -47,6 +49,22 @@ def parse_seconds(value: object, name: str) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1e9:
         return float(value)
     raise ValueError(f"{name} is a number of seconds from 0 to 1e9, not {value!r}; 0 is without end")
+
+
+def parse_duration(value: object, name: str) -> float:
+    """Number of seconds above 0 and up to 1e9: a number, or text with a unit.
+
+    >>> parse_duration("7d", "keep"), parse_duration("90 s", "keep"), parse_duration(0.5, "keep")
+    (604800.0, 90.0, 0.5)
+
+    Raises:
+        ValueError: anything else, ``True`` included. ``name`` begins the message.
+    """
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    seconds = int(match[1]) * _UNITS[match[2]] if match is not None else value
+    if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and 0 < seconds <= 1e9:
+        return float(seconds)
+    raise ValueError(f'{name} is a time above 0, not {value!r}; write seconds, or "30s", "15m", "12h", "7d"')
 
 
 @dataclass(frozen=True, slots=True)
