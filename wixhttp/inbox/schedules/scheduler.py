@@ -34,15 +34,11 @@ def utc_now() -> datetime:
 
 
 class Scheduler:
-    """Stores what is due of scheduled functions in an inbox. ``clock`` tells the time; for one thread.
-
-    ``stored`` is the number of jobs that the last `tick` stored.
-    """
+    """Stores what is due of scheduled functions in an inbox. ``clock`` tells the time; for one thread."""
 
     def __init__(
         self, functions: Iterable[ScheduledFunction], inbox: Inbox, clock: Callable[[], datetime] = utc_now
     ) -> None:
-        self.stored = 0
         self._inbox = inbox
         self._clock = clock
         self._watches = [_Watch(function, schedule) for function in functions for schedule in function.schedules]
@@ -52,14 +48,13 @@ class Scheduler:
     def tick(self) -> float:
         """Store the occurrences that are due, and return the seconds until this is to be called again."""
         now = self._clock().astimezone(timezone.utc)
-        self.stored = 0
         if self._last is not None and now < self._last:  # the clock was set back
             for watch in self._watches:
                 watch.next = None
         self._last = now
         try:
             for watch in self._watches:
-                self.stored += watch.tick(self._inbox, now)
+                watch.tick(self._inbox, now)
         except StoreUnavailable as error:
             if not self._is_away:
                 logger.warning("scheduled functions wait for the store: %s", error)
@@ -80,12 +75,11 @@ class _Watch:
         # A schedule that is changed is another one: what it would have run before the change was not missed.
         self.watermark = watermark_name(function, schedule)
 
-    def tick(self, inbox: Inbox, now: datetime) -> int:
-        """Store what is due. The number of jobs."""
+    def tick(self, inbox: Inbox, now: datetime) -> None:
+        """Store what is due."""
         if self.next is not None and now < self.next:
-            return 0
+            return
         since = inbox.watermark(self.watermark)
-        stored = 0
         if since is None:  # it is new: nothing of the past is run
             inbox.advance(self.watermark, (), now)
         elif since > now + ON_TIME:
@@ -96,20 +90,18 @@ class _Watch:
             )  # fmt: skip
             inbox.rewind(self.watermark, now)
         else:
-            stored = self._store(inbox, since, now)
+            self._store(inbox, since, now)
         self.next = self.schedule.next(now)
-        return stored
 
-    def _store(self, inbox: Inbox, since: datetime, now: datetime) -> int:
+    def _store(self, inbox: Inbox, since: datetime, now: datetime) -> None:
         due = self.schedule.between(max(since, now - CAUGHT_UP), now)
         if not due:
-            return 0
+            return
         chosen = self._chosen(inbox, due, now)
         jobs = [occurrence_job(self.function, moment) for moment in chosen]
         is_first = inbox.advance(self.watermark, jobs, due[-1])
         if is_first and len(chosen) < len(due):
             logger.info("%s: %d occurrences are left out", self.function.name, len(due) - len(chosen))
-        return len(jobs) if is_first else 0
 
     def _chosen(self, inbox: Inbox, due: list[datetime], now: datetime) -> list[datetime]:
         """Those of the occurrences that are due that are run."""

@@ -262,6 +262,9 @@ class Inbox(Protocol):
         """Store the jobs of occurrences, and that this was done up to ``to``. False, and nothing is stored, where it
         was done up to there already. The limit of `accept` does not hold for them."""
 
+    def rewind(self, name: str, to: datetime) -> None:
+        """Set back the moment up to which occurrences are stored, where a clock that was wrong left it in the future."""
+
     def list(
         self,
         *,

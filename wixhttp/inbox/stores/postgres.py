@@ -373,6 +373,10 @@ class PostgresInbox:
 
         return self._write(work)
 
+    def rewind(self, name: str, to: datetime) -> None:
+        statement = "UPDATE wixhttp_inbox_watermarks SET at = least(at, $2::timestamptz) WHERE name = $1::text"
+        self._write(lambda transaction: transaction.connection.execute(statement, (name, to)))
+
     def list(
         self,
         *,

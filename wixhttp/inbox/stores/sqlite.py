@@ -354,6 +354,10 @@ class SQLiteInbox:
 
         return self._write(work)
 
+    def rewind(self, name: str, to: datetime) -> None:
+        statement = "UPDATE wixhttp_inbox_watermarks SET at = min(at, ?) WHERE name = ?"
+        self._write(lambda connection, now: connection.execute(statement, (to.timestamp(), name)))
+
     def list(
         self,
         *,
