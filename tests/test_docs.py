@@ -64,6 +64,7 @@ PUBLIC = (
     "wixhttp.data.aio",
     "wixhttp.data.items",
     "wixhttp.auth",
+    "wixhttp.access",
     "wixhttp.fetch",
     "wixhttp.secrets",
     "wixhttp.errors",
