@@ -24,6 +24,7 @@ MODULES = {
     "completion": "wixhttp.cli.develop.completion:completion",
     "data": "wixhttp.cli.data.commands:data",
     "dev": "wixhttp.cli.develop.dev:dev",
+    "inbox": "wixhttp.cli.receive.inbox:inbox",
     "init": "wixhttp.cli.init:init",
     "inspect": "wixhttp.cli.develop.inspect:inspect",
     "keys": "wixhttp.cli.receive.keys:keys",
@@ -34,6 +35,7 @@ MODULES = {
     "serve": "wixhttp.cli.serve:serve",
     "shell": "wixhttp.cli.develop.shell:shell",
     "webhooks": "wixhttp.cli.receive.webhooks:webhooks",
+    "work": "wixhttp.cli.receive.work:work",
 }
 """The module and the name of each command."""
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable
 
+from wixhttp.dispatch.site import Site
 from wixhttp.project.config import Config
 
 from .job_table import JobTable
@@ -13,6 +14,11 @@ from .opened import current_inbox
 from .process_jobs import ProcessJobs, note_jobs
 from .runner import Runner, Timetable
 from .stores.contract import Inbox
+
+
+def jobs_of(site: Site) -> InboxService | None:
+    """The inbox of a site that `wixhttp.services` has loaded; ``None`` where it has no deferred functions and jobs."""
+    return next((work for work in site.background if isinstance(work, InboxService)), None)
 
 
 class InboxService:

@@ -212,7 +212,8 @@ class Config:
         bool, Rule(parse_boolean, "whether every function and endpoint asks for an API key", read_truth)
     ] = False
     inbox_concurrency: Annotated[
-        int, Rule(parse_whole(1, 1000), "deferred functions and jobs that a process runs at once", read_number)
+        int,
+        Rule(parse_whole(0, 1000), "deferred functions and jobs that a process runs at once; 0 is none", read_number),
     ] = 4
     inbox_limit: Annotated[
         int, Rule(parse_whole(1), "waiting deferred functions and jobs, past which 503 is answered", read_number)

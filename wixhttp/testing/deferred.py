@@ -9,10 +9,8 @@ from wixhttp.dispatch.app import App
 from wixhttp.errors import HTTPError
 from wixhttp.inbox.outcomes import Dead, Retry
 from wixhttp.inbox.runs import Run
-from wixhttp.inbox.service import InboxService
+from wixhttp.inbox.service import jobs_of
 from wixhttp.inbox.stores.contract import Again, Inbox
-
-
 
 _MOST = 1000  # runs, after which something enqueues itself
 
@@ -30,10 +28,11 @@ class DeferredRun(NamedTuple):
 
 def run_waiting(app: App, *, delayed: bool, retries: bool, raises: bool) -> list[DeferredRun]:
     """Run what waits in the current inbox; see `TestClient.run_deferred`."""
-    service = next((each for each in app.site.background if isinstance(each, InboxService)), None)
+    service = jobs_of(app.site)
     if service is None:
         raise LookupError("the project has neither @deferred functions nor jobs, so there is nothing to run")
-    inbox, runs = service.inbox(), []
+    inbox = service.inbox()
+    runs: list[DeferredRun] = []
     while True:
         if delayed:
             _make_due(inbox)
@@ -52,7 +51,9 @@ def run_waiting(app: App, *, delayed: bool, retries: bool, raises: bool) -> list
         assert after is not None  # noqa: S101  # it was stored a moment ago
         runs.append(DeferredRun(job.id, job.name, job.attempt, after.state, after.error))
         if len(runs) == _MOST:
-            raise RecursionError(f"{_MOST} deferred functions and jobs have run, and more wait: {job.name} enqueues itself")
+            raise RecursionError(
+                f"{_MOST} deferred functions and jobs have run, and more wait: {job.name} enqueues itself"
+            )
 
 
 def _make_due(inbox: Inbox) -> None:
