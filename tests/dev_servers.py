@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.servers import TIMEOUT, Server, serving
 
-WAIT = 20.0  # seconds until a save that is not served is a failure
+WAIT = TIMEOUT  # seconds until a save that is not served is a failure
 FUNCTIONS = "backend/http_functions.py"
 DONE = ("reloaded ", "waiting for it to be mended: ", "the project is served again")
 

@@ -971,6 +971,11 @@ def test_a_writer_that_a_signal_takes_away_leaves_the_others(sqlite: SQLiteStore
         signal.setitimer(signal.ITIMER_REAL, 0)
         raise Interrupted
 
+    def put_interrupted() -> None:
+        # Again and again: where another thread takes the first, the lock that this one waits for does not notice.
+        signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
+        put(sqlite, "c", row("interrupted"))
+
     put(sqlite, "c", row("first"))
     leader = threading.Thread(target=lambda: sqlite.write(slow))
     leader.start()
@@ -983,9 +988,7 @@ def test_a_writer_that_a_signal_takes_away_leaves_the_others(sqlite: SQLiteStore
     previous = signal.signal(signal.SIGALRM, interrupt)
     try:
         with pytest.raises(Interrupted):
-            # Again and again: where another thread takes the first, the lock that this one waits for does not notice.
-            signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
-            put(sqlite, "c", row("interrupted"))
+            put_interrupted()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)

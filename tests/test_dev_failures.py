@@ -242,7 +242,7 @@ def test_a_value_whose_repr_hangs_holds_no_other_request(server: Server) -> None
             waits.append(time.monotonic() - began)
         values = {each["name"]: each["value"] for each in failing_call.result()["frames"][-1]["locals"]}
     assert "did not end in time" in values["slow"]
-    assert len(waits) >= 4  # in the quarter of a second that the repr is given
+    assert max(waits, default=0.0) < 15  # which the repr would take
 
 
 def test_a_credential_that_a_function_echoes_is_masked(server: Server) -> None:

@@ -15,7 +15,7 @@ from tests.interfaces import TIMEOUT, Interface, Served, write_project
 from wixhttp.dispatch.app import App
 from wixhttp.dispatch.site import load_site
 from wixhttp.project.config import load_config
-from wixhttp.server.readiness import SHORT, Readiness
+from wixhttp.server.readiness import Readiness
 
 
 class Database:
@@ -70,16 +70,16 @@ def test_it_says_what_the_database_says(database: Database, caplog: pytest.LogCa
 def test_a_database_that_hangs_is_asked_once_and_is_gone_after_a_while(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ready = Readiness(database.ping, ping_timeout=0.3)
+    ready = Readiness(database.ping, ping_timeout=1)
     until(ready, True)
     database.lets_go.clear()
     pings = database.pings
     started = time.monotonic()
     assert ready()  # it did answer a moment ago
-    assert time.monotonic() - started < SHORT + 5
+    assert time.monotonic() - started < 15
     until(ready, False)
     assert database.pings == pings + 1
-    assert "no answer within 0.3 seconds" in caplog.text
+    assert "no answer within 1 seconds" in caplog.text
     database.lets_go.set()
     until(ready, True)
 

@@ -215,7 +215,7 @@ def _says(line: object, text: str) -> bool:
 @pytest.mark.parametrize("worker_class", ["asgi", "gthread"])
 def test_tasks_are_waited_for_at_stop(worker_class: str) -> None:
     with serving(SITE, "--workers", "1", "--worker-class", worker_class) as server:
-        requests.get(f"{server.url}/_functions/task/a?seconds=1.5", timeout=30)
+        requests.get(f"{server.url}/_functions/task/a?seconds=0.5", timeout=30)
         server.wait_for_message("task began a")
         assert server.stop() == 0
     assert "task ended a" in server.messages("print")
@@ -245,7 +245,7 @@ def test_handler_whose_client_hung_up_is_waited_for_at_stop() -> None:
     with serving(SITE, "--workers", "1") as server:
         for name in ("sleep", "asleep"):
             with connect(server.port) as connection:
-                connection.sendall(f"GET /_functions/{name}/{name}?seconds=4 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                connection.sendall(f"GET /_functions/{name}/{name}?seconds=1 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
                 server.wait_for_message(f"began {name}")
         assert server.stop() == 0
     assert {"ended sleep", "ended asleep"} <= set(server.messages("print"))
@@ -544,8 +544,8 @@ def wait_for_version(server: Server, version: int, workers: int) -> None:
 
 
 def tell_broken(server: Server) -> dict[str, Any]:
-    """The line that says what is wrong with the file, once it has been said and loading was tried again."""
-    server.wait_for_message("the project still cannot be loaded")
+    """The line that says what is wrong with the file, once it has been said."""
+    server.wait_for_message("the project cannot be loaded: ")
     told = [line for line in server.lines if isinstance(line, dict) and "exception" in line]
     assert len(told) == 1
     line: dict[str, Any] = told[0]
@@ -738,21 +738,20 @@ def test_body_that_is_nested_very_deep(server: Server) -> None:
 # --- the loop is never blocked ---
 
 
-def test_sleeping_threads_do_not_delay_async_functions() -> None:
-    with serving(SITE, "--workers", "1", "--threads", "4") as server, ThreadPoolExecutor(5) as clients:
-        waiting = [
-            clients.submit(requests.get, f"{server.url}/_functions/sleep/{n}?seconds=2", timeout=PATIENT)
-            for n in range(5)
-        ]
-        server.wait_for_message("began", 4)
-        times = []
-        with requests.Session() as session:
-            for _ in range(20):
-                started = time.monotonic()
-                assert session.get(f"{server.url}/_functions/ahello/x", timeout=30).ok
-                times.append(time.monotonic() - started)
-        assert sorted(times)[10] < 0.25
-        assert not any(each.done() for each in waiting)
+def test_sleeping_threads_do_not_delay_async_functions(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    limits: dict[str, Any] = {"WIXHTTP_TIMEOUT": "0", "WIXHTTP_QUEUE_TIMEOUT": "60"}
+    with serving(SITE, "--workers", "1", "--threads", "4", **limits) as server, ThreadPoolExecutor(5) as clients:
+        try:
+            target = f"{server.url}/_functions/held/x?until={gate}"
+            waiting = [clients.submit(requests.get, target, timeout=PATIENT) for _ in range(5)]
+            server.wait_for_message("held x", 4)
+            with requests.Session() as session:  # while all threads are taken, and a request waits for one
+                for _ in range(20):
+                    assert session.get(f"{server.url}/_functions/ahello/x", timeout=PATIENT).ok
+            assert not any(each.done() for each in waiting)
+        finally:
+            gate.touch()
         assert [each.result().status_code for each in waiting] == [200] * 5
 
 

@@ -302,7 +302,7 @@ def open_files(pid: int, folder: Path) -> list[str]:
 
 def eventually(condition: Callable[[], bool]) -> bool:
     """Return whether a condition that no event announces comes true in time."""
-    end = time.monotonic() + 5
+    end = time.monotonic() + PATIENT
     while not condition():
         if time.monotonic() > end:
             return False
@@ -534,12 +534,12 @@ def test_slots_are_given_back(tmp_path: Path) -> None:
         "src/pages/d.py": page("""
             import time
             def GET():
-                time.sleep(0.1)
+                time.sleep(0.3)
                 return Response("d")
             """),
         "src/pages/a.py": page("""
             import asyncio
-            @limits(timeout=0.2)
+            @limits(timeout=0.6)
             async def GET(url):
                 await asyncio.sleep(0.1 if url.search else 30)
                 return Response("a")
@@ -547,7 +547,7 @@ def test_slots_are_given_back(tmp_path: Path) -> None:
     }  # fmt: skip
     flags = ("--workers", "1", "--threads", "2")
     with serving(site(tmp_path, files), *flags, WIXHTTP_MAX_CONCURRENCY="6") as server:
-        for _ in range(3):
+        for _ in range(2):
             with ThreadPoolExecutor(20) as pool:
                 statuses = list(pool.map(lambda n: get(server, ("/d", "/a")[n % 2]).status_code, range(20)))
             assert set(statuses) <= {200, 503, 504}
@@ -844,10 +844,9 @@ def test_handler_that_does_not_end_is_not_waited_for_longer_than_graceful_timeou
     ):
         connection.sendall(b"GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n")
         server.wait_for_message("stuck", logger="print")
-        started = time.monotonic()
         server.terminate()
         assert server.wait_exit() == 0
-        assert time.monotonic() - started < 5  # 5 seconds after that it would be killed
+        assert not any("SIGKILL" in message for message in server.messages())  # 5 seconds after that it would be killed
 
 
 def test_failure_after_the_time_ran_out_is_in_the_log(tmp_path: Path) -> None:

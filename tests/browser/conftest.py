@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.pages import Watch
-from tests.servers import missing
+from tests.servers import TIMEOUT, missing
 
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -36,6 +36,7 @@ def browser() -> Iterator[Browser]:
 
 
 OpenPage = Callable[..., Page]
+expect.set_options(timeout=1000 * TIMEOUT)
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
             **options,
         )
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(1000 * TIMEOUT)
         opened.append((page, Watch(page, base)))
         return page
 
