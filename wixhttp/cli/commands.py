@@ -27,6 +27,7 @@ MODULES = {
     "inbox": "wixhttp.cli.receive.inbox:inbox",
     "init": "wixhttp.cli.init:init",
     "inspect": "wixhttp.cli.develop.inspect:inspect",
+    "jobs": "wixhttp.cli.receive.jobs:jobs",
     "keys": "wixhttp.cli.receive.keys:keys",
     "migrate": "wixhttp.cli.migrate:migrate",
     "openapi": "wixhttp.cli.develop.openapi:openapi",

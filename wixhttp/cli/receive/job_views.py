@@ -1,0 +1,107 @@
+"""Scheduled functions as ``wixhttp jobs list`` prints them: a table, or JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+import click
+
+from wixhttp.inbox.schedules.loading import ScheduledFunction
+from wixhttp.inbox.schedules.schedule import Schedule
+from wixhttp.inbox.stores.contract import Inbox, Job
+from wixhttp.logs.masking import escaped, masked
+from wixhttp.messages import cut
+
+_COLUMNS = ("NAME", "SCHEDULE", "ZONE", "NEXT", "LAST RUN", "RESULT")
+_LONGEST = 60
+
+
+def last_runs(inbox: Inbox, functions: Iterable[ScheduledFunction]) -> dict[str, Job]:
+    """The last job of each function that was begun, by the function's name."""
+    found = {}
+    for function in functions:
+        begun = (job for job in inbox.list(name=function.name, limit=20) if job.started_at is not None)
+        job = next(begun, None)
+        if job is not None:
+            found[function.name] = job
+    return found
+
+
+def print_schedules(functions: Sequence[ScheduledFunction], runs: Mapping[str, Job], *, as_json: bool) -> None:
+    """Print functions with their schedules and last runs."""
+    now = datetime.now(timezone.utc)
+    if as_json:
+        for function in functions:
+            document = _document(function, runs.get(function.name), now)
+            click.echo(masked(json.dumps(document, ensure_ascii=False)).encode("utf-8", "replace").decode())
+        return
+    if not functions:
+        click.echo("nothing is scheduled")
+        return
+    rows = [
+        (function.name, schedule.expression, schedule.zone, _next(schedule, now), *_last(runs.get(function.name)))
+        for function in functions
+        for schedule in function.schedules
+    ]
+    shown = [[cut(escaped(masked(text)), _LONGEST) for text in row] for row in (_COLUMNS, *rows)]
+    widths = [max(len(row[column]) for row in shown) for column in range(len(_COLUMNS))]
+    for number, row in enumerate(shown):
+        line = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        click.secho(line, bold=not number, fg="red" if row[-1].startswith("dead") else None)
+
+
+def _next(schedule: Schedule, now: datetime) -> str:
+    due = schedule.next(now)
+    return "" if due is None else due.astimezone(schedule.timezone).strftime("%Y-%m-%d %H:%M %z")
+
+
+def _last(job: Job | None) -> tuple[str, str]:
+    """The time and the result of a run."""
+    if job is None or job.started_at is None:
+        return "", ""
+    told = job.error if job.state == "dead" or (job.state == "waiting" and job.error) else None
+    state = f"failed, attempt {job.attempt} of {job.max_attempts}" if job.state == "waiting" else job.state
+    return job.started_at.strftime("%Y-%m-%d %H:%M %z"), state + (f": {told}" if told else "")
+
+
+def _document(function: ScheduledFunction, job: Job | None, now: datetime) -> dict[str, Any]:
+    return {
+        "name": function.name,
+        "place": function.place,
+        "description": function.description,
+        "schedules": [
+            {
+                "expression": each.expression,
+                "zone": each.zone,
+                "missed": each.missed,
+                "explanation": each.explanation,
+                "next": _date(each.next(now)),
+            }
+            for each in function.schedules
+        ],
+        "last": None if job is None else _run(job),
+    }
+
+
+def _run(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id, "due": (job.dedup or "").removeprefix(f"cron:{job.name}:").replace("+00:00", "Z"),
+        "state": job.state, "attempt": job.attempt, "started": _date(job.started_at), "ended": _date(job.ended_at),
+        "error": job.error, "result": _result(job.result),
+    }  # fmt: skip
+
+
+def _result(text: bytes | None) -> Any:
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:  # of another version
+        return text.decode("utf-8", "replace")
+
+
+def _date(date: datetime | None) -> str | None:
+    return None if date is None else date.isoformat(timespec="seconds").replace("+00:00", "Z")
