@@ -654,8 +654,8 @@ def test_several_servers_count_together_in_redis(tmp_path: Path) -> None:
 
 
 @contextlib.contextmanager
-def own_redis(folder: Path) -> Iterator[str]:
-    """A Redis of a test's own, by a socket."""
+def own_redis(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A Redis of a test's own, by a socket: its URL and its process."""
     import redis
 
     path = folder / "redis.sock"
@@ -674,7 +674,7 @@ def own_redis(folder: Path) -> Iterator[str]:
             except redis.RedisError:
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
-        yield f"redis+unix://{path}"
+        yield f"redis+unix://{path}", process
     finally:
         process.kill()
         process.wait()
@@ -692,18 +692,22 @@ def test_while_redis_is_away_this_machine_counts_alone_and_says_so_once_a_minute
         return sum("counts rate limits alone" in each.getMessage() for each in caplog.records)
 
     now = Clock()
-    with own_redis(tmp_path) as url:
+    with own_redis(tmp_path) as (url, process):
         made.append(RedisCounters(url, counters.LocalCounters(CounterTable())))
         assert hits(3) == [1, 2, 3]
         monkeypatch.setattr("wixhttp.access.counters.time", now)
-    assert hits(2) == [1, 2]
+        process.send_signal(signal.SIGSTOP)  # it takes connections, and does not answer
+        with ThreadPoolExecutor(4) as pool:
+            assert sorted(pool.map(lambda _: hits(1)[0], range(4))) == [1, 2, 3, 4]
+        process.send_signal(signal.SIGCONT)
     now.now += 10
-    assert hits(2) == [3, 4]
+    assert hits(2) == [5, 6]
     assert said() == 1
     now.now += 60
-    assert hits(1) == [5]
+    assert hits(1) == [7]
     assert said() == 2
     with own_redis(tmp_path):
+        assert hits(1) == [8]  # it is asked every two seconds
         now.now += 10
         assert hits(2) == [1, 2]
 

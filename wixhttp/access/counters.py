@@ -21,7 +21,7 @@ from .counter_table import CounterTable, shared
 PREFIX = "wixhttp"
 """The beginning of the keys in a Redis."""
 _TIMEOUT = 1.0  # seconds for a Redis to answer
-_AGAIN = 2.0  # seconds in which a Redis that failed is not asked
+_AGAIN = 2.0  # seconds until one request asks a Redis again that failed
 _SAID = 60.0  # seconds between two warnings of the same
 
 logger = logging.getLogger("wixhttp")
@@ -85,7 +85,7 @@ class LocalCounters:
 
 class RedisCounters:
     """Counters in a Redis. While it does not answer, requests are counted by this machine alone: a limit is no reason
-    to be down. A warning says so, once a minute."""
+    to be down. A warning says so, once a minute; and one request every two seconds asks it again."""
 
     blocks = True
 
@@ -94,24 +94,42 @@ class RedisCounters:
         self._url = masked_url(url)
         self._instead = instead
         self._lock = threading.Lock()
+        self._is_away = False
         self._asked_again = self._said_again = 0.0  # by the monotonic clock
 
     def hit(self, key: str, seconds: int) -> tuple[int, float]:
-        if self._asked_again <= time.monotonic():
-            hashed = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-            try:
-                number = self._storage.incr(hashed, seconds)
-                return number, self._storage.get_expiry(hashed) - time.time()
-            except self._storage.base_exceptions as error:
-                self._note(error)
-        return self._instead.hit(key, seconds)
+        if self._is_away and not self._begins_to_ask():
+            return self._instead.hit(key, seconds)
+        hashed = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        try:
+            number = self._storage.incr(hashed, seconds)
+            left = self._storage.get_expiry(hashed) - time.time()
+        except self._storage.base_exceptions as error:
+            self._note(error)
+            return self._instead.hit(key, seconds)
+        if self._is_away:
+            self._is_away = False
+            logger.info("%s counts rate limits again", self._url)
+        return number, left
+
+    def _begins_to_ask(self) -> bool:
+        """Return whether this request is the one that asks a Redis which was away, while others go on."""
+        with self._lock:
+            now = time.monotonic()
+            if now < self._asked_again:
+                return False
+            self._asked_again = now + _AGAIN
+            return True
 
     def _note(self, error: Exception) -> None:
         counted("rate_limit_storage_failed")
         with self._lock:
             now = time.monotonic()
+            self._is_away = True
             self._asked_again = now + _AGAIN
-            is_said, self._said_again = self._said_again > now, max(self._said_again, now + _SAID)
+            is_said = now < self._said_again
+            if not is_said:
+                self._said_again = now + _SAID
         if not is_said:
             logger.warning("%s does not count (%s); meanwhile each machine counts rate limits alone", self._url, error)
 
@@ -135,7 +153,8 @@ def _redis_storage(url: str) -> RedisStorage:
             url.replace("redis+unix://", "unix://", 1),
             socket_timeout=_TIMEOUT,
             socket_connect_timeout=_TIMEOUT,
-            retry=Retry(NoBackoff(), 1),  # once: a connection of before the server was started anew
+            # Once, for a connection of before the server was started anew; not for an answer that does not come.
+            retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
         )
         return RedisStorage(url, connection_pool=pool, key_prefix=PREFIX)
     except (ValueError, TypeError) as error:
