@@ -78,7 +78,7 @@ class InboxNumbers:
         )  # fmt: skip
 
     def facts(self) -> dict[str, Any]:
-        """What the probe ``ready`` tells: the age of the oldest job that is due in seconds, ``None`` where none is, and
+        """For the probe ``ready``: the age of the oldest job that is due in seconds, ``None`` where none is, and
         the number of dead ones; empty where the store does not tell at once."""
         stats = self.get(PATIENCE_OF_PROBES) or self._stats
         if stats is None:
