@@ -156,7 +156,8 @@ class SiteMeter:
                 yield metric
             yield from REGISTRY.collect()
         else:
-            yield from MultiProcessCollector(None, self.folder).collect()  # type: ignore[no-untyped-call]
+            found = MultiProcessCollector(None, self.folder).collect()  # type: ignore[no-untyped-call]
+            yield from sorted(found, key=lambda metric: metric.name)
         yield build_info()
         if self._inbox is not None:
             yield from self._inbox()
