@@ -128,9 +128,10 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class GivenBack:
-    """It was not brought to an end: it is due as before, and its start is not counted."""
+    """It was not brought to an end, and its start is not counted: it is due as before, or in ``delay`` seconds."""
 
     error: str = ""
+    delay: float = 0.0
 
 
 Outcome = Done | Again | Failed | GivenBack
@@ -263,7 +264,7 @@ class Inbox(Protocol):
         was done up to there already. The limit of `accept` does not hold for them."""
 
     def rewind(self, name: str, to: datetime) -> None:
-        """Set back the moment up to which occurrences are stored, where a clock that was wrong left it in the future."""
+        """Set back the moment up to which occurrences are stored: a clock that was wrong left it in the future."""
 
     def list(
         self,

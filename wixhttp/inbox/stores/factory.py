@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from wixhttp.data.stores.contract import Store
@@ -13,8 +14,12 @@ from .clock import Clock, MachineClock
 from .contract import Inbox
 from .owner import ClaimOwner
 
+if TYPE_CHECKING:
+    from .memory import MemoryDatabase
+
 _opened: WeakKeyDictionary[Store, Inbox] = WeakKeyDictionary()
-_opening = threading.Lock()
+_databases: WeakKeyDictionary[Store, MemoryDatabase] = WeakKeyDictionary()  # those of stores in memory
+_opening = threading.RLock()
 
 
 def open_inbox(store: Store) -> Inbox:
@@ -38,7 +43,10 @@ def make_inbox(
         from .memory import MemoryDatabase
         from .sqlite import SQLiteInbox
 
-        return SQLiteInbox(MemoryDatabase(), holder, clock=clock or MachineClock(), lease=lease)
+        database = _databases.get(store)
+        if database is None:
+            database = _databases[store] = MemoryDatabase()
+        return SQLiteInbox(database, holder, clock=clock or MachineClock(), lease=lease)
     if store.path is not None:
         from wixhttp.data.stores.sqlite import SQLiteStore
 

@@ -25,7 +25,7 @@ def new_token() -> str:
 
 
 def parse_ids(ids: object) -> list[JobId]:
-    """The parts of ids in their order, each once; what is none is left out, as no job has it.
+    """The parts of ids, each once, in the order of acceptance; what is none is left out, as no job has it.
 
     Raises:
         TypeError: ``ids`` is one text, where a list of them is meant.
@@ -33,4 +33,4 @@ def parse_ids(ids: object) -> list[JobId]:
     if isinstance(ids, str) or not hasattr(ids, "__iter__"):
         raise TypeError(f"ids is a list of ids of jobs, not {ids!r}")
     found = (_ID.fullmatch(each) if isinstance(each, str) else None for each in ids)
-    return list(dict.fromkeys(JobId(int(each[1]), each[2]) for each in found if each is not None))
+    return sorted({JobId(int(each[1]), each[2]) for each in found if each is not None})

@@ -65,6 +65,7 @@ Result = TypeVar("Result")
 
 _BATCH = 500  # jobs that one transaction of a command changes, or removes
 _TIDIED = 60.0  # seconds between two looks for old jobs
+_LATER = "clock_timestamp() + make_interval(secs => $5::double precision)"
 _OPEN = "state IN ('waiting', 'blocked', 'running')"
 
 logger = logging.getLogger("wixhttp")
@@ -515,13 +516,15 @@ def _finish(connection: Connection, job: Job, outcome: Outcome) -> bool:
     elif isinstance(outcome, GivenBack):
         change = "state = 'waiting', error = coalesce($4::text, error), attempt = attempt - 1"
         values = [stored_error(outcome.error) or None]
+        if outcome.delay > 0:
+            change += f", due = {_LATER}"
+            values.append(min(outcome.delay, LONGEST_DELAY))
     else:
-        change = (
-            "state = 'waiting', error = $4::text, due = clock_timestamp() + make_interval(secs => $5::double precision)"
-        )
+        change = f"state = 'waiting', error = $4::text, due = {_LATER}"
         values = [stored_error(outcome.error), min(outcome.delay, LONGEST_DELAY)]
-    if is_over and job.key is not None:
-        _lock(connection, [(job.name, job.key)])
+    frees_key = isinstance(outcome, Done | Failed) and job.key is not None
+    if frees_key:
+        _lock(connection, [(job.name, str(job.key))])
     changed = connection.execute(
         f"UPDATE wixhttp_inbox SET {change}, owner = NULL, is_over = {is_over}"
         " WHERE seq = $1::bigint AND state = 'running' AND owner = $2::text AND claims = $3::integer",
@@ -529,7 +532,7 @@ def _finish(connection: Connection, job: Job, outcome: Outcome) -> bool:
     )
     if not changed.rowcount:
         return False
-    if is_over and job.key is not None:
+    if frees_key:  # also behind one that holds the key there may be an earlier one, retried
         connection.execute(PROMOTE, (job.name, job.key))
     return True
 

@@ -33,7 +33,8 @@ class Room:
             return
         age = time.monotonic() - self._counted
         has_room = self._count + adding <= limit <= self._limit
-        if age > max(_SHARE * self._cost, _TRUST if has_room else 0.0) or limit > self._limit:
+        trusted = max(_SHARE * self._cost, _TRUST) if has_room else min(_SHARE * self._cost, _TRUST)
+        if age > trusted or limit > self._limit:
             self._recount(limit, count)
         with self._lock:
             if self._count + adding > limit:

@@ -498,17 +498,18 @@ def _finish(connection: apsw.Connection, job: Job, outcome: Outcome, now: float)
     if isinstance(outcome, Again) and job.attempt >= job.max_attempts:
         outcome = Failed(outcome.error)
     values: dict[str, Any] = {"seq": job.seq, "owner": job.owner, "claims": job.claims, "now": now}
-    is_over = False
     if isinstance(outcome, Done):
-        change, is_over = "state = 'done', result = :result, error = NULL, ended = :now, is_over = 1", True
+        change = "state = 'done', result = :result, error = NULL, ended = :now, is_over = 1"
         values["result"] = outcome.result
     elif isinstance(outcome, Failed):
-        is_over = job.on_dead == "go" or job.key is None
         change = "state = 'dead', error = :error, ended = :now, is_over = :is_over"
-        values |= {"error": stored_error(outcome.error), "is_over": is_over}
+        values |= {"error": stored_error(outcome.error), "is_over": job.on_dead == "go" or job.key is None}
     elif isinstance(outcome, GivenBack):
         change = "state = 'waiting', error = coalesce(:error, error), attempt = attempt - 1"
         values["error"] = stored_error(outcome.error) or None
+        if outcome.delay > 0:
+            change += ", due = :due, is_relative = 1"
+            values["due"] = now + min(outcome.delay, LONGEST_DELAY)
     else:
         change = "state = 'waiting', error = :error, due = :due, is_relative = 1"
         values |= {"error": stored_error(outcome.error), "due": now + min(outcome.delay, LONGEST_DELAY)}
@@ -519,7 +520,7 @@ def _finish(connection: apsw.Connection, job: Job, outcome: Outcome, now: float)
     )
     if not connection.changes():
         return False
-    if is_over:
+    if isinstance(outcome, Done | Failed):  # also behind one that holds the key there may be an earlier one, retried
         _promote(connection, job.name, job.key)
     return True
 
