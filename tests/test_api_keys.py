@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openapi_spec_validator import validate
 
 from tests import commands
 from tests.databases import opened_store
@@ -26,12 +27,14 @@ from tests.servers import Server, ask, clean, connect, read_answer, serving
 from wixhttp import Response, limits
 from wixhttp.access import create_key, key_store, require_key, revoke_key
 from wixhttp.access.key_store import COLLECTION, KeyStore, is_key, without_keys
+from wixhttp.cli.openapi.document import openapi_document
 from wixhttp.data.calls.access import Collections
 from wixhttp.data.collections import set_default
 from wixhttp.data.stores.contract import Store
 from wixhttp.data.stores.memory import MemoryStore
 from wixhttp.dev.traffic.masks import Masks
 from wixhttp.dispatch.app import App
+from wixhttp.dispatch.site import load_site
 from wixhttp.errors import StoreUnavailable
 from wixhttp.logs.masking import masked
 from wixhttp.measurements import count_with
@@ -492,6 +495,70 @@ print("limits" in sys.modules, "apsw" in sys.modules)
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"False False\n"
 
 
+FUNCTIONS_OF_A_DOCUMENT = """
+from wixhttp import ok
+from wixhttp.access import rate_limit, require_key
+
+@require_key()
+def get_keyed():
+    return ok()
+
+@require_key(scopes=["b", "a"])
+@rate_limit("1/day", key="key")
+def get_scoped():
+    return ok()
+
+@require_key(None)
+@rate_limit(None)
+def get_free():
+    return ok()
+
+def get_plain():
+    return ok()
+"""
+
+
+def test_the_openapi_document_tells_keys_scopes_and_limits(tmp_path: Path) -> None:
+    files = {
+        "backend/http_functions.py": FUNCTIONS_OF_A_DOCUMENT,
+        "src/pages/built.py": """
+        from wixhttp.endpoints import Response
+
+        prerender = True
+
+        def GET():
+            return Response("for everybody")
+        """,
+    }
+
+    project = write_project(tmp_path, files)
+
+    def told(**flags: Any) -> dict[str, tuple[Any, list[str]]]:
+        document, _ = openapi_document(load_site(load_config(project, environ={}, flags=flags)))
+        validate(document)
+        schemes = document["components"].get("securitySchemes", {})
+        assert schemes.get("apiKey", {"name": "X-API-Key"})["name"] == "X-API-Key"
+        return {
+            path: (item["get"].get("security"), [each for each in item["get"]["responses"] if each[0] == "4"])
+            for path, item in document["paths"].items()
+        }
+
+    assert told() == {
+        "/_functions/keyed": ([{"apiKey": []}], ["401"]),
+        "/_functions/scoped": ([{"apiKey": ["a", "b"]}], ["401", "403", "429"]),
+        "/_functions/free": (None, []),
+        "/_functions/plain": (None, []),
+        "/built": (None, []),
+    }
+    assert told(api_keys=True, rate_limit="1/day") == {
+        "/_functions/keyed": ([{"apiKey": []}], ["401", "429"]),
+        "/_functions/scoped": ([{"apiKey": ["a", "b"]}], ["401", "403", "429"]),
+        "/_functions/free": (None, []),
+        "/_functions/plain": ([{"apiKey": []}], ["401", "429"]),
+        "/built": (None, []),
+    }
+
+
 # --- the commands, and two processes ---------------------------------------------------------------------------------
 
 
@@ -562,6 +629,11 @@ def test_a_key_opens_all_processes_at_once_and_once_revoked_none(served: Server,
     assert statuses(served, key) == {200: 20}
     used = datetime.fromisoformat(json.loads(there.run("list", "--json")[1])["lastUsed"])
     assert datetime.now(timezone.utc) - used < timedelta(hours=1)
+    request = f"GET /_functions/leaking HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\n\r\n".encode()
+    assert ask(served.port, request).status == 500
+    served.wait_for_message("printed wixhttp_***")
+    [failed] = served.wait_for_message("get_leaking raised RuntimeError")
+    assert "RuntimeError: with wixhttp_***" in failed["exception"]
     assert there.run("revoke", "a")[0] == 0
     assert statuses(served, key) == {401: 20}
     assert key not in repr(served.lines)

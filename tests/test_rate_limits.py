@@ -30,6 +30,7 @@ from wixhttp.access import counter_table, counters, rate_limit
 from wixhttp.access.counter_table import CounterTable
 from wixhttp.access.counters import RedisCounters, TableStorage
 from wixhttp.access.rate_limits import client_group
+from wixhttp.cli.project_checks import check_project
 from wixhttp.dispatch.app import App
 from wixhttp.errors import ConfigError, ProjectError
 from wixhttp.measurements import count_with
@@ -507,7 +508,7 @@ def test_behind_proxies_the_address_that_they_vouch_for_counts(folder: Path) -> 
         assert [asked("def", "GET", forwarded(f"203.0.113.{n}")).status for n in range(3)] == [200, 200, 429]
 
 
-def test_a_limit_by_key_where_nothing_asks_for_one_is_told_when_the_site_is_loaded(tmp_path: Path) -> None:
+def test_a_limit_by_key_where_nothing_asks_for_one_is_told_when_the_site_is_loaded_and_checked(tmp_path: Path) -> None:
     text = """
     from wixhttp.access import rate_limit, require_key
 
@@ -523,6 +524,9 @@ def test_a_limit_by_key_where_nothing_asks_for_one_is_told_when_the_site_is_load
         folder = write_project(tmp_path / secrets.token_hex(4), text.format(above))
         with contextlib.nullcontext() if is_good else pytest.raises(ProjectError, match="and nothing asks for one"):
             TestClient(folder, **settings_)
+        report = check_project(load_config(folder, environ={}, flags=settings_))
+        assert [each for each in report.problems if "nothing asks for one" in each] == report.problems
+        assert bool(report.problems) != is_good
 
 
 def test_two_limits_of_one_kind_are_told_when_the_file_is_loaded(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ class KeyGuard:
     def __init__(self, scopes: frozenset[str] = frozenset()) -> None:
         from .key_store import mask_keys  # with the store, which unit tests of a function need not load
 
-        self._scopes = scopes
+        self.scopes = scopes
         mask_keys()
 
     def check(self, request: GuardedRequest) -> Response | None:
@@ -72,8 +72,8 @@ class KeyGuard:
             raise _refused("unknown", "the API key is unknown, or was revoked")
         if keys.is_over(record):
             raise _refused("expired", f"the API key {record.name!r} has expired")
-        if lacking := self._scopes - record.scopes:
-            raise _refused_scope(record.name, self._scopes, lacking)
+        if lacking := self.scopes - record.scopes:
+            raise _refused_scope(record.name, self.scopes, lacking)
         keys.note_use(record)
         request.notes.api_key = ApiKey(record.name, record.scopes)
         return None

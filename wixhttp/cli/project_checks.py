@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from wixhttp.access.site_guards import access_guards
 from wixhttp.auth.token_verifiers import check_auth
 from wixhttp.data.calls.hooks import HOOKS, Hooks, prefix_of, split_name
 from wixhttp.data.collections import open_collections, set_default
@@ -97,9 +98,18 @@ def check_project(config: Config, report: Report | None = None) -> Report:
     missing = {finding.message for finding in found}
     report.problems.extend(each for each in missing_for_senders(site) if not any(told in each for told in missing))
     if not report.problems:
-        with warnings_kept():
-            load_site(config)  # as it is served, with what else is refused then
+        _check_served(config, report)
     return report
+
+
+def _check_served(config: Config, report: Report) -> None:
+    """Load the site as it is served, with what else is refused then."""
+    with warnings_kept():
+        site = load_site(config)
+    try:
+        access_guards(site)
+    except ProjectError as error:
+        report.problems.append(str(error))
 
 
 def _file_of_syntax(error: ProjectError, config: Config) -> str | None:

@@ -50,8 +50,11 @@ def openapi_document(site: Site) -> tuple[dict[str, Any], bool]:
         "paths": paths,
         "components": _components(types, paths),
     }
-    if has_tokens:
-        document["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
+    schemes = {"bearer": {"type": "http", "scheme": "bearer"}} if has_tokens else {}
+    if any(each.access.scopes is not None for each in operations):
+        schemes["apiKey"] = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
+    if schemes:
+        document["components"]["securitySchemes"] = schemes
     return document, types.is_left_out
 
 
@@ -93,10 +96,22 @@ def _operation(each: Operation, method: str, name: str, types: TypeTable, has_to
     body = None if method in _WITHOUT_BODY else _request_body(facts, types, is_optional=each.is_optional)
     if body is not None:
         made["requestBody"] = body
-    made["responses"] = responses_of(facts, types, reads_body=body is not None)
-    if has_tokens and (facts.needs_caller or facts.asks_caller):
-        made["security"] = [{"bearer": []}] if facts.needs_caller else [{}, {"bearer": []}]
+    scopes, is_limited = each.access
+    refusals = ([401] if scopes is not None else []) + ([403] if scopes else []) + ([429] if is_limited else [])
+    made["responses"] = responses_of(facts, types, reads_body=body is not None, refusals=refusals)
+    if security := _security(scopes, facts, has_tokens=has_tokens):
+        made["security"] = security
     return made
+
+
+def _security(scopes: tuple[str, ...] | None, facts: HandlerFacts, *, has_tokens: bool) -> list[dict[str, list[str]]]:
+    """The credentials that are asked for, each entry all of one way; an empty entry is none."""
+    key: dict[str, list[str]] = {} if scopes is None else {"apiKey": list(scopes)}
+    if has_tokens and facts.needs_caller:
+        return [key | {"bearer": []}]
+    if has_tokens and facts.asks_caller:
+        return [key, key | {"bearer": []}]
+    return [key] if key else []
 
 
 def _parameters(facts: HandlerFacts, types: TypeTable) -> list[Schema]:

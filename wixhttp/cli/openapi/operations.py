@@ -10,12 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from wixhttp.access.api_keys import KeyGuard
+from wixhttp.access.exemption import Exemption
 from wixhttp.cli.checks.file_rules import project_files
 from wixhttp.cli.checks.sources import Project, Source
 from wixhttp.dispatch.site import Site
 from wixhttp.endpoints.endpoint_table import Route
 from wixhttp.endpoints.routing.matcher import Part
 from wixhttp.endpoints.routing.paths import encode
+from wixhttp.guards import ADDRESS_RATE, KEY, RATE
+from wixhttp.http.policy import Policy
+from wixhttp.project.config import Config
 from wixhttp.project.function_table import EVERY_METHOD, Methods
 from wixhttp.project.signatures import place_of
 
@@ -26,6 +31,13 @@ _METHODS = ("GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH")
 _OF_EVERY = ("GET", "PUT", "POST", "DELETE", "PATCH")  # of a handler of every method; it answers the others, too
 _REST = "The segments behind the name. They may be several, with slashes between them."
 _EMPTY_REST = "The rest of the path. It may hold slashes, or be empty: then the slash in front of it is left out, too."
+
+
+class HandlerAccess(NamedTuple):
+    """Who may call a handler: ``scopes`` are those of the API key that it asks for, ``None`` where it asks for none."""
+
+    scopes: tuple[str, ...] | None
+    is_limited: bool
 
 
 class Operation(NamedTuple):
@@ -40,6 +52,7 @@ class Operation(NamedTuple):
     description: str
     facts: HandlerFacts
     is_optional: bool  # whether the body is: a handler of every method may read it for some alone
+    access: HandlerAccess
     is_deprecated: bool
 
 
@@ -114,7 +127,8 @@ def _of_functions(site: Site, handlers: _Handlers) -> Iterator[Operation]:
                 yield Operation(
                     path + ("/{rest}" if is_rest else ""), (rest,) if is_rest else (), of,
                     function.exported_name + ("_rest" if is_rest else ""), name,
-                    is_optional=EVERY_METHOD in methods and function is methods[EVERY_METHOD], **told,
+                    is_optional=EVERY_METHOD in methods and function is methods[EVERY_METHOD],
+                    access=_access_of(function.policy, site.config), **told,
                 )  # fmt: skip
 
 
@@ -130,7 +144,21 @@ def _of_endpoints(site: Site, handlers: _Handlers) -> Iterator[Operation]:
             told = handlers.described(target, handler.summary)
             name = re.sub(r"\W+", "_", handler.method.lower() + (path if path != "/" else "_index")).strip("_")
             is_optional = handler.method == "ALL"
-            yield Operation(path, parameters, of, name, tag, is_optional=is_optional, **told)
+            access = HandlerAccess(None, False) if route.is_static else _access_of(handler.policy, site.config)
+            yield Operation(path, parameters, of, name, tag, is_optional=is_optional, access=access, **told)
+
+
+def _access_of(policy: Policy, config: Config) -> HandlerAccess:
+    """Who may call a handler with this policy."""
+    asking = {guard.place: guard for guard in policy.guards}
+    limits = [guard for place, guard in asking.items() if place in (ADDRESS_RATE, RATE)]
+    is_limited = config.rate_limit is not None and ADDRESS_RATE not in asking
+    key = asking.get(KEY)
+    scopes = () if key is None and config.api_keys else None
+    return HandlerAccess(
+        tuple(sorted(key.scopes)) if isinstance(key, KeyGuard) else scopes,
+        is_limited or not all(isinstance(guard, Exemption) for guard in limits),
+    )
 
 
 def _named_parts(route: Route) -> Iterator[Part]:

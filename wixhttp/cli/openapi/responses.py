@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -42,14 +43,17 @@ _OTHERS = (
 )
 
 
-def responses_of(facts: HandlerFacts, types: TypeTable, *, reads_body: bool) -> dict[str, Any]:
-    """The responses of a handler, and those of wixhttp in its place, by status."""
+def responses_of(
+    facts: HandlerFacts, types: TypeTable, *, reads_body: bool, refusals: Iterable[int] = ()
+) -> dict[str, Any]:
+    """The responses of a handler, and those of wixhttp in its place, by status. ``refusals`` are statuses of guards."""
     answers = list(facts.answers)
     is_typed = bool(facts.query_types) or (reads_body and any(facts.bodies.values()))
     if reads_body and ("json" in facts.bodies or "form" in facts.bodies):
         answers.append(SentAnswer(400, PROBLEM))
     if facts.needs_caller:
         answers += [SentAnswer(401, PROBLEM), SentAnswer(403, PROBLEM)]
+    answers += [SentAnswer(status, PROBLEM) for status in refusals]
     if is_typed:
         answers.append(SentAnswer(422, PROBLEM))
     answers.append(SentAnswer(500, PROBLEM))
