@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -51,9 +53,7 @@ class Development:
     def save(self, text: str, name: str = FUNCTIONS) -> None:
         """Save a file, and wait until it is served, or the reason why not."""
         with self.reloading(name):
-            path = self.folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            save_at_once(self.folder / name, text)
 
     def get(self, path: str = "/_functions/version", **headers: str) -> tuple[int, str]:
         """Status and text of an answer, by a connection of its own."""
@@ -68,6 +68,19 @@ class Development:
         assert status == 500, text
         document: dict[str, Any] = json.loads(text)
         return document
+
+
+def save_at_once(path: Path, text: str, modified: float | None = None) -> None:
+    """Save a file so that nobody sees half of it: a test may be held up between the two steps of `Path.write_text`,
+    and an empty file be loaded meanwhile. ``modified`` is the time that it shows."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp()
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.chmod(name, path.stat().st_mode if path.exists() else 0o644)
+    if modified is not None:
+        os.utime(name, (modified, modified))
+    os.replace(name, os.path.realpath(path))
 
 
 def wait_until(condition: Callable[[], object]) -> None:

@@ -20,7 +20,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from tests.dev_servers import developing
+from tests.dev_servers import developing, save_at_once
 from tests.interfaces import write_project
 from tests.servers import Answer, Server, connect, read_answer
 from wixhttp.dev.failures.page import NOT_LOADED
@@ -437,7 +437,7 @@ def test_a_project_that_cannot_be_loaded_is_reported(
     saved: tuple[Server, Path], file: str, text: str, exception: str, intro: str, place: int, line: str
 ) -> None:
     server, folder = saved
-    (folder / file).write_text(text)
+    save_at_once(folder / file, text)
     try:
         found = wait_for(lambda: answer.json() if (answer := ask(server, "/_functions/hello")).status == 500 else None)
         assert (found["exception"], found["place"]) == (exception, f"{file}:{place}")
@@ -449,7 +449,7 @@ def test_a_project_that_cannot_be_loaded_is_reported(
         hidden = ask(server, "/_functions/hello", headers={"Host": "evil.example", "Accept": "text/html"})
         assert (hidden.status, hidden.json()["detail"]) == (500, NOT_LOADED)
     finally:
-        (folder / file).write_text(GOOD if file.endswith(".py") else SETTINGS)
+        save_at_once(folder / file, GOOD if file.endswith(".py") else SETTINGS)
     wait_for(lambda: True if ask(server, "/_functions/hello").body == b"hello" else None)
 
 
@@ -458,7 +458,7 @@ def test_a_secrets_file_of_any_name_that_is_wrong_is_named_and_not_shown(saved: 
     file = folder / "keys.conf"
     file.write_text("KEY=hunter2\n? hunter2 ?\n")
     file.chmod(0o600)
-    (folder / "wixhttp.toml").write_text(SETTINGS + "secrets_file = 'keys.conf'\n")
+    save_at_once(folder / "wixhttp.toml", SETTINGS + "secrets_file = 'keys.conf'\n")
     try:
         found = wait_for(lambda: answer.json() if (answer := ask(server, "/_functions/hello")).status == 500 else None)
         assert found["place"] == "keys.conf:2"
@@ -467,7 +467,7 @@ def test_a_secrets_file_of_any_name_that_is_wrong_is_named_and_not_shown(saved: 
         assert "Its lines are not shown, since they hold secrets." in page.text
         assert b"hunter2" not in answer.body
     finally:
-        (folder / "wixhttp.toml").write_text(SETTINGS)
+        save_at_once(folder / "wixhttp.toml", SETTINGS)
         file.unlink()
     wait_for(lambda: True if ask(server, "/_functions/hello").body == b"hello" else None)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dev_servers import FUNCTIONS, command_of, developing, is_alive, returning, wait_until
+from tests.dev_servers import FUNCTIONS, command_of, developing, is_alive, returning, save_at_once, wait_until
 from tests.servers import TIMEOUT, ask, children, clean, connect, free_port, project, read_answer, serving
 
 BLOCKED = "import sys\nsys.modules['watchfiles'] = None\nsys.modules['jinja2'] = None\n"
@@ -47,7 +47,7 @@ def test_requests_wait_for_a_slow_import_and_then_learn_that_it_goes_on(tmp_path
         slow = "import pathlib, time\n"
         slow += f"while not pathlib.Path({str(tmp_path / 'go')!r}).exists():\n    time.sleep(0.01)\n"
         with site.reloading():
-            (folder / FUNCTIONS).write_text(returning("two", slow))
+            save_at_once(folder / FUNCTIONS, returning("two", slow))
             wait_until(lambda: site.get()[0] == 503)
             site.server.wait_for_message("the project is still being loaded; until it is, requests are answered 503")
             with contextlib.closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=TIMEOUT)) as kept:
@@ -102,7 +102,7 @@ def test_two_servers_of_one_project_reload_alike_and_a_port_is_taken_once(tmp_pa
     folder = project(tmp_path, returning("one"))
     with developing(folder) as first, developing(folder) as second:
         with first.reloading(), second.reloading():
-            (folder / FUNCTIONS).write_text(returning("two"))
+            save_at_once(folder / FUNCTIONS, returning("two"))
         assert first.get() == second.get() == (200, "two")
         done = subprocess.run(
             [part.replace("{port}", str(first.port)) for part in command_of(folder)], capture_output=True, timeout=60,

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import check_looks, violations
-from tests.dev_servers import developing
+from tests.dev_servers import developing, save_at_once
 from tests.interfaces import write_project
 from tests.servers import Server
 
@@ -87,7 +87,7 @@ def whole(folder: Path, server: Server) -> Iterator[None]:
 def save(folder: Path, text: str) -> None:
     """Save the file of functions, unless it has that text."""
     if (folder / FILE).read_text() != text:
-        (folder / FILE).write_text(text)
+        save_at_once(folder / FILE, text)
 
 
 def post(page: Page, path: str, body: object) -> None:
