@@ -34,7 +34,7 @@ _EMPTY_REST = "The rest of the path. It may hold slashes, or be empty: then the 
 
 
 class HandlerAccess(NamedTuple):
-    """Who may call a handler: ``scopes`` are those of the API key that it asks for, ``None`` where it asks for none."""
+    """The access to a handler: ``scopes`` are those of the API key that it asks for, ``None`` where it asks for none."""
 
     scopes: tuple[str, ...] | None
     is_limited: bool
@@ -149,7 +149,7 @@ def _of_endpoints(site: Site, handlers: _Handlers) -> Iterator[Operation]:
 
 
 def _access_of(policy: Policy, config: Config) -> HandlerAccess:
-    """Who may call a handler with this policy."""
+    """The access to a handler with this policy."""
     asking = {guard.place: guard for guard in policy.guards}
     limits = [guard for place, guard in asking.items() if place in (ADDRESS_RATE, RATE)]
     is_limited = config.rate_limit is not None and ADDRESS_RATE not in asking
