@@ -124,6 +124,19 @@ def test_what_was_missed_is_caught_up_as_it_says(missed: str, hours: float, foun
     assert len(stored(memory)) == len(found) + (missed != "skip" or clock.now.minute <= 5)
 
 
+@pytest.mark.parametrize("missed", ["last", "all"])
+def test_in_development_nothing_is_caught_up(missed: str, memory: Inbox) -> None:
+    clock = Clock()
+    scheduler = Scheduler([function(HOURLY, missed=missed)], memory, clock, catches_up=False)
+    scheduler.tick()
+    clock.move(hours=8.5)
+    scheduler.tick()
+    assert stored(memory) == []
+    clock.move(minutes=31)
+    scheduler.tick()
+    assert stored(memory) == ["21:00"]
+
+
 def test_no_more_than_a_day_is_caught_up(memory: Inbox) -> None:
     clock = Clock()
     functions = [function(HOURLY, missed="all"), function("0 12 * * 1", name="reports.weekly", missed="all")]

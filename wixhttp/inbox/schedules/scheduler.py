@@ -34,14 +34,24 @@ def utc_now() -> datetime:
 
 
 class Scheduler:
-    """Stores what is due of scheduled functions in an inbox. ``clock`` tells the time; for one thread."""
+    """Stores what is due of scheduled functions in an inbox. ``clock`` tells the time; for one thread. Without
+    ``catches_up``, as in development, nothing is run that was missed."""
 
     def __init__(
-        self, functions: Iterable[ScheduledFunction], inbox: Inbox, clock: Callable[[], datetime] = utc_now
+        self,
+        functions: Iterable[ScheduledFunction],
+        inbox: Inbox,
+        clock: Callable[[], datetime] = utc_now,
+        *,
+        catches_up: bool = True,
     ) -> None:
         self._inbox = inbox
         self._clock = clock
-        self._watches = [_Watch(function, schedule) for function in functions for schedule in function.schedules]
+        self._watches = [
+            _Watch(function, schedule, catches_up=catches_up)
+            for function in functions
+            for schedule in function.schedules
+        ]
         self._last: datetime | None = None
         self._is_away = False
 
@@ -68,8 +78,9 @@ class Scheduler:
 class _Watch:
     """One schedule of a function. ``next`` is the first moment at which something may be to do; ``None``: look now."""
 
-    def __init__(self, function: ScheduledFunction, schedule: Schedule) -> None:
+    def __init__(self, function: ScheduledFunction, schedule: Schedule, *, catches_up: bool) -> None:
         self.function = function
+        self.catches_up = catches_up
         self.schedule = schedule
         self.next: datetime | None = None
         # A schedule that is changed is another one: what it would have run before the change was not missed.
@@ -105,10 +116,10 @@ class _Watch:
 
     def _chosen(self, inbox: Inbox, due: list[datetime], now: datetime) -> list[datetime]:
         """Those of the occurrences that are due that are run."""
+        if self.schedule.missed == "skip" or not self.catches_up:
+            due = [moment for moment in due if now - moment <= ON_TIME]
         if self.schedule.missed == "all":
             return due
-        if self.schedule.missed == "skip" and now - due[-1] > ON_TIME:
-            return []
         # One that still waits for its turn runs as soon as it can: another would only run right behind it.
         return [] if _one_waits(inbox, self.function.name) else due[-1:]
 
