@@ -34,7 +34,7 @@ _EMPTY_REST = "The rest of the path. It may hold slashes, or be empty: then the 
 
 
 class HandlerAccess(NamedTuple):
-    """The access to a handler: ``scopes`` are those of the API key that it asks for, ``None`` where it asks for none."""
+    """The access to a handler: ``scopes`` are those of the API key that it asks for, ``None`` for no key."""
 
     scopes: tuple[str, ...] | None
     is_limited: bool
