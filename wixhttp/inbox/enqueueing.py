@@ -10,6 +10,7 @@ from typing import Any
 
 from wixhttp.concurrency.service_threads import is_awaited
 from wixhttp.context import current_request
+from wixhttp.data.stores.contract import Transaction
 from wixhttp.measurements import counted
 from wixhttp.messages import nearest
 
@@ -19,7 +20,7 @@ from .keys import key_text
 from .opened import current_inbox
 from .options import JobOptions, parse_priority
 from .outcomes import seconds_of
-from .process_jobs import noted_jobs
+from .process_jobs import ProcessJobs, noted_jobs
 from .stores.contract import NewJob
 
 _KEYWORDS = ("at", "dedup", "delay", "key", "priority")
@@ -27,11 +28,38 @@ _KEYWORDS = ("at", "dedup", "delay", "key", "priority")
 logger = logging.getLogger("wixhttp")
 
 
-@dataclass(frozen=True, slots=True)
 class JobCall:
-    """A job that is to be stored: made by `job_call`."""
+    """A job for the option ``enqueue`` of a write, made by `job_call`. ``id`` is the job's, once the write has
+    returned; ``None`` where it wrote nothing, and so stored none."""
 
-    new_job: NewJob
+    def __init__(self, new_job: NewJob) -> None:
+        self._name = new_job.name
+        self._jobs = noted_jobs()
+        limit = None if self._jobs is None else self._jobs.limit
+        self._accepting = current_inbox().accepting([new_job], limit=limit)
+        self.id: str | None = None
+
+    def add_to(self, transaction: Transaction) -> None:
+        """Store the job. It is called again where the transaction is.
+
+        Raises:
+            InboxFull: there are as many as the setting ``inbox_limit`` says.
+        """
+        self._accepting.add_to(transaction)
+
+    def after_commit(self) -> None:
+        """Learn that what `add_to` did the last time is on disk."""
+        ((self.id, is_new),) = self._accepting.accepted
+        _note_accepted(self._name, self._jobs, is_new=is_new)
+
+
+def _note_accepted(name: str, jobs: ProcessJobs | None, *, is_new: bool) -> None:
+    """Count a job that was stored, and have this process look for it."""
+    is_known = jobs is not None and jobs.table.get(name) is not None
+    # Names that nobody declares are one in metrics: there may be any number of them.
+    counted("job_accepted", name=name if is_known else "unknown", result="new" if is_new else "repeated")
+    if is_new and jobs is not None:
+        jobs.wake()
 
 
 def enqueue(
@@ -69,9 +97,7 @@ def enqueue(
 
     def store() -> str:
         ((job_id, is_new),) = current_inbox().accept([new_job], limit=None if jobs is None else jobs.limit)
-        if is_new and jobs is not None:
-            jobs.wake()
-        counted("job_accepted", name=_label(new_job.name), result="new" if is_new else "repeated")
+        _note_accepted(new_job.name, jobs, is_new=is_new)
         return job_id
 
     if not is_awaited():
@@ -92,19 +118,13 @@ def job_call(
     priority: int | None = None,
     **unknown: Any,
 ) -> JobCall:
-    """A job for the option ``jobs`` of a write, to be stored in one commit with it, or not at all::
+    """A job for the option ``enqueue`` of a write, to be stored in one commit with it, or not at all::
 
-        wix_data.insert("orders", order, jobs=[job_call("send-mail", order["_id"])])
+        wix_data.insert("orders", order, enqueue=job_call("send-mail", order["_id"]))
 
     Arguments and errors are those of `enqueue`.
     """
     return JobCall(_new_job("job_call", name, arguments, _Times(key, dedup, delay, at, priority), unknown))
-
-
-def _label(name: str) -> str:
-    """A name for metrics: those that nobody declares are one."""
-    jobs = noted_jobs()
-    return name if jobs is not None and jobs.table.get(name) is not None else "unknown"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Collection
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from wixhttp.guards import GuardedRequest
@@ -19,6 +17,8 @@ if TYPE_CHECKING:  # a site without endpoints does not load them
 
 CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
 """Header fields that are not stored unless they are asked for: with them others can act as the client."""
+
+_OF_WEBHOOK = ("id", "timestamp", "event", "payload")
 
 
 def request_payload(request: GuardedRequest, headers: Collection[str] | None) -> bytes:
@@ -41,56 +41,12 @@ def request_payload(request: GuardedRequest, headers: Collection[str] | None) ->
         from wixhttp.endpoints.routing.paths import encode
 
         document.update(path=encode(asked.path), query=asked.query)
-    for note in ("webhook", "api_key"):
-        value = getattr(request.notes, note)
-        if value is not None:
-            document[note] = _facts(value)
+    webhook, api_key = request.notes.webhook, request.notes.api_key
+    if webhook is not None:
+        document["webhook"] = {name: getattr(webhook, name) for name in _OF_WEBHOOK}
+    if api_key is not None:
+        document["api_key"] = {"name": api_key.name, "scopes": sorted(api_key.scopes)}
     return json.dumps(document, separators=(",", ":")).encode("ascii")
-
-
-def _facts(value: Any) -> dict[str, Any]:
-    """The fields of a note, with those that JSON has not as text: it is made again by `StoredNote`."""
-    if dataclasses.is_dataclass(value):
-        found = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
-    elif hasattr(value, "_asdict"):
-        found = value._asdict()
-    else:
-        found = vars(value)
-    return {name: _plain(each) for name, each in found.items()}
-
-
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    if isinstance(value, datetime):
-        return {"datetime": value.isoformat()}
-    if isinstance(value, dict):
-        return {"dict": {str(key): _plain(each) for key, each in value.items()}}
-    if isinstance(value, list | tuple | set | frozenset):
-        kind = "frozenset" if isinstance(value, set | frozenset) else "tuple" if isinstance(value, tuple) else "list"
-        return {kind: [_plain(each) for each in value]}
-    return str(value)
-
-
-def _made(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    ((kind, inner),) = value.items()
-    if kind == "datetime":
-        return datetime.fromisoformat(inner)
-    if kind == "dict":
-        return {key: _made(each) for key, each in inner.items()}
-    return {"list": list, "tuple": tuple, "frozenset": frozenset}[kind](map(_made, inner))
-
-
-class StoredNote:
-    """The notes of guards on a delivery, as they were when it was accepted: a verified webhook, an API key."""
-
-    def __init__(self, facts: dict[str, Any]) -> None:
-        self.__dict__.update({name: _made(value) for name, value in facts.items()})
-
-    def __repr__(self) -> str:
-        return f"<StoredNote {self.__dict__!r}>"
 
 
 def head_of(job: Job, document: dict[str, Any]) -> PlainHead:
@@ -112,9 +68,14 @@ def head_of(job: Job, document: dict[str, Any]) -> PlainHead:
     notes = head.notes = Notes()
     notes.attempt = job.attempt
     notes.deferred_id = job.id
-    for note in ("webhook", "api_key"):
-        if note in document:
-            setattr(notes, note, StoredNote(document[note]))
+    if "webhook" in document:
+        from wixhttp.webhooks.webhook import Webhook  # not for sites without
+
+        notes.webhook = Webhook(**document["webhook"])
+    if "api_key" in document:
+        from wixhttp.access.api_keys import ApiKey  # not for sites without
+
+        notes.api_key = ApiKey(**document["api_key"])
     return head
 
 
