@@ -101,7 +101,7 @@ def test_what_is_accepted_is_claimed_once_and_kept(inbox: Inbox) -> None:
 
 def test_an_inbox_of_which_nothing_was_stored_is_empty(inbox: Inbox) -> None:
     assert inbox.claim(NAMES, 1) == inbox.list() == []
-    assert inbox.get("1-0123456789abcdef") is inbox.next_due() is inbox.watermark("cron") is None
+    assert [inbox.get("1-0123456789abcdef"), inbox.next_due(), inbox.watermark("cron")] == [None, None, None]
     assert (inbox.free_dead(), inbox.retry(None), inbox.unknown_names([])) == (0, 0, {})
     assert inbox.stats().is_empty
     assert inbox.accept([]) == []
@@ -382,7 +382,8 @@ def test_old_jobs_are_removed_by_the_engine_itself(store: Store) -> None:
     inbox = make_inbox(store)
     inbox.accept([new("done"), new("new"), new("dead"), new("held", key="k", on_dead="hold"), new("next", key="k")])
     jobs = {job.payload.decode(): job for job in inbox.claim(NAMES, 9)}
-    for name, outcome in {"done": Done(), "new": Done(), "dead": Failed("bad"), "held": Failed("bad")}.items():
+    outcomes: dict[str, Outcome] = {"done": Done(), "new": Done(), "dead": Failed("bad"), "held": Failed("bad")}
+    for name, outcome in outcomes.items():
         assert inbox.finish(jobs[name], outcome)
     for payload, age in (("done", KEPT_DONE), ("dead", KEPT_DEAD), ("held", KEPT_DEAD)):
         moment = f"now() - interval '{age + 9} seconds'" if isinstance(store, PostgresStore) else f"ended - {age + 9}"
