@@ -65,6 +65,7 @@ PUBLIC = (
     "wixhttp.data.items",
     "wixhttp.auth",
     "wixhttp.access",
+    "wixhttp.webhooks",
     "wixhttp.fetch",
     "wixhttp.secrets",
     "wixhttp.errors",
@@ -149,7 +150,7 @@ class Reader:
         assert "".join(map("".join, steps)) == block.text, "a block begins with a command"
         script = "set -euo pipefail\n" + "".join(f"{commands}printf '{END}'\n" for commands, _ in steps) + "pwd\n"
         if self.server is not None:
-            if "wixhttp inspect" in script:
+            if "wixhttp inspect" in script or "wixhttp webhooks explain" in script:
                 self._await_kept(folder)
             script = script.replace(f"localhost:{self.shown_port}", f"localhost:{self.server.port}")
         used = {tool for tool in ("curl", "openssl") if re.search(rf"\b{tool} ", script)}
@@ -466,7 +467,9 @@ def test_each_page_is_in_the_navigation_and_in_the_tables_under_its_title() -> N
     pages = {page for page in PAGES if page.startswith("docs/")}
     config = tomllib.loads((ROOT / "zensical.toml").read_text())["project"]
     assert sorted(f"docs/{page}" for page in _leaves(config["nav"])) == sorted(pages)
-    guides = {page: _title(page) for page in pages if not page.startswith("docs/reference/")} | {
+    senders = {page: _title(page) for page in pages if page.startswith("docs/webhooks/")}
+    assert _table("docs/webhooks.md") == senders
+    guides = {page: _title(page) for page in pages - senders.keys() if not page.startswith("docs/reference/")} | {
         "docs/reference/index.md": _title("docs/reference/index.md")
     }
     del guides["docs/index.md"]
