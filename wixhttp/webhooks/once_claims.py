@@ -132,6 +132,7 @@ class Claims:
         try:
             is_kept = self._finish(claim, answer)
         except StoreUnavailable as error:
+            claim.is_unsaved = True
             logger.error(
                 "the answer to a delivery is not in the store yet; until then it is in this process: %s", error
             )
@@ -172,18 +173,17 @@ class Claims:
         return store
 
     def _found(self, claim: Claim) -> Claim | KeptAnswer | None:
-        store, now = self.store, None
+        store = self.store
         row = _read(store, claim.id)
-        if row is not None:
-            now = store.clock()
-            found = self._state(row, claim, now)
+        if row is not None:  # repeats, and those who wait, write nothing
+            found = self._state(row, claim, store.clock)
             if found is not claim:
                 return found
-        until = (store.clock() if now is None else now) + self._lease
+        until = store.clock() + self._lease
         return _prepared(store, lambda changes: self._claimed(changes, claim, until))
 
     def _claimed(self, changes: Transaction, claim: Claim, until: float) -> Claim | KeptAnswer | None:
-        ends = format_date(self._clock() + max(claim.keep, _DAY))  # one that is held is not forgotten
+        ends = self._end_of(claim)
         claim.attempt = 1
         for _ in range(3):  # it may be released between the two
             row = Row(claim.id, encode(claim.fields(until)), format_date(self._clock()), ends, None)
@@ -191,30 +191,35 @@ class Claims:
                 return claim
             there = changes.get(COLLECTION, [claim.id]).get(claim.id)
             if there is not None:
-                found = self._state(there, claim, until - self._lease)
+                found = self._state(there, claim, lambda: until - self._lease)
                 if found is claim:
                     claim.attempt = decode(there.text)["attempt"] + 1
                     changes.update(COLLECTION, [there._replace(text=encode(claim.fields(until)), updated=ends)])
                 return found
         return None
 
-    def _state(self, row: Row, claim: Claim, now: float) -> Claim | KeptAnswer | None:
+    def _state(self, row: Row, claim: Claim, clock: Callable[[], float]) -> Claim | KeptAnswer | None:
         """The answer of an item; ``None`` where another one holds it; ``claim`` where it is free for that."""
-        if stored_date(row.updated) <= self._clock():
-            return claim
         try:
             fields = decode(row.text)
+            if "answer" in fields:
+                is_free = stored_date(row.updated) <= self._clock()
+            else:
+                owner = fields["owner"]
+                is_free = owner == claim.owner or fields["until"] <= clock() or self._is_dead(owner)
+            if is_free:
+                return claim
             if fields["mark"] != claim.mark:
                 raise OtherContent
-            if "answer" in fields:
-                return KeptAnswer.of_fields(fields["answer"])
-            owner, until = fields["owner"], fields["until"]
-            is_free = owner == claim.owner or until <= now or self._is_dead(owner)
+            return KeptAnswer.of_fields(fields["answer"]) if "answer" in fields else None
         except (ValueError, TypeError, KeyError, AttributeError) as error:  # none was written like this
             raise StoreUnavailable(
                 f"The delivery {row.id} is damaged ({error!r}). List all faults: wixhttp data check"
             ) from error
-        return claim if is_free else None
+
+    def _end_of(self, claim: Claim) -> str:
+        """The date after which a claim that nobody renews is forgotten."""
+        return format_date(self._clock() + max(claim.keep, _DAY))
 
     def _is_dead(self, owner: str) -> bool:
         process = owner.partition("/")[0]
@@ -272,9 +277,13 @@ class Claims:
 
         def work(changes: Transaction) -> None:
             rows = changes.get(COLLECTION, list(held))
-            mine = [row for row in rows.values() if held[row.id].is_that_of(decode(row.text))]
+            mine = [
+                row._replace(text=encode(claim.fields(until)), updated=self._end_of(claim))
+                for row in rows.values()
+                if (claim := held[row.id]).is_that_of(decode(row.text))
+            ]
             if mine:
-                changes.update(COLLECTION, [row._replace(text=encode(held[row.id].fields(until))) for row in mine])
+                changes.update(COLLECTION, mine)
 
         _prepared(self.store, work)
 
