@@ -29,6 +29,7 @@ POLL = 1.0
 _JITTER = 0.25  # of that: processes that were started together do not look together
 _SHORTEST = 0.01  # seconds between two looks
 _STORE_AWAY = 2.0  # seconds until a store that could not be reached is asked again
+_ENDED_IN = 5.0  # seconds in which a process has ended that has nothing left to do but a def that nothing can stop
 
 logger = logging.getLogger("wixhttp")
 
@@ -113,7 +114,7 @@ class Runner:
         self._wait(time.monotonic() + 1.0)
         for run in list(self._running.values()):
             logger.warning("%s %s runs on as its process stops, and was given back", run.entry.name, run.job.id)
-            self._finish(run.job, GivenBack("its process stopped"))
+            self._finish(run.job, GivenBack("its process stopped", _ENDED_IN))
 
     def _wait(self, end: float) -> None:
         while self._running and time.monotonic() < end:

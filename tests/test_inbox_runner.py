@@ -1,0 +1,333 @@
+"""The runner in real processes: every server and worker class, signals, dying and stopped processes, stores that are
+away or full, and `wixhttp work`."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.databases import postgres_server
+from tests.dev_servers import developing
+from tests.servers import TIMEOUT, Server, missing, project, serving
+from wixhttp.data.stores.factory import open_store
+from wixhttp.inbox.stores.contract import Inbox, Job
+from wixhttp.inbox.stores.factory import open_inbox
+from wixhttp.server.work import NOTHING
+
+SOURCE = """
+import asyncio, os, signal, time
+from wixhttp import ok
+from wixhttp.inbox import deferred, enqueue
+
+FOLDER = os.environ["TMPDIR"]
+
+def note(what, request):
+    line = f"{what} {request.attempt} {os.getpid()}\\n"
+    with open(FOLDER + "/log", "a") as file:
+        file.write(line)
+
+@deferred()
+def post_quick(request): note("quick", request)
+
+@deferred()
+async def post_awaited(request):
+    await asyncio.sleep(0)
+    note("awaited", request)
+
+@deferred()
+def post_slow(request):
+    note("slow", request)
+    while not os.path.exists(FOLDER + "/release"): time.sleep(0.01)
+    note("ended", request)
+
+@deferred()
+async def post_endless(request):
+    note("endless", request)
+    await asyncio.sleep(3600)
+
+@deferred(attempts=3)
+def post_deadly(request):
+    note("deadly", request)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def post_future(request): return ok(body=[enqueue("future", 7)])
+def get_kill(request): os.unlink(FOLDER + "/ballast")
+"""
+SHORT_LEASES = """
+from wixhttp.leases import owners
+owners.LEASE, owners.RENEWED = 1.0, 0.2
+"""
+FUTURE = """
+import os
+from wixhttp.inbox import job
+@job("future")
+async def future(number):
+    with open(os.environ["TMPDIR"] + "/log", "a") as file: file.write(f"future {number} 0\\n")
+"""
+
+
+class Site:
+    """A project whose functions write lines into a file, and its inbox."""
+
+    def __init__(self, folder: Path, source: str = SOURCE) -> None:
+        self.root = project(folder / "site", source)
+        self.notes = folder / "notes"
+        self.notes.mkdir()
+        self.environ: dict[str, Any] = {"TMPDIR": str(self.notes)}
+
+    def lines(self, what: str) -> list[list[str]]:
+        log = self.notes / "log"
+        return (
+            [line.split()[1:] for line in log.read_text().splitlines() if line.startswith(f"{what} ")]
+            if log.exists()
+            else []
+        )
+
+    def wait_for(self, what: str, count: int = 1) -> list[list[str]]:
+        """The lines of a kind, attempt and process, once there are so many."""
+        until(lambda: len(self.lines(what)) >= count, f"{count} x {what}")
+        return self.lines(what)
+
+    def release(self) -> None:
+        (self.notes / "release").touch()
+
+    @contextlib.contextmanager
+    def inbox(self) -> Iterator[Inbox]:
+        store = open_store(f"sqlite:///{self.root}/data/wixhttp.sqlite3", self.root)
+        try:
+            yield open_inbox(store)
+        finally:
+            store.close()
+
+    def jobs(self) -> dict[str, Job]:
+        """The jobs by name."""
+        with self.inbox() as inbox:
+            return {job.name: job for job in inbox.list()}
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def post(server: Server, name: str, body: bytes = b"") -> requests.Response:
+    return requests.post(f"{server.url}/_functions/{name}", data=body, timeout=TIMEOUT)
+
+
+def defer(server: Server, *names: str) -> None:
+    for name in names:
+        assert post(server, name).status_code == 202
+
+
+SERVERS = {
+    "asgi": None,
+    "gthread": None,
+    "gevent": None,
+    "sync": None,
+    "uvicorn": ["-m", "uvicorn", "--port", "{port}", "wixhttp.asgi:application"],
+    "uvicorn without lifespan": ["-m", "uvicorn", "--port", "{port}", "--lifespan", "off", "wixhttp.asgi:application"],
+    "gunicorn with preload": ["-m", "gunicorn", "--preload", "-b", "127.0.0.1:{port}", "wixhttp.wsgi:application"],
+}
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_each_server_runs_what_it_accepts_and_stops_in_order(kind: str, site: Site) -> None:
+    command = SERVERS[kind]
+    if kind == "gevent" and importlib.util.find_spec("gevent") is None:
+        missing("gevent is not installed: pip install 'wixhttp[gevent]'")
+    flags = () if command else ("--worker-class", kind, "--workers", "1")
+    whole = [sys.executable, *command] if command else None
+    environ = {**site.environ, "WIXHTTP_PROJECT": str(site.root)}
+    with serving(site.root, *flags, command=whole, **environ) as server:
+        defer(server, "quick", "awaited")
+        assert [attempt for attempt, _ in site.wait_for("quick")] == ["1"]
+        assert [attempt for attempt, _ in site.wait_for("awaited")] == ["1"]
+        code = server.stop()
+        assert code in ((0, -signal.SIGTERM) if command else (0,))
+    assert {job.state for job in site.jobs().values()} == {"done"}
+
+
+def test_dev_runs_deferred_functions_and_takes_them_along_over_a_reload(site: Site) -> None:
+    with developing(site.root, **site.environ) as development:
+        defer(development.server, "slow")
+        ((_, first),) = site.wait_for("slow")
+        (site.root / "backend" / "jobs.py").write_text(FUTURE)
+        development.server.wait_for_message("reloaded")
+        site.release()
+        site.wait_for("ended")
+        defer(development.server, "quick")
+        ((_, second),) = site.wait_for("quick")
+        assert first != second
+        assert post(development.server, "future").status_code == 200
+        assert site.wait_for("future") == [["7", "0"]]
+
+
+def test_at_sigterm_what_has_not_ended_in_time_is_given_back_uncounted_and_nothing_is_begun(site: Site) -> None:
+    environ = {**site.environ, "WIXHTTP_INBOX_CONCURRENCY": "2", "WIXHTTP_GRACEFUL_TIMEOUT": "0.2"}
+    with serving(site.root, "--workers", "1", **environ) as server:
+        defer(server, "endless", "slow")
+        site.wait_for("endless")
+        site.wait_for("slow")
+        defer(server, "quick")
+        assert server.stop() == 0
+    jobs = site.jobs()
+    assert {name: (job.state, job.attempt) for name, job in jobs.items()} == dict.fromkeys(
+        ("post_endless", "post_slow", "post_quick"), ("waiting", 0)
+    )
+    server.wait_for_message("runs on as its process stops, and was given back", function=None)
+
+
+def test_at_sigterm_what_ends_in_time_is_done(site: Site) -> None:
+    with serving(site.root, "--workers", "1", **site.environ) as server:
+        defer(server, "slow")
+        site.wait_for("slow")
+        server.terminate()
+        site.release()
+        assert server.wait_exit() == 0
+    assert site.jobs()["post_slow"].state == "done"
+
+
+def test_at_sighup_the_next_worker_runs_what_the_last_one_gave_back(site: Site) -> None:
+    with serving(site.root, "--workers", "1", WIXHTTP_GRACEFUL_TIMEOUT="0.2", **site.environ) as server:
+        defer(server, "endless")
+        site.wait_for("endless")
+        server.process.send_signal(signal.SIGHUP)
+        (one, first), (two, second) = site.wait_for("endless", 2)
+    assert (one, two) == ("1", "1")
+    assert first != second
+
+
+def test_a_job_that_kills_its_process_each_time_ends_dead(site: Site) -> None:
+    with serving(site.root, "--workers", "1", **site.environ) as server:
+        defer(server, "deadly", "quick")
+        site.wait_for("deadly", 3)
+        until(lambda: site.jobs()["post_deadly"].state == "dead", "the job is dead")
+        site.wait_for("quick")
+    assert [attempt for attempt, _ in site.lines("deadly")] == ["1", "2", "3"]
+
+
+def test_what_a_stopped_process_had_is_run_by_another_and_its_late_result_is_refused(tmp_path: Path) -> None:
+    site = Site(tmp_path, SHORT_LEASES + SOURCE)
+    with serving(site.root, "--workers", "2", **site.environ) as server:
+        defer(server, "slow")
+        ((_, first),) = site.wait_for("slow")
+        os.kill(int(first), signal.SIGSTOP)
+        _, (attempt, second) = site.wait_for("slow", 2)
+        assert attempt == "2"
+        assert second != first
+        os.kill(int(first), signal.SIGCONT)
+        site.release()
+        server.wait_for_message("its result is refused")
+        until(lambda: site.jobs()["post_slow"].state == "done", "the second run is done")
+        assert site.jobs()["post_slow"].attempt == 2
+
+
+def test_while_postgres_is_away_senders_are_asked_to_come_again_and_what_runs_is_noted_later(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    with (
+        postgres_server() as postgres,
+        serving(site.root, "--workers", "1", WIXHTTP_DATABASE_URL=postgres.url, **site.environ) as server,
+    ):
+        defer(server, "slow")
+        site.wait_for("slow")
+        postgres.stop("immediate")
+        site.release()
+        site.wait_for("ended")
+        answer = post(server, "quick")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        postgres.start()
+        until(lambda: post(server, "quick").status_code == 202, "it accepts again")
+        site.wait_for("quick")
+        store = open_store(postgres.url, tmp_path)
+        inbox = open_inbox(store)
+        until(lambda: {job.state for job in inbox.list()} == {"done"}, "all is done")
+        store.close()
+        assert len(site.lines("slow")) == 1
+
+
+def test_on_a_full_disk_senders_are_asked_to_come_again_and_nothing_is_lost(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    data = site.root / "data"
+    data.mkdir()
+    mount = f'mount -t tmpfs -o size=3m none "{data}" && exec "$@"'
+    prefix = ["unshare", "--mount", "--map-root-user", "sh", "-c", mount, "sh"]
+    probe = [*prefix[:4], "-c", f'mount -t tmpfs none "{data}"']
+    if subprocess.run(probe, capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here: that takes a kernel that lets users have namespaces")
+    source = SOURCE.replace('os.unlink(FOLDER + "/ballast")', f'os.unlink("{data}/ballast"); return ok()') + f"""
+with open("{data}/ballast", "wb") as file: file.write(bytes(500_000))
+"""  # fmt: skip
+    project(site.root, source)
+    environ = {**site.environ, "WIXHTTP_INBOX_CONCURRENCY": "0"}
+    with serving(site.root, "--workers", "1", prefix=prefix, **environ) as server:
+        answers = [post(server, "quick", bytes(100_000))]
+        while answers[-1].status_code == 202 and len(answers) < 100:
+            answers.append(post(server, "quick", bytes(100_000)))
+        assert (answers[-1].status_code, answers[-1].headers["retry-after"]) == (503, "5")
+        assert len(answers) > 2
+        assert requests.get(f"{server.url}/_functions/kill", timeout=TIMEOUT).status_code == 200
+        until(lambda: post(server, "quick", bytes(1000)).status_code == 202, "it accepts again")
+
+
+def test_what_no_process_knows_waits_for_one_that_does_and_work_runs_it_without_a_listener(site: Site) -> None:
+    environ = {**site.environ, "WIXHTTP_INBOX_CONCURRENCY": "0"}
+    with serving(site.root, "--workers", "1", **environ) as server:
+        assert post(server, "future").status_code == 200
+        server.wait_for_message("enqueue('future'): this process knows no such job")
+        defer(server, "quick")
+    assert {job.state for job in site.jobs().values()} == {"waiting"}
+    command = [sys.executable, "-m", "wixhttp", "--project", str(site.root), "work", "--concurrency", "2"]
+    with serving(site.root, command=command, wait=False, **environ) as worker:
+        site.wait_for("quick")
+        assert site.jobs()["future"].state == "waiting"
+        (site.root / "backend" / "jobs.py").write_text(FUTURE)
+        worker.process.send_signal(signal.SIGHUP)
+        assert site.wait_for("future") == [["7", "0"]]
+        assert worker.stop() == 0
+    assert {job.state for job in site.jobs().values()} == {"done"}
+
+
+def test_work_replaces_a_process_that_dies(site: Site) -> None:
+    with serving(site.root, "--workers", "1", WIXHTTP_INBOX_CONCURRENCY="0", **site.environ) as server:
+        defer(server, "deadly", "quick")
+    command = [sys.executable, "-m", "wixhttp", "--project", str(site.root), "work"]
+    with serving(site.root, command=command, wait=False, **site.environ) as worker:
+        worker.wait_for_message("has ended by signal 9, and is replaced")
+        site.wait_for("deadly", 2)
+        site.wait_for("quick")
+
+
+@pytest.mark.parametrize(
+    ("source", "environ", "said"),
+    [
+        ("def get_a(request): pass\n", {}, NOTHING),
+        ("nothing\n", {}, "NameError: name 'nothing' is not defined"),
+        (SOURCE, {"WIXHTTP_INBOX_CONCURRENCY": "0"}, "inbox_concurrency is 0, so that nothing would run"),
+    ],
+)
+def test_work_that_cannot_begin_says_why_and_exits_with_3(
+    source: str, environ: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    site = Site(tmp_path, source)
+    command = [sys.executable, "-m", "wixhttp", "--project", str(site.root), "work"]
+    with serving(site.root, command=command, wait=False, **{**site.environ, **environ}) as worker:
+        assert worker.wait_exit() == 3
+        assert said in worker.errors
