@@ -22,7 +22,7 @@ from .verification import fresh, offset, verify_message
 _MILLISECONDS = 100_000_000_000  # a timestamp of more than this is none of seconds: the year 5138
 
 
-class Step(NamedTuple):
+class VerificationStep(NamedTuple):
     """One step of a verification: ``name`` is one of those of `refusals`, ``text`` what was found, and of one that
     failed what to do."""
 
@@ -41,7 +41,7 @@ def explain(
     *,
     others: Mapping[str, str] | None = None,
     method: str = "POST",
-) -> list[Step]:
+) -> list[VerificationStep]:
     """The steps of the verification of a request by ``secrets``, values by name, at the time ``now``. ``others`` are
     further secrets of the site, which may have been taken for these. No text holds a secret.
 
@@ -67,7 +67,7 @@ def explain(
 # --- one function a step ---------------------------------------------------------------------------------------------
 
 
-def _headers(scheme: Scheme, message: SignedMessage) -> Step:
+def _headers(scheme: Scheme, message: SignedMessage) -> VerificationStep:
     names = [scheme.header, scheme.timestamp_header]
     if "{id}" in scheme.signed:
         names.append(scheme.id_header)
@@ -77,13 +77,13 @@ def _headers(scheme: Scheme, message: SignedMessage) -> Step:
             found.append(f"{name}: {cut(message.required(name), 200)}")
         except UnverifiedSender as error:
             near = _near(name, message)
-            return Step(HEADERS, False, f"{error.reason}{near}")
+            return VerificationStep(HEADERS, False, f"{error.reason}{near}")
     for name in filter(None, (scheme.id_header, scheme.event_header)):
         try:
             message.optional(name)
         except UnverifiedSender as error:
-            return Step(HEADERS, False, error.reason)
-    return Step(HEADERS, True, "; ".join(found) or "none is needed")
+            return VerificationStep(HEADERS, False, error.reason)
+    return VerificationStep(HEADERS, True, "; ".join(found) or "none is needed")
 
 
 def _near(name: str, message: SignedMessage) -> str:
@@ -99,9 +99,9 @@ def _near(name: str, message: SignedMessage) -> str:
     return "; see that the proxy in front passes it on"
 
 
-def _secret(scheme: Scheme, secrets: Mapping[str, str]) -> Step:
+def _secret(scheme: Scheme, secrets: Mapping[str, str]) -> VerificationStep:
     if not secrets:
-        return Step(SECRET, False, "there is none; set it with: wixhttp secrets set NAME")
+        return VerificationStep(SECRET, False, "there is none; set it with: wixhttp secrets set NAME")
     good, bad = [], []
     for name, secret in secrets.items():
         try:
@@ -113,7 +113,7 @@ def _secret(scheme: Scheme, secrets: Mapping[str, str]) -> Step:
             bad.append(f"{name}: {error}{_blanks(secret)}")
         else:
             good.append(f"{name} has {len(secret)} characters{_blanks(secret)}")
-    return Step(SECRET, bool(good), "; ".join((*bad, *good)))
+    return VerificationStep(SECRET, bool(good), "; ".join((*bad, *good)))
 
 
 def _blanks(secret: str) -> str:
@@ -124,7 +124,7 @@ def _blanks(secret: str) -> str:
     return ""
 
 
-def _timestamp(scheme: Scheme, message: SignedMessage, now: float) -> Step:
+def _timestamp(scheme: Scheme, message: SignedMessage, now: float) -> VerificationStep:
     try:
         stamp = (
             message.required(scheme.timestamp_header)
@@ -132,12 +132,14 @@ def _timestamp(scheme: Scheme, message: SignedMessage, now: float) -> Step:
             else read_signatures(scheme, message)[2]
         )
     except UnverifiedSender as error:
-        return Step(TIMESTAMP, False, error.reason)
+        return VerificationStep(TIMESTAMP, False, error.reason)
     try:
         timestamp = fresh(scheme, stamp, now)
     except UnverifiedSender as error:
-        return Step(TIMESTAMP, False, error.reason + _clock(scheme, stamp, now))
-    return Step(TIMESTAMP, True, f"{timestamp} is {offset(timestamp, now)}; {scheme.tolerance or 0:g} s are let")
+        return VerificationStep(TIMESTAMP, False, error.reason + _clock(scheme, stamp, now))
+    return VerificationStep(
+        TIMESTAMP, True, f"{timestamp} is {offset(timestamp, now)}; {scheme.tolerance or 0:g} s are let"
+    )
 
 
 def _clock(scheme: Scheme, stamp: str, now: float) -> str:
@@ -156,19 +158,19 @@ def _clock(scheme: Scheme, stamp: str, now: float) -> str:
     return "; it is a repeat of an old delivery, or this machine's clock is fast: compare it with date -u"
 
 
-def _encoding(scheme: Scheme, message: SignedMessage) -> Step:
+def _encoding(scheme: Scheme, message: SignedMessage) -> VerificationStep:
     try:
         signatures, asymmetric, _ = read_signatures(scheme, message)
     except UnverifiedSender as error:
-        return Step(ENCODING, False, error.reason)
+        return VerificationStep(ENCODING, False, error.reason)
     if asymmetric:
-        return Step(ENCODING, True, f"{len(signatures)} signatures, and {len(asymmetric)} by ed25519")
+        return VerificationStep(ENCODING, True, f"{len(signatures)} signatures, and {len(asymmetric)} by ed25519")
     size = digest_size(scheme)
     problems = [_misspelling(scheme, each, size) for each in signatures]
     if all(problems):
-        return Step(ENCODING, False, problems[0])
+        return VerificationStep(ENCODING, False, problems[0])
     count = f"{len(signatures)} signature{'s' * (len(signatures) != 1)}"
-    return Step(ENCODING, True, f"{count} by HMAC of {scheme.digest} in {scheme.encoding}, {size} bytes")
+    return VerificationStep(ENCODING, True, f"{count} by HMAC of {scheme.digest} in {scheme.encoding}, {size} bytes")
 
 
 def _misspelling(scheme: Scheme, signature: str, size: int) -> str:
@@ -195,7 +197,7 @@ def _misspelling(scheme: Scheme, signature: str, size: int) -> str:
 
 def _signature_steps(
     scheme: Scheme, message: SignedMessage, secrets: Mapping[str, str], others: Mapping[str, str]
-) -> list[Step]:
+) -> list[VerificationStep]:
     """The steps that a comparison of signatures tells. The time is looked at elsewhere, and left out of account."""
     timeless = replace(scheme, tolerance=1e15) if scheme.has_timestamp else scheme
     try:
@@ -203,18 +205,18 @@ def _signature_steps(
     except UnverifiedSender as error:
         found = find_cause(timeless, message, secrets, others, 0.0)
         if found is not None:
-            steps = [Step(found.step, False, found.text)]
-            return steps if found.step == BODY else [Step(BODY, True, "as it was signed"), *steps]
+            steps = [VerificationStep(found.step, False, found.text)]
+            return steps if found.step == BODY else [VerificationStep(BODY, True, "as it was signed"), *steps]
         if error.step == BODY:
-            return [Step(BODY, False, error.reason)]
-        return [Step(SIGNATURE, False, _no_cause(scheme))] if error.step == SIGNATURE else []
+            return [VerificationStep(BODY, False, error.reason)]
+        return [VerificationStep(SIGNATURE, False, _no_cause(scheme))] if error.step == SIGNATURE else []
     return [
-        Step(BODY, True, f"{len(message.body)} bytes, as they were signed"),
-        Step(SIGNATURE, True, "it is that of this body by this secret"),
+        VerificationStep(BODY, True, f"{len(message.body)} bytes, as they were signed"),
+        VerificationStep(SIGNATURE, True, "it is that of this body by this secret"),
     ]
 
 
-def _merged(before: Sequence[Step], found: Sequence[Step]) -> list[Step]:
+def _merged(before: Sequence[VerificationStep], found: Sequence[VerificationStep]) -> list[VerificationStep]:
     """The steps, with those that were found later in the places of earlier ones of their names; one that has failed
     before tells enough."""
     failed = {step.name for step in before if not step.ok}
@@ -232,7 +234,9 @@ def _no_cause(scheme: Scheme) -> str:
     )
 
 
-def _token_steps(scheme: Scheme, message: SignedMessage, secrets: Mapping[str, str], now: float) -> list[Step]:
+def _token_steps(
+    scheme: Scheme, message: SignedMessage, secrets: Mapping[str, str], now: float
+) -> list[VerificationStep]:
     """The steps of a body that is a token."""
     try:
         verify_message(scheme, message, list(secrets.values()), now)
@@ -244,9 +248,9 @@ def _token_steps(scheme: Scheme, message: SignedMessage, secrets: Mapping[str, s
             SIGNATURE: "; take the public key of the app that sends here, whole",
             TIMESTAMP: "; it is a repeat of an old delivery, or this machine's clock is off",
         }
-        step = Step(error.step, False, error.reason + ways.get(error.step, ""))
-        return [step] if error.step != TIMESTAMP else [Step(SIGNATURE, True, "it is by this key"), step]
+        step = VerificationStep(error.step, False, error.reason + ways.get(error.step, ""))
+        return [step] if error.step != TIMESTAMP else [VerificationStep(SIGNATURE, True, "it is by this key"), step]
     return [
-        Step(TIMESTAMP, True, "the token has not expired"),
-        Step(SIGNATURE, True, "it is that of this token by this key"),
+        VerificationStep(TIMESTAMP, True, "the token has not expired"),
+        VerificationStep(SIGNATURE, True, "it is that of this token by this key"),
     ]

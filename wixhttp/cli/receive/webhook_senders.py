@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wixhttp.webhooks.site_senders import VerifiedHandler
 
 
-class Sender(NamedTuple):
+class ChosenSender(NamedTuple):
     """The scheme, and the secrets by name."""
 
     scheme: Scheme
@@ -47,7 +47,7 @@ TIME = click.option("--time", "at", type=float, metavar="SECONDS", help="The tim
 
 def chosen_sender(
     config: Config, store: SecretStore, scheme: str, function: str | None, secret: str | None, secret_file: str | None
-) -> Sender:
+) -> ChosenSender:
     """The sender that the options of a command name.
 
     Raises:
@@ -61,9 +61,9 @@ def chosen_sender(
     given = _given(store, secret, secret_file)
     handler = _handler(config, scheme, function) if function or scheme == "hmac" or not given else None
     if handler is not None:
-        return Sender(handler.guard.scheme, given or _own(store, handler))
+        return ChosenSender(handler.guard.scheme, given or _own(store, handler))
     try:
-        return Sender(scheme_of(scheme), given)
+        return ChosenSender(scheme_of(scheme), given)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
 

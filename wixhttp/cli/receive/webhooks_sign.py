@@ -19,7 +19,7 @@ from .webhook_senders import (
     SECRET,
     SECRET_FILE,
     TIME,
-    Sender,
+    ChosenSender,
     chosen_sender,
     opened_project,
     pairs_of,
@@ -89,7 +89,13 @@ def sign(
 
 
 def _signed(
-    sender: Sender, body: bytes, now: float, url: str, delivery_id: str | None, event: str | None, more: dict[str, str]
+    sender: ChosenSender,
+    body: bytes,
+    now: float,
+    url: str,
+    delivery_id: str | None,
+    event: str | None,
+    more: dict[str, str],
 ) -> tuple[str, dict[str, str]]:
     """The URL to send to, and the header fields.
 
@@ -113,7 +119,7 @@ def _signed(
     return url, {**fields, **{name: value for name, value in more.items() if name.lower() != "content-type"}}
 
 
-def _token(sender: Sender, body: bytes, now: float) -> str:
+def _token(sender: ChosenSender, body: bytes, now: float) -> str:
     """The token of Wix with an event.
 
     Raises:
