@@ -26,7 +26,8 @@ from tests.interfaces import ASGIInterface, Ask, DirectInterface, Interface, Rep
 from tests.servers import Server, ask, clean, connect, read_answer, serving
 from wixhttp import Response, limits
 from wixhttp.access import create_key, key_store, require_key, revoke_key
-from wixhttp.access.key_store import COLLECTION, KeyStore, is_key, without_keys
+from wixhttp.access.key_format import is_key, without_keys
+from wixhttp.access.key_store import COLLECTION, KeyStore
 from wixhttp.cli.openapi.document import openapi_document
 from wixhttp.data.calls.access import Collections
 from wixhttp.data.collections import set_default
@@ -490,7 +491,7 @@ def test_keys_need_neither_the_library_of_rate_limits_nor_a_database_before_a_re
     code = """
 import sys, wixhttp.access
 wixhttp.access.require_key()
-print("limits" in sys.modules, "apsw" in sys.modules)
+print("limits" in sys.modules, "wixhttp.data" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"False False\n"
 

@@ -15,6 +15,7 @@ from wixhttp.http.response import Response
 from wixhttp.measurements import counted
 
 from .exemption import Exemption
+from .key_format import checked_scopes, is_key, mask_keys
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,8 +43,6 @@ class KeyGuard:
     blocks = True
 
     def __init__(self, scopes: frozenset[str] = frozenset()) -> None:
-        from .key_store import mask_keys  # with the store, which unit tests of a function need not load
-
         self.scopes = scopes
         mask_keys()
 
@@ -56,7 +55,7 @@ class KeyGuard:
         """
         from wixhttp.data.collections import current
 
-        from .key_store import KeyStore, is_key
+        from .key_store import KeyStore  # with the store, which unit tests of a function need not load
 
         head = request.head
         if _is_preflight(request.name, head):
@@ -146,8 +145,6 @@ def require_key(*exempt: None, scopes: Collection[str] = ()) -> Callable[[F], F]
         if scopes:
             raise TypeError("@require_key(None) exempts from the setting api_keys, and takes no scopes; leave them out")
         return functools.partial(note_guard, Exemption(KEY))
-    from .key_store import checked_scopes
-
     return functools.partial(note_guard, KeyGuard(checked_scopes(scopes, "scopes of @require_key")))
 
 

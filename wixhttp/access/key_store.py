@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
-import secrets
-import string
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -20,24 +17,15 @@ from wixhttp.data.queries.tree import EVERYTHING, Compare, Order
 from wixhttp.data.queries.values import decode, encode, format_date, stored_date
 from wixhttp.data.stores.contract import Index, Row, Store, Transaction
 from wixhttp.errors import StoreUnavailable, WixDataError
-from wixhttp.logs.masking import mask_with
-from wixhttp.messages import brief
+
+from .key_format import MARK, checked_name, checked_scopes, new_key
 
 COLLECTION = "wixhttp:keys"
 """The collection of the keys. Calls on collections refuse the name (WDE0025), for its colon."""
-MARK = "wixhttp_"
-"""The beginning of each key, by which scanners of source code find one that was published."""
-LENGTH = 43
-"""Characters behind the mark: more than 256 bits."""
 NOTED_EVERY = 60.0
 """Seconds in which the last use of a key is written once."""
 
-_ALPHABET = string.ascii_letters + string.digits
-_KEY = re.compile(r"wixhttp_[A-Za-z0-9]{43}")
 _HINT = len(MARK) + 4  # characters of a key by which its owner knows it again
-_LONGEST_NAME = 100  # characters, of a scope too
-# The characters of a scope (RFC 6749, 3.3).
-_IN_SCOPE = frozenset(map(chr, range(0x21, 0x7F))) - {'"', "\\"}
 _BY_NAME = Order(("name",))
 _INDEX = Index((_BY_NAME,), unique=True)
 
@@ -56,51 +44,6 @@ class KeyRecord(NamedTuple):
     used: datetime | None
     expires: datetime | None
     row: Row
-
-
-def checked_name(name: object) -> str:
-    """The name of a key.
-
-    Raises:
-        ValueError: it is empty, too long, or cannot be printed.
-    """
-    if not isinstance(name, str) or not name.strip() or len(name) > _LONGEST_NAME or not name.isprintable():
-        raise ValueError(
-            f"the name of a key has 1 to {_LONGEST_NAME} characters that can be printed, not {brief(name)}"
-        )
-    return name.strip()
-
-
-def checked_scopes(scopes: Collection[str], name: str = "scopes") -> frozenset[str]:
-    """Scopes, each a word of ASCII without quotes and backslashes (RFC 6749, 3.3).
-
-    Raises:
-        ValueError: one is not.
-    """
-    if isinstance(scopes, str) or not isinstance(scopes, Collection):
-        raise ValueError(f'{name} are a list of words, such as ["orders:read"], not {brief(scopes)}')
-    for scope in scopes:
-        if not isinstance(scope, str) or not 0 < len(scope) <= _LONGEST_NAME or not _IN_SCOPE.issuperset(scope):
-            raise ValueError(
-                f'{name} are words of ASCII without blanks, quotes and backslashes, such as "orders:read", not '
-                f"{brief(scope)}"
-            )
-    return frozenset(scopes)
-
-
-def is_key(text: str) -> bool:
-    """Return whether a text has the form of a key."""
-    return _KEY.fullmatch(text) is not None
-
-
-def without_keys(text: str) -> str:
-    """``text`` with all but the mark of each key in it replaced by ``***``."""
-    return _KEY.sub(MARK + "***", text) if MARK in text else text
-
-
-def mask_keys() -> None:
-    """Have every key masked in the log, in error pages and in kept requests."""
-    mask_with(without_keys)
 
 
 def _now() -> datetime:
@@ -126,7 +69,7 @@ class KeyStore:
                 raise ValueError(f"the date at which a key expires has a time zone, and {expires} has none")
             if expires <= now:
                 raise ValueError(f"a key expires in the future, not at {format_date(expires)}")
-        key = MARK + "".join(secrets.choice(_ALPHABET) for _ in range(LENGTH))
+        key = new_key()
         fields = {
             "name": name,
             "scopes": sorted(allowed),

@@ -16,12 +16,14 @@ from functools import lru_cache
 from typing import TypeVar
 from urllib.parse import unquote, unquote_plus
 
+from wixhttp.access.key_format import mask_keys
 from wixhttp.logs.masking import masked, masked_url
 from wixhttp.logs.secret_spellings import SecretPattern
 
 from .kept_requests import KeptRequest
 
 MASK = "***"
+mask_keys()  # of a request that another process has kept, too
 _SECRET_WORDS = re.compile(
     r"(?:^|[-_.])(?:auth|authorization|bearer|credentials?|jwt|passphrase|passwd|password|pwd|secrets?|tokens?)(?:[-_.]|$)"
     r"|(?:^|[-_.])(?:pass|dsn)$"
