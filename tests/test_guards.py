@@ -14,12 +14,16 @@ from typing import Any
 import pytest
 
 from tests.interfaces import ASGIInterface, Served, load_app, write_project
+from wixhttp.access import ApiKey
+from wixhttp.endpoints import Response as WebResponse
 from wixhttp.errors import HTTPError, ProjectError
 from wixhttp.guards import KEY, ONCE, RATE, SENDER, GuardedRequest, NotYet, Passage, merged
 from wixhttp.http.policy import note_guard
 from wixhttp.http.request import Request
 from wixhttp.http.request_head import PlainHead
 from wixhttp.http.response import Response
+from wixhttp.testing import call_endpoint, fake_async_context, fake_async_request, fake_context, fake_request
+from wixhttp.webhooks import Webhook
 
 Serve = Callable[..., Served]
 
@@ -520,3 +524,37 @@ def test_the_loop_is_not_blocked_by_a_guard_that_blocks() -> None:
         return await checking
 
     assert asyncio.run(ask()) is None
+
+
+# --- the test kit -----------------------------------------------------------------------------------------------------
+
+
+def noted(request: Any) -> tuple[Any, ...]:
+    webhook, key = request.webhook, request.api_key
+    return webhook and webhook.id, key and (key.name, sorted(key.scopes)), request.attempt, request.deferredId
+
+
+def test_fake_requests_have_what_decorators_note() -> None:
+    makers: list[Callable[..., Any]] = [
+        lambda **notes: fake_request("a", "POST", **notes),
+        lambda **notes: fake_async_request("a", "POST", **notes),
+        lambda **notes: fake_context("/a", "POST", **notes).request,
+        lambda **notes: fake_async_context("/a", "POST", **notes).request,
+    ]
+    for make in makers:
+        assert noted(make()) == (None, None, 1, None)
+        assert noted(make(webhook={"id": "evt_1"}, api_key="zapier")) == ("evt_1", ("zapier", []), 1, None)
+        objects = make(webhook=Webhook("evt_2"), api_key=ApiKey("ci", {"write"}), attempt=3, deferred_id="d-1")
+        assert noted(objects) == ("evt_2", ("ci", ["write"]), 3, "d-1")
+        with pytest.raises(TypeError, match="evnt"):
+            make(webhook={"evnt": "a"})
+        with pytest.raises(ValueError, match="attempt is 1"):
+            make(attempt=0)
+
+
+def test_a_handler_that_is_called_alone_has_no_guards() -> None:
+    def POST(request: Any) -> WebResponse:  # noqa: N802
+        return WebResponse(request.webhook.id)
+
+    note_guard(Plain(SENDER, ValueError("never called")), POST)
+    assert call_endpoint(POST, "/hook", webhook={"id": "evt_1"}).text() == "evt_1"

@@ -45,8 +45,8 @@ def fake_context(
     """A context that the dispatcher could have given to a ``def`` handler: ``GET(fake_context("/api/users/1"))``.
 
     ``url`` is a path or a full URL. ``params`` are those of the file of the ``project`` whose route the path is, unless
-    they are given. ``parts`` are headers, body and ip as in `fake_request`. Middleware does not run, ``rewrite`` finds
-    no handler, and a session is kept in memory; for more than that take a `TestClient`.
+    they are given. ``parts`` are headers, body, ip and what decorators note, as in `fake_request`. Middleware does not
+    run, ``rewrite`` finds no handler, and a session is kept in memory; for more than that take a `TestClient`.
 
     Raises:
         TypeError: for more than one body.
@@ -89,7 +89,8 @@ def call_endpoint(
     that it asks for by name; an ``async def`` is awaited. ``call_endpoint(users.POST, "/api/users", json={"id": 1})``
 
     ``method`` is the handler's name where that is one, else GET; the rest is as in `fake_context`. An `HTTPError` is
-    the response that it becomes, anything else that the handler raises goes through to the test. Cookies that it sets
+    the response that it becomes, anything else that the handler raises goes through to the test. Neither middleware nor
+    decorators that verify, ask for a key, limit or defer run: those take a `TestClient`. Cookies that the handler sets
     are in the response's headers. Collections and sessions are those of `fake_data`, where the test is in its block,
     and else in memory for this call.
 
@@ -101,6 +102,7 @@ def call_endpoint(
     method = method or (name if name in METHODS else "GET")
     config = project_config(project)
     made = EndpointHandler(method, name, handler)
+    made.leave_unguarded()
     state = _state(config, url, method, params, locals, props, parts)
     own = fallback(SecretStore.from_config(config))
     with settings_are(config), own, using_by_default(current_collections, memory_collections(config)):

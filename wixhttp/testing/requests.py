@@ -6,14 +6,18 @@ import mimetypes
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict, TypeVar
 from urllib.parse import urlencode
 
 from wixhttp.http.json_codec import encode_json
 from wixhttp.http.request import AsyncRequest, Request, set_body
-from wixhttp.http.request_head import SAFE_METHODS, PlainHead
+from wixhttp.http.request_head import SAFE_METHODS, Notes, PlainHead
 from wixhttp.http.url import ascii_target, decode, split_target
 from wixhttp.project.config import Config
+
+if TYPE_CHECKING:  # tests of functions that verify nothing load neither
+    from wixhttp.access import ApiKey
+    from wixhttp.webhooks import Webhook
 
 Pairs = Mapping[str, str] | Iterable[tuple[str, str]]
 FileContent = str | bytes | BinaryIO
@@ -33,6 +37,10 @@ class RequestParts(TypedDict, total=False):
     form: Pairs | None
     files: Uploads | None
     ip: str
+    webhook: Webhook | Mapping[str, Any] | None
+    api_key: ApiKey | str | None
+    attempt: int
+    deferred_id: str | None
 
 
 _AnyRequest = TypeVar("_AnyRequest", Request, AsyncRequest)
@@ -49,6 +57,10 @@ def fake_request(
     form: Pairs | None = None,
     files: Uploads | None = None,
     ip: str = "127.0.0.1",
+    webhook: Webhook | Mapping[str, Any] | None = None,
+    api_key: ApiKey | str | None = None,
+    attempt: int = 1,
+    deferred_id: str | None = None,
 ) -> Request:
     """A request that the dispatcher could have given to a ``def`` handler.
 
@@ -57,13 +69,21 @@ def fake_request(
     Content-Type that a client would, unless ``headers`` has one. ``files`` make the body multipart, with the fields of
     ``form``: ``{"photo": ("a.png", b"...", "image/png")}``, or just the content, as bytes, text or an open file.
 
+    What decorators would have noted on it is given: ``webhook`` (a `Webhook`, or its fields, ``{"id": "evt_1"}``),
+    ``api_key`` (an `ApiKey`, or the name of one), and of deferred work ``attempt`` and ``deferred_id``. A function that
+    is called directly verifies nothing, asks for no key and counts nothing.
+
     Raises:
-        TypeError: for more than one body.
+        TypeError: for more than one body, and for a field that a `Webhook` does not have.
+        ValueError: ``attempt`` is below 1.
 
     >>> fake_request("/_functions/hello/sub?q=1").path
     ['sub']
     """
-    head, body = fake_head(url, method, headers=headers, json=json, text=text, data=data, form=form, files=files, ip=ip)
+    head, body = fake_head(
+        url, method, headers=headers, json=json, text=text, data=data, form=form, files=files, ip=ip,
+        webhook=webhook, api_key=api_key, attempt=attempt, deferred_id=deferred_id,
+    )  # fmt: skip
     return _request(Request, head, body)
 
 
@@ -78,9 +98,16 @@ def fake_async_request(
     form: Pairs | None = None,
     files: Uploads | None = None,
     ip: str = "127.0.0.1",
+    webhook: Webhook | Mapping[str, Any] | None = None,
+    api_key: ApiKey | str | None = None,
+    attempt: int = 1,
+    deferred_id: str | None = None,
 ) -> AsyncRequest:
     """A request that the dispatcher could have given to an ``async def`` handler. See ``fake_request``."""
-    head, body = fake_head(url, method, headers=headers, json=json, text=text, data=data, form=form, files=files, ip=ip)
+    head, body = fake_head(
+        url, method, headers=headers, json=json, text=text, data=data, form=form, files=files, ip=ip,
+        webhook=webhook, api_key=api_key, attempt=attempt, deferred_id=deferred_id,
+    )  # fmt: skip
     return _request(AsyncRequest, head, body)
 
 
@@ -95,6 +122,10 @@ def fake_head(
     form: Pairs | None = None,
     files: Uploads | None = None,
     ip: str = "127.0.0.1",
+    webhook: Webhook | Mapping[str, Any] | None = None,
+    api_key: ApiKey | str | None = None,
+    attempt: int = 1,
+    deferred_id: str | None = None,
     config: Config | None = None,
 ) -> tuple[PlainHead, bytes]:
     """Head and body of a request, as ``fake_request`` takes it.
@@ -118,7 +149,26 @@ def fake_head(
     if config is not None and is_checked and not path.startswith(ascii_target(config.base_path.encode()) + MOUNT):
         fields.append(("Origin", config.public_url or f"{scheme}://{host}"))
     head = PlainHead(method.upper(), path, query, fields, scheme=scheme, host=host, client=ip, length=len(body))
+    head.notes = _notes(webhook, api_key, attempt, deferred_id)
     return head, body
+
+
+def _notes(
+    webhook: Webhook | Mapping[str, Any] | None, api_key: ApiKey | str | None, attempt: int, deferred_id: str | None
+) -> Notes:
+    notes = Notes()
+    if isinstance(webhook, Mapping):
+        from wixhttp.webhooks import Webhook
+
+        webhook = Webhook(**webhook)
+    if isinstance(api_key, str):
+        from wixhttp.access import ApiKey
+
+        api_key = ApiKey(api_key)
+    if attempt < 1:
+        raise ValueError(f"attempt is 1 in the first run, and more in those that follow, not {attempt!r}")
+    notes.webhook, notes.api_key, notes.attempt, notes.deferred_id = webhook, api_key, attempt, deferred_id
+    return notes
 
 
 def _pairs(fields: Mapping[str, Any] | Iterable[tuple[str, Any]] | None) -> Iterable[tuple[str, Any]]:
