@@ -25,10 +25,11 @@ from wixhttp.project.function_table import PREFIXES, bindings
 from wixhttp.project.inbox_files import uses_inbox
 from wixhttp.project.loader import PACKAGE, backend_file, load_module
 from wixhttp.secrets import SecretStore, set_default_store
-from wixhttp.services import missing_for_senders
+from wixhttp.services import load_served_site, missing_for_senders
 
 from .checks.file_rules import find_in_files
 from .endpoint_checks import endpoint_problems, endpoint_warnings, warnings_kept
+from .job_checks import unknown_jobs
 
 
 @dataclass
@@ -108,6 +109,9 @@ def _check_served(config: Config, report: Report) -> None:
         site = load_site(config)
     try:
         access_guards(site)
+        with warnings_kept():
+            served = load_served_site(config)
+        report.warnings.extend(unknown_jobs(served, config))
     except ProjectError as error:
         report.problems.append(str(error))
 
