@@ -38,10 +38,10 @@ def read_commented(text: str, name: str) -> LocatedValue:
     Raises:
         ProjectError: it is no JSON with comments; names file and line.
     """
-    return _Reader(text, name).whole()
+    return _JSONReader(text, name).whole()
 
 
-class _Reader:
+class _JSONReader:
     """Reads one text from its beginning to its end."""
 
     def __init__(self, text: str, name: str) -> None:
