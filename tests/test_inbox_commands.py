@@ -38,7 +38,7 @@ def site(tmp_path: Path) -> Path:
 
 
 def filled(site: Path) -> dict[str, str]:
-    """The ids by what they are: a dead job, a done one, one that waits, one of a name that the project does not have."""
+    """The ids by what they are: a dead job, a done one, one that waits, one of a name that nobody has."""
     store = SQLiteStore(site / "data/wixhttp.sqlite3")
     try:
         return _fill(open_inbox(store))

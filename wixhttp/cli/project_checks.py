@@ -28,8 +28,8 @@ from wixhttp.secrets import SecretStore, set_default_store
 from wixhttp.services import load_served_site, missing_for_senders
 
 from .checks.file_rules import find_in_files
+from .checks.waiting_jobs import unknown_jobs
 from .endpoint_checks import endpoint_problems, endpoint_warnings, warnings_kept
-from .job_checks import unknown_jobs
 
 
 @dataclass
