@@ -41,7 +41,7 @@ class Timetable(Protocol):
         """Do what is due, and return the seconds until this is to be called again."""
 
 
-class Runner:
+class JobRunner:
     """Runs the work of ``table`` that is in the inbox, ``places`` at once. ``opened`` gives the inbox. ``timetable``
     makes the `Timetable` of an inbox, which the same thread looks at. What is awaited runs on ``loop``; ``None``: on
     the process's own."""

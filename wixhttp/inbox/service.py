@@ -12,7 +12,7 @@ from wixhttp.project.config import Config
 from .job_table import JobTable
 from .opened import current_inbox
 from .process_jobs import ProcessJobs, note_jobs
-from .runner import Runner, Timetable
+from .runner import JobRunner, Timetable
 from .stores.contract import Inbox
 
 
@@ -33,7 +33,7 @@ class InboxService:
         self.table = table
         self.places = config.inbox_concurrency
         self.timetable: Callable[[Inbox], Timetable] | None = None
-        self._runner: Runner | None = None
+        self._runner: JobRunner | None = None
         self._pid = 0
         for guard in table.guards:
             guard.wake = self.wake
@@ -53,7 +53,7 @@ class InboxService:
         if self._pid == os.getpid() or not (self.places and self.is_used):
             return
         self._pid = os.getpid()
-        self._runner = Runner(self.table, self.inbox, self.places, timetable=self.timetable, loop=loop)
+        self._runner = JobRunner(self.table, self.inbox, self.places, timetable=self.timetable, loop=loop)
         self._runner.start()
 
     def wake(self) -> None:
@@ -67,6 +67,6 @@ class InboxService:
             self._runner.begin_stop()
 
     def stop(self, grace: float) -> None:
-        """Wait until all has ended, or the time is over; see `Runner.stop`."""
+        """Wait until all has ended, or the time is over; see `JobRunner.stop`."""
         if self._runner is not None and self._pid == os.getpid():
             self._runner.stop(grace)

@@ -53,10 +53,10 @@ def work(config: Config, processes: int) -> int:
         )
     configure(config.log_format, config.log_level, LineWriter())
     share()
-    return _Supervisor(config, processes).run()
+    return _WorkMaster(config, processes).run()
 
 
-class _Supervisor:
+class _WorkMaster:
     """The parent of the processes. ``SIGTERM`` and ``SIGINT`` end all in order, ``SIGHUP`` replaces all."""
 
     def __init__(self, config: Config, processes: int) -> None:
