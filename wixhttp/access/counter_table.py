@@ -15,6 +15,7 @@ import struct
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -45,6 +46,8 @@ class CounterTable:
         self._buckets = buckets
         self._memory = mmap.mmap(-1, buckets * _BUCKET.size)
         self._file = _lock_file() if is_shared else None
+        if self._file is not None:
+            weakref.finalize(self, os.close, self._file).atexit = False
         self._threads = threading.Lock()  # locks of a file are the process's: its threads share them
         self._secret = os.urandom(16)  # nobody can aim at the bucket of another client
 
