@@ -130,6 +130,9 @@ class Store(Protocol):
     StoreUnavailable where the database cannot be reached.
     """
 
+    companions: dict[str, Any]
+    """Services over the same database, such as the inbox, by their names; they live as long as the store."""
+
     @property
     def path(self) -> Path | None:
         """The file that the store is; ``None``: it is in memory, or on a server."""

@@ -23,6 +23,7 @@ class MemoryStore:
     path = None
 
     def __init__(self) -> None:
+        self.companions: dict[str, Any] = {}
         self._lock = threading.RLock()
         self._rows: dict[str, dict[str, Row]] = {}
         self._indexes: dict[str, tuple[Index, ...]] = {}

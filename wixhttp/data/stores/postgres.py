@@ -84,6 +84,7 @@ class PostgresStore:
     path = None
 
     def __init__(self, url: str) -> None:
+        self.companions: dict[str, Any] = {}
         self._connections = PostgresConnections(url)
         self._targets: dict[Link, str] = {}
         self._advised: set[tuple[str, tuple[tuple[str, ...], ...]]] = set()

@@ -46,6 +46,7 @@ class SQLiteStore:
 
     def __init__(self, path: Path, opened: OpenedDatabase | None = None) -> None:
         self.path = path
+        self.companions: dict[str, Any] = {}
         self._opened = opened
         self._targets: dict[Link, str] = {}
         self._advised: set[tuple[str, tuple[FieldPath, ...]]] = set()

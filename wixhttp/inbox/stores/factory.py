@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 from wixhttp.data.stores.contract import Store
 from wixhttp.data.stores.memory import MemoryStore
@@ -14,20 +12,15 @@ from .clock import Clock, MachineClock
 from .contract import Inbox
 from .owner import ClaimOwner
 
-if TYPE_CHECKING:
-    from .memory import MemoryDatabase
-
-_opened: WeakKeyDictionary[Store, Inbox] = WeakKeyDictionary()
-_databases: WeakKeyDictionary[Store, MemoryDatabase] = WeakKeyDictionary()  # those of stores in memory
 _opening = threading.RLock()
 
 
 def open_inbox(store: Store) -> Inbox:
     """The inbox of a store, one for each; no table is made and no connection before it is used."""
     with _opening:
-        inbox = _opened.get(store)
-        if inbox is None:
-            inbox = _opened[store] = make_inbox(store)
+        if "inbox" not in store.companions:
+            store.companions["inbox"] = make_inbox(store)
+        inbox: Inbox = store.companions["inbox"]
         return inbox
 
 
@@ -43,9 +36,8 @@ def make_inbox(
         from .memory import MemoryDatabase
         from .sqlite import SQLiteInbox
 
-        database = _databases.get(store)
-        if database is None:
-            database = _databases[store] = MemoryDatabase()
+        with _opening:
+            database = store.companions.setdefault("inbox in memory", MemoryDatabase())
         return SQLiteInbox(database, holder, clock=clock or MachineClock(), lease=lease)
     if store.path is not None:
         from wixhttp.data.stores.sqlite import SQLiteStore

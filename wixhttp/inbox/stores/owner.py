@@ -5,6 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection
 from typing import Protocol
+from weakref import WeakMethod
+
+from .clock import Clock
+
+_SHARE = 6  # a claim renews a lease of which one part in so many has gone by
 
 
 class ClaimOwner(Protocol):
@@ -22,11 +27,15 @@ class ClaimOwner(Protocol):
 
 
 class LeaseRenewal:
-    """The renewal of a lease, which begins with the first claim of each process."""
+    """The renewal of a lease of so many seconds, which begins with the first claim of each process. It ends when the
+    object of the method ``renew`` does."""
 
-    def __init__(self, owner: ClaimOwner, renew: Callable[[], object]) -> None:
+    def __init__(self, owner: ClaimOwner, renew: Callable[[], None], lease: float, clock: Clock) -> None:
         self._owner = owner
-        self._renew = renew
+        self._renew = WeakMethod(renew)
+        self._lease = lease
+        self._clock = clock
+        self._last = "", 0.0
         self._lock = threading.Lock()
         self._renewed = ""
         self._end: Callable[[], None] | None = None
@@ -39,6 +48,29 @@ class LeaseRenewal:
                 if self._end is not None and made != self._renewed:
                     self._end()
                 if made != self._renewed:
-                    self._end = self._owner.renew_with(self._renew)
+                    self._end = _begin(self._owner, self._renew)
                     self._renewed = made
         return made
+
+    def is_due(self, owner: str) -> bool:
+        """Return whether a claim of that owner is to renew the lease: it was not renewed a short while ago."""
+        renewed, at = self._last
+        return renewed != owner or self._clock.elapsed() - at > self._lease / _SHARE
+
+    def note(self, owner: str, at: float) -> None:
+        """Learn that the lease was renewed, and that this is committed; ``at`` is the time before it was."""
+        self._last = owner, at
+
+
+def _begin(owner: ClaimOwner, renew: WeakMethod[Callable[[], None]]) -> Callable[[], None]:
+    """Renew the lease of an owner; the function that is returned ends that."""
+
+    def call() -> None:
+        method = renew()
+        if method is None:
+            end()
+        else:
+            method()
+
+    end = owner.renew_with(call)
+    return end

@@ -20,6 +20,7 @@ from wixhttp.data.stores.postgres_pool import Connection
 from wixhttp.data.stores.postgres_writes import PostgresTransaction
 from wixhttp.messages import brief
 
+from .clock import MachineClock
 from .contract import (
     KEPT,
     LONGEST_DELAY,
@@ -49,6 +50,7 @@ from .owner import ClaimOwner, LeaseRenewal
 from .postgres_tables import (
     CLAIM,
     COLUMNS,
+    DUE,
     FIRST_DUE,
     INSERT,
     IS_DUE,
@@ -57,7 +59,7 @@ from .postgres_tables import (
     TABLES,
     WAITING_NAMES,
     job_of,
-    lock_name,
+    lane_of,
 )
 from .room import Room
 
@@ -77,8 +79,9 @@ class PostgresInbox:
     def __init__(self, store: PostgresStore, owner: ClaimOwner, *, lease: float) -> None:
         self._store = store
         self._owner = owner
-        self._renewal = LeaseRenewal(owner, self.renew)
         self._lease = lease
+        self._clock = MachineClock()
+        self._renewal = LeaseRenewal(owner, self.renew, lease, self._clock)
         self._room = Room()
         self._figures = Figures()
         self._is_made = False  # the tables are there, and of this version
@@ -174,13 +177,21 @@ class PostgresInbox:
         known = list(names)
         if most < 1 or not self._read(lambda connection: _value(connection, IS_DUE, (known,)), empty=False):
             return []
-        owner = self._renewal.id()
+        owner, began = self._renewal.id(), self._clock.elapsed()
+        renews = self._renewal.is_due(owner)
 
         def work(transaction: PostgresTransaction) -> list[Job]:
-            self._renew(transaction.connection, owner)
-            return [job_of(row) for row in _rows(transaction.connection, CLAIM, (known, owner, most))]
+            connection = transaction.connection
+            found = [seq for (seq,) in _rows(connection, DUE, (known, most))]
+            if found and renews:
+                self._renew(connection, owner)
+            jobs = {job.seq: job for job in map(job_of, _rows(connection, CLAIM, (found, owner)))} if found else {}
+            return [jobs[seq] for seq in found]
 
-        return self._write(work)
+        jobs = self._write(work)
+        if jobs and renews:
+            self._renewal.note(owner, began)
+        return jobs
 
     def finish(self, job: Job, outcome: Outcome) -> bool:
         is_current = self._write(lambda transaction: _finish(transaction.connection, job, outcome))
@@ -193,7 +204,7 @@ class PostgresInbox:
 
     def renew(self) -> None:
         owner = self._owner.id
-        if self._rows("SELECT 1 FROM wixhttp_inbox WHERE state = 'running' AND owner = $1::text LIMIT 1", (owner,)):
+        if self._rows("SELECT 1 FROM wixhttp_inbox WHERE state = 'running' AND owner = $1::text", (owner,)):
             self._write(lambda transaction: self._renew(transaction.connection, owner), single=True)
 
     def _renew(self, connection: Connection, owner: str) -> None:
@@ -333,12 +344,11 @@ class PostgresInbox:
 
     def _tidied(self, state: State, kept: float) -> int:
         statement = (
-            "SELECT EXISTS (SELECT 1 FROM wixhttp_inbox WHERE state = $1::text AND ended IS NOT NULL"
-            " AND ended <= statement_timestamp() - make_interval(secs => $2::float8))"
+            "SELECT ended <= clock_timestamp() - make_interval(secs => $2::float8) FROM wixhttp_inbox"
+            " WHERE state = $1::text AND ended IS NOT NULL ORDER BY ended LIMIT 1"
         )
-        if not self._read(lambda connection: _value(connection, statement, (state, kept)), empty=False):
-            return 0
-        return self._purged(state, kept, is_by_hand=False)
+        [is_old] = next(iter(self._rows(statement, (state, kept))), [False])
+        return self._purged(state, kept, is_by_hand=False) if is_old else 0
 
     def stats(self) -> Stats:
         statement = "SELECT name, state, count(*) FROM wixhttp_inbox GROUP BY state, name"
@@ -444,7 +454,7 @@ def _check_version(connection: Connection) -> None:
 
 def _lock(connection: Connection, keys: Collection[tuple[str, str]]) -> None:
     """Let nobody else accept or end jobs of these keys until the transaction ends; in one order everywhere."""
-    for name in sorted(lock_name(*key) for key in keys):
+    for name in sorted(lane_of(*key) for key in keys):
         connection.execute(LOCK, (name,))
 
 
@@ -533,7 +543,7 @@ def _finish(connection: Connection, job: Job, outcome: Outcome) -> bool:
     if not changed.rowcount:
         return False
     if frees_key:  # also behind one that holds the key there may be an earlier one, retried
-        connection.execute(PROMOTE, (job.name, job.key))
+        connection.execute(PROMOTE, (lane_of(job.name, str(job.key)),))
     return True
 
 
@@ -573,5 +583,5 @@ def _changed(connection: Connection, wanted: JobId, change: str, condition: str)
     if not connection.execute(f"{change} {where}", wanted).rowcount:
         return False
     if key is not None:
-        connection.execute(PROMOTE, (name, key))
+        connection.execute(PROMOTE, (lane_of(name, key),))
     return True

@@ -1,6 +1,11 @@
 """The tables of the inbox in PostgreSQL, and the values of their rows; see `sqlite_tables`.
 
 All times are those of the server's clock. Of a key, accepting a job and ending one take turns, by an advisory lock.
+
+The planner goes by estimates, which are far off in a table where jobs wait in crowds and vanish: what is to be found by
+an index is asked for in that index's order, which no other way gives. ``place`` is ``seq`` again for that: by the
+primary key one would walk through all jobs that are over. ``lane`` is a name and a key in one column, since the planner
+believes an index of one column only that it is unique.
 """
 
 from __future__ import annotations
@@ -19,12 +24,13 @@ CREATE TABLE IF NOT EXISTS wixhttp_inbox (
     key {_TEXT}, dedup {_TEXT}, priority integer NOT NULL, attempt integer NOT NULL DEFAULT 0,
     max_attempts integer NOT NULL, on_dead text NOT NULL, claims integer NOT NULL DEFAULT 0,
     accepted timestamptz NOT NULL, due timestamptz NOT NULL, started timestamptz, ended timestamptz, owner text,
-    is_over boolean NOT NULL DEFAULT FALSE, error text, result bytea, payload bytea NOT NULL, body bytea NOT NULL);
+    is_over boolean NOT NULL DEFAULT FALSE, error text, result bytea, payload bytea NOT NULL, body bytea NOT NULL,
+    place bigint GENERATED ALWAYS AS (seq) STORED, lane {_TEXT} GENERATED ALWAYS AS (name || chr(10) || key) STORED);
 CREATE INDEX IF NOT EXISTS wixhttp_inbox_ready ON wixhttp_inbox (name, priority, due, seq) WHERE state = 'waiting';
 CREATE INDEX IF NOT EXISTS wixhttp_inbox_running ON wixhttp_inbox (owner) WHERE state = 'running';
-CREATE INDEX IF NOT EXISTS wixhttp_inbox_keys ON wixhttp_inbox (name, key, seq) WHERE key IS NOT NULL AND NOT is_over;
-CREATE UNIQUE INDEX IF NOT EXISTS wixhttp_inbox_heads ON wixhttp_inbox (name, key)
-    WHERE key IS NOT NULL AND state IN ('waiting', 'running');
+CREATE INDEX IF NOT EXISTS wixhttp_inbox_keys ON wixhttp_inbox (lane, place) WHERE lane IS NOT NULL AND NOT is_over;
+CREATE UNIQUE INDEX IF NOT EXISTS wixhttp_inbox_heads ON wixhttp_inbox (lane)
+    WHERE lane IS NOT NULL AND state IN ('waiting', 'running');
 CREATE UNIQUE INDEX IF NOT EXISTS wixhttp_inbox_dedup ON wixhttp_inbox (name, dedup) WHERE dedup IS NOT NULL;
 CREATE INDEX IF NOT EXISTS wixhttp_inbox_states ON wixhttp_inbox (state, name, seq);
 CREATE INDEX IF NOT EXISTS wixhttp_inbox_ended ON wixhttp_inbox (state, ended) WHERE ended IS NOT NULL;
@@ -40,15 +46,16 @@ COLUMNS = (
 )
 
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1::text, 20090))"
-"""The lock of a key, as `lock_name` names it, until the transaction ends. 20090 tells it from others' locks."""
+"""The lock of a lane until the transaction ends. 20090 tells it from others' locks."""
 
 INSERT = """
 INSERT INTO wixhttp_inbox (token, name, kind, state, key, dedup, priority, max_attempts, on_dead, accepted, due,
     payload, body)
 SELECT $1::text, $2::text, $3::text,
-    CASE WHEN $4::text IS NOT NULL AND EXISTS (
-            SELECT 1 FROM wixhttp_inbox WHERE name = $2::text AND key = $4::text AND key IS NOT NULL AND NOT is_over)
-        THEN 'blocked' ELSE 'waiting' END,
+    CASE WHEN (SELECT place FROM wixhttp_inbox
+            WHERE lane = $2::text || chr(10) || $4::text AND lane IS NOT NULL AND NOT is_over
+            ORDER BY place LIMIT 1) IS NULL
+        THEN 'waiting' ELSE 'blocked' END,
     $4::text, $5::text, $6::integer, $7::integer, $8::text, now.now,
     CASE WHEN $9::timestamptz IS NULL THEN now.now + make_interval(secs => $10::double precision)
         ELSE $9::timestamptz END,
@@ -70,29 +77,31 @@ levels (name, priority) AS (
 """
 """The names, of those that are given, and the priorities of the jobs that wait."""
 
-CLAIM = f"""
-WITH RECURSIVE {LEVELS}, found AS MATERIALIZED (
-    SELECT due.seq, row_number() OVER (ORDER BY levels.priority DESC, due.due, due.seq) AS place
-    FROM levels CROSS JOIN LATERAL (
-        SELECT job.seq, job.due FROM wixhttp_inbox AS job
-        WHERE job.state = 'waiting' AND job.name = levels.name AND job.priority = levels.priority
-            AND job.due <= statement_timestamp()
-        ORDER BY job.due, job.seq LIMIT $3::integer FOR UPDATE SKIP LOCKED) AS due
-    WHERE levels.priority IS NOT NULL),
-claimed AS (
-    UPDATE wixhttp_inbox AS job SET state = 'running', owner = $2::text, attempt = attempt + 1, claims = claims + 1,
-        started = clock_timestamp()
-    FROM found WHERE job.seq = found.seq AND found.place <= $3::integer AND job.state = 'waiting'
-    RETURNING job.*, found.place)
-SELECT {COLUMNS} FROM claimed ORDER BY place
+DUE = f"""
+WITH RECURSIVE {LEVELS}
+SELECT due.seq FROM levels CROSS JOIN LATERAL (
+    SELECT job.seq, job.due FROM wixhttp_inbox AS job
+    WHERE job.state = 'waiting' AND job.name = levels.name AND job.priority = levels.priority
+        AND job.due <= statement_timestamp()
+    ORDER BY job.due, job.seq LIMIT $2::integer FOR UPDATE SKIP LOCKED) AS due
+WHERE levels.priority IS NOT NULL ORDER BY levels.priority DESC, due.due, due.seq LIMIT $2::integer
 """
+"""The first jobs that are due, locked; what others are locking is left out."""
+
+CLAIM = f"""
+UPDATE wixhttp_inbox SET state = 'running', owner = $2::text, attempt = attempt + 1, claims = claims + 1,
+    started = clock_timestamp()
+WHERE seq = ANY($1::bigint[]) RETURNING {COLUMNS}
+"""
+"""Start jobs that `DUE` gave in the same transaction."""
 
 IS_DUE = f"""
 WITH RECURSIVE {LEVELS}
 SELECT EXISTS (SELECT 1 FROM levels CROSS JOIN LATERAL (
     SELECT 1 FROM wixhttp_inbox AS job
     WHERE job.state = 'waiting' AND job.name = levels.name AND job.priority = levels.priority
-        AND job.due <= statement_timestamp() LIMIT 1) AS due WHERE levels.priority IS NOT NULL)
+        AND job.due <= statement_timestamp()
+    ORDER BY job.due, job.seq LIMIT 1) AS due WHERE levels.priority IS NOT NULL)
 """
 
 FIRST_DUE = f"""
@@ -118,16 +127,16 @@ SELECT name FROM names WHERE name IS NOT NULL
 PROMOTE = """
 UPDATE wixhttp_inbox SET state = 'waiting'
 WHERE state = 'blocked'
-    AND seq = (SELECT seq FROM wixhttp_inbox
-        WHERE name = $1::text AND key = $2::text AND key IS NOT NULL AND NOT is_over ORDER BY seq LIMIT 1)
+    AND seq = (SELECT place FROM wixhttp_inbox
+        WHERE lane = $1::text AND lane IS NOT NULL AND NOT is_over ORDER BY place LIMIT 1)
     AND NOT EXISTS (SELECT 1 FROM wixhttp_inbox
-        WHERE name = $1::text AND key = $2::text AND key IS NOT NULL AND state IN ('waiting', 'running'))
+        WHERE lane = $1::text AND lane IS NOT NULL AND state IN ('waiting', 'running'))
 """
 """Let the first of the jobs of a key that are not over wait, unless one does, or runs, or the first holds the key."""
 
 
-def lock_name(name: str, key: str) -> str:
-    """The name of the lock of a key."""
+def lane_of(name: str, key: str) -> str:
+    """The lane of a name and a key."""
     return f"{name}\n{key}"
 
 

@@ -90,8 +90,8 @@ class SQLiteInbox:
         self._database = database
         self._owner = owner
         self._clock = clock
-        self._renewal = LeaseRenewal(owner, self.renew)
         self._lease = lease
+        self._renewal = LeaseRenewal(owner, self.renew, lease, clock)
         self._room = Room()
         self._figures = Figures()
         self._tidy_at = 0.0
@@ -181,15 +181,19 @@ class SQLiteInbox:
         known = json.dumps(list(names))
         if most < 1 or not self._read(lambda connection, noted: self._is_due(connection, noted, known), empty=False):
             return []
-        owner = self._renewal.id()
+        owner, began = self._renewal.id(), self._clock.elapsed()
+        renews = self._renewal.is_due(owner)
 
         def work(connection: apsw.Connection, now: float) -> list[Job]:
             found = _due(connection, known, now, most)
-            if found:
+            if found and renews:
                 self._renew(connection, owner)
             return [_claimed(connection, seq, owner, now) for seq in found]
 
-        return self._write(work)
+        jobs = self._write(work)
+        if jobs and renews:
+            self._renewal.note(owner, began)
+        return jobs
 
     def _is_due(self, connection: apsw.Connection, noted: Moment, names: str) -> bool:
         present = Moment.of(self._clock)
