@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from wixhttp.http.url import query_pairs
 from wixhttp.messages import brief, cut
 
 from .keys import UnusableSecret, key_of, public_key
@@ -53,6 +54,8 @@ def explain(
             raise ValueError(f"{scheme!r} is no scheme of webhooks; known are {', '.join(SCHEMES)}")
         scheme = SCHEMES[scheme]
     message = SignedMessage(method, url, head_fields, body)
+    if scheme.handshake == "meta" and method in ("GET", "HEAD"):
+        return [_question(message)]
     steps = [_headers(scheme, message), _secret(scheme, secrets)]
     if scheme.body == "jwt":
         return [*steps, *_token_steps(scheme, message, secrets, now)]
@@ -84,6 +87,16 @@ def _headers(scheme: Scheme, message: SignedMessage) -> VerificationStep:
         except UnverifiedSender as error:
             return VerificationStep(HEADERS, False, error.reason)
     return VerificationStep(HEADERS, True, "; ".join(found) or "none is needed")
+
+
+def _question(message: SignedMessage) -> VerificationStep:
+    """The step of Meta's question whether a URL is the right one, which is not signed."""
+    given = {key for key, _ in query_pairs(message.url.partition("?")[2])}
+    missing = [name for name in ("hub.mode", "hub.verify_token", "hub.challenge") if name not in given]
+    if missing:
+        return VerificationStep(HEADERS, False, f"a GET of Meta has {', '.join(missing)} in the query, too")
+    text = "a question of Meta, not signed: hub.verify_token is compared with the secret that verify_token= names"
+    return VerificationStep(HEADERS, True, text)
 
 
 def _near(name: str, message: SignedMessage) -> str:
