@@ -146,7 +146,7 @@ def functions(serve: Serve, request: pytest.FixtureRequest, blocks: bool) -> Ser
 
 
 def steps(served: Served) -> list[tuple[int, str, Any]]:
-    """What the guards saw since the last call."""
+    """The steps that the guards saw since the last call."""
     import sys
 
     seen = sys.modules["backend.recorder"].seen
@@ -269,7 +269,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def told(served: Served) -> list[tuple[int, str, Any]]:
-    """What the guards are told next."""
+    """The steps that the guards see next."""
     found: list[tuple[int, str, Any]] = []
 
     def is_told() -> bool:

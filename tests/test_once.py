@@ -120,7 +120,7 @@ def post(served: Served, name: str, id: str = "", *headers: tuple[str, str], **d
 
 
 def content(reply: Reply) -> tuple[int, bytes, list[tuple[str, str]]]:
-    """What of a reply is kept."""
+    """The part of a reply that is kept."""
     return reply.status, reply.content, [field for field in reply.fields if field[0] != "X-Request-Id"]
 
 

@@ -30,8 +30,8 @@ logger = logging.getLogger("wixhttp")
 
 class GuardedRequest:
     """A request as guards see it. ``name`` is the handler's in the log. ``asked`` is what the handler takes: a request,
-    or the state of one for an endpoint. ``began`` is the time by ``time.monotonic`` at which it came here; ``claim`` and
-    ``rates`` are what the guards of their kinds keep from one call to the next.
+    or the state of one for an endpoint. ``began`` is the time by ``time.monotonic`` at which it came here. ``claim``
+    and ``rates`` are what the guards of their kinds keep from one call to the next.
 
     ``read`` gives the body, and may block; ``velo`` is the request of a ``def``, which has none yet.
     """
