@@ -1,4 +1,4 @@
-"""The header fields that tell a client of its rate limits (draft-ietf-httpapi-ratelimit-headers-10)."""
+"""The header fields that tell a client of its rate limits (draft-ietf-httpapi-ratelimit-headers, since revision 08)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Rate limits: the guard that counts requests, and its decorator.
 
 The windows are those of `limits`, fixed ones: each begins with the first request of a client, and counts exactly. The
-headers are those of draft-ietf-httpapi-ratelimit-headers-10.
+headers are those of draft-ietf-httpapi-ratelimit-headers, of its revisions since 08.
 """
 
 from __future__ import annotations
