@@ -19,7 +19,7 @@ from wixhttp.inbox.stores.factory import open_inbox
 
 
 def send() -> None:
-    """What would be run."""
+    """Stand for what would be run."""
 
 
 FUNCTIONS = (

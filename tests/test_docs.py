@@ -1,11 +1,11 @@
 """The documentation, run: every command and file of the README and of the pages in docs/, each page in a new folder.
 
-A python or toml block that begins with `# name` is that file, and so is one that begins with `// backend/jobs.config`. A
-line `# ...` in a block of commands is what the commands before it print; three dots stand for anything. A block that is
-one command of a server starts it, and the commands after it ask that server instead of port 8080, or 8000 for `wixhttp
-dev`; what follows a block that is a file of its site waits until that is served. A line `<!-- checkout -->` before a
-block marks commands to be run in this repository, `<!-- docker -->` commands of which those of docker are only parsed.
-The database of PostgreSQL that a page names is one for the test.
+A python or toml block that begins with `# name` is that file, and so is one that begins with `// backend/jobs.config`.
+A line `# ...` in a block of commands is what the commands before it print; three dots stand for anything. A block that
+is one command of a server starts it, and the commands after it ask that server instead of port 8080, or 8000 for
+`wixhttp dev`; what follows a block that is a file of its site waits until that is served. A line `<!-- checkout -->`
+before a block marks commands to be run in this repository, `<!-- docker -->` commands of which those of docker are only
+parsed. The database of PostgreSQL that a page names is one for the test.
 """
 
 from __future__ import annotations

@@ -42,8 +42,10 @@ def _with_inbox(site: Site, config: Config) -> Site:
         return site
     from wixhttp.inbox.job_table import load_jobs
     from wixhttp.inbox.schedule_entries import add_schedules
+    from wixhttp.inbox.schedules.loading import import_modules_using_inbox
     from wixhttp.inbox.service import InboxService
 
+    import_modules_using_inbox(config.root, config.import_timeout)
     table = load_jobs(site, config)
     scheduled = add_schedules(table, config)
     service = InboxService(config, table)

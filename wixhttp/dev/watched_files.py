@@ -18,10 +18,10 @@ from typing import NamedTuple
 from wixhttp.project.config import Config
 
 SUFFIXES = (
-    ".py", ".js", ".mjs", ".cjs", ".jsw", ".ts", ".toml",
+    ".py", ".js", ".mjs", ".cjs", ".jsw", ".ts", ".toml", ".config",
     ".html", ".htm", ".jinja", ".jinja2", ".j2", ".mako", ".mustache", ".tmpl", ".xml",
 )  # fmt: skip
-"""Of code, settings and templates. All ``.env`` files are watched as well, and whatever is in ``public/``."""
+"""Of code, settings, schedules and templates. All ``.env`` files are watched, too, and whatever is in ``public/``."""
 
 _PUBLIC, _DATA, _DECLARATIONS = "public", "data", "collections.toml"
 _SKIPPED = frozenset(("node_modules", "__pycache__", "site-packages"))  # folders, wherever they are

@@ -6,7 +6,6 @@ import inspect
 import json
 import time
 from collections.abc import Iterable
-from datetime import datetime, timezone
 from typing import Any
 
 import click
@@ -30,10 +29,9 @@ def scheduled_functions(site: Site) -> Iterable[ScheduledFunction]:
 def run_now(function: ScheduledFunction, collections: Collections, log_level: str) -> bool:
     """Run a function, and print what it returns, or what it raises on standard error. Return whether it returned."""
     configure("text", log_level, LineWriter(2))
-    now = datetime.now(timezone.utc).replace(second=0, microsecond=0)
     begun = time.monotonic()
     with using(current_collections, collections):
-        value, error = _outcome(function, now.isoformat())
+        value, error = _outcome(function)
     took = f"{time.monotonic() - begun:.2f} s"
     if error is not None:
         click.echo(masked(format_exception(error)), err=True)
@@ -45,12 +43,12 @@ def run_now(function: ScheduledFunction, collections: Collections, log_level: st
     return True
 
 
-def _outcome(function: ScheduledFunction, occurrence: str) -> tuple[Any, BaseException | None]:
+def _outcome(function: ScheduledFunction) -> tuple[Any, BaseException | None]:
     """The value that a function returned, awaited where it is to be, or what it raised."""
     try:
         if function.is_async:
-            return background.run(lambda: _awaited(function, occurrence))
-        value = function.call(occurrence)
+            return background.run(lambda: _awaited(function))
+        value = function.call()
         return background.run(lambda: value) if inspect.isawaitable(value) else (value, None)
     except KeyboardInterrupt:
         background.grace = 0  # what an `async def` waits for is not waited for
@@ -59,8 +57,8 @@ def _outcome(function: ScheduledFunction, occurrence: str) -> tuple[Any, BaseExc
         return None, error
 
 
-async def _awaited(function: ScheduledFunction, occurrence: str) -> Any:
-    return await function.call(occurrence)
+async def _awaited(function: ScheduledFunction) -> Any:
+    return await function.call()
 
 
 def _shown(value: Any) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -42,10 +42,11 @@ class ScheduledFunction:
         """True where `call` returns an awaitable."""
         return is_async_callable(self.function)
 
-    def call(self, occurrence: str) -> Any:
+    def call(self, occurrence: str | None = None) -> Any:
         """Call the function with the rights of the site's owner, as Wix does. ``occurrence`` is the moment that it is
-        due at (ISO 8601), which it is given in the time zone of its schedule."""
-        moment = datetime.fromisoformat(occurrence)
+        due at (ISO 8601; ``None``: now), which it is given in the time zone of its schedule."""
+        now = datetime.now(timezone.utc).replace(second=0, microsecond=0)
+        moment = now if occurrence is None else datetime.fromisoformat(occurrence)
         due = next((each for each in self.schedules if each.is_due(moment)), self.schedules[0])
         return elevate(self._taking_moment)(moment.astimezone(due.timezone))
 
@@ -59,14 +60,15 @@ class ScheduledFunction:
         return accepting(self.name, self.function, 1, _RULE)
 
 
-def modules_using_inbox(root: Path, timeout: float) -> Iterator[ModuleType]:
-    """The modules below ``backend`` whose text names ``wixhttp.inbox``, imported, whether others import them or not.
+def import_modules_using_inbox(root: Path, timeout: float) -> None:
+    """Import the modules below ``backend`` whose text names ``wixhttp.inbox``: their jobs and scheduled functions are
+    the site's, whether others import them or not.
 
     Raises:
         ProjectError: one cannot be imported.
     """
     for file in files_using_inbox(root):
-        yield _imported(file, root, timeout)
+        _imported(file, root, timeout)
 
 
 def _imported(file: Path, root: Path, timeout: float) -> ModuleType:
