@@ -14,7 +14,7 @@ from wixhttp.dispatch.async_stream import Receive, Scope, Send
 from wixhttp.errors import HTTPError
 from wixhttp.http.response import Response
 
-from . import collection_pages, function_pages, request_list, request_page
+from . import collection_pages, function_pages, inbox_pages, request_list, request_page, schedule_pages, webhook_pages
 from .asked import Asked, inspector_page
 from .live_requests import LiveRequests
 
@@ -39,6 +39,14 @@ _PAGES: dict[tuple[str, ...], Blocking] = {
     ("POST", "collections", "*", "insert"): collection_pages.insert_item,
     ("POST", "collections", "*", "update"): collection_pages.update_item,
     ("POST", "collections", "*", "remove"): collection_pages.remove_item,
+    ("GET", "inbox"): inbox_pages.show_inbox,
+    ("POST", "inbox", "retry-dead"): inbox_pages.retry_dead,
+    ("GET", "inbox", "*"): inbox_pages.show_job,
+    ("POST", "inbox", "*", "retry"): inbox_pages.retry_job,
+    ("POST", "inbox", "*", "cancel"): inbox_pages.cancel_job,
+    ("GET", "jobs"): schedule_pages.show_jobs,
+    ("POST", "jobs", "run"): schedule_pages.run_now,
+    ("GET", "webhooks"): webhook_pages.show_webhooks,
 }
 _CALLS: dict[tuple[str, ...], Awaited] = {
     ("POST", "requests", "*", "replay"): request_page.replay_request,

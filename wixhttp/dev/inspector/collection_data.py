@@ -69,7 +69,7 @@ class ItemPage:
 def list_collections(config: Config) -> list[ListedCollection]:
     """The collections that are there or declared, by name. No database is made for it."""
     schema = load_schema(config.root)
-    if not _is_there(config):
+    if not is_there(config):
         return [ListedCollection(name, None, _index_texts(each.indexes), each) for name, each in sorted(schema.items())]
     store = current().store
     there = site_collections(store)
@@ -92,7 +92,7 @@ def describe_collection(config: Config, name: str) -> ListedCollection:
     """
     collection_name(name)
     schema = load_schema(config.root)
-    there = site_collections(current().store) if _is_there(config) else {}
+    there = site_collections(current().store) if is_there(config) else {}
     if name not in there and name not in schema:
         raise no_collection(name, {**schema, **there})
     declared = schema.get(name)
@@ -104,7 +104,7 @@ def describe_collection(config: Config, name: str) -> ListedCollection:
     )
 
 
-def _is_there(config: Config) -> bool:
+def is_there(config: Config) -> bool:
     """Return whether there is a store to look into: an embedded database is made by the first use of a collection."""
     path = sqlite_path(config.store_url, config.root)
     return path is None or path.exists()

@@ -21,6 +21,7 @@ from .asked import ROOT, Asked, inspector_page
 from .request_forms import RequestForm, edited_request, form_of, sent_form
 from .request_list import METHODS, clock, status_phrase
 from .shown_bodies import IMAGE_TYPES, ShownBody, shown_body
+from .verifications import verifications_of
 
 _TIMINGS = {"body": "Reading the body", "handler": "The handler", "send": "Sending the answer"}
 _SIDES = ("request", "response")
@@ -104,6 +105,7 @@ def show_request(asked: Asked, form: RequestForm | None = None) -> Response:
         answers=_answers(original, kept) if original is not None else [],
         differences=_shown_differences(original, kept) if original is not None else [],
         snippets=_snippets(kept, asked.context.config),
+        verifications=verifications_of(kept, asked.context.site),
     )
 
 

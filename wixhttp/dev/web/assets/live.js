@@ -4,7 +4,7 @@
 const shown = document.querySelector('meta[name="generation"]').content;
 let pause = 100;
 
-function listen() {
+function follow() { // inspector.js, which may be on the same page, has a function listen
   const events = new EventSource("/_wixhttp/live");
   events.addEventListener("generation", (event) => {
     pause = 100;
@@ -18,9 +18,9 @@ function listen() {
   });
   events.onerror = () => { // the server reloads, or is gone: the browser's own pause is seconds long
     events.close();
-    setTimeout(listen, pause);
+    setTimeout(follow, pause);
     pause = Math.min(pause * 2, 2000);
   };
 }
 
-listen();
+follow();

@@ -1,0 +1,282 @@
+"""The inspector's pages of deferred work, schedules and webhooks in a real browser, over a real `wixhttp dev`."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from playwright.sync_api import Page, expect
+
+from tests.browser.pages import check_looks
+from tests.dev_servers import Development, developing
+from tests.interfaces import write_project
+from tests.servers import TIMEOUT
+from wixhttp.webhooks import sign
+
+OpenPage = Callable[..., Page]
+
+SECRET = "whsec_of_this_test_0123456789"
+SITE = {
+    "backend/http_functions.py": '''
+        import os
+
+        from wixhttp import ok
+        from wixhttp.inbox import Dead, deferred, enqueue, job
+        from wixhttp.webhooks import verified
+
+
+        @verified("stripe", secret="STRIPE_SECRET")
+        @deferred(dedup="event", key=lambda request: request.body.json().get("customer"))
+        def post_stripe(request):
+            """Take an event of Stripe."""
+            if not os.path.exists("mended"):
+                raise ValueError("the mail server does not answer")
+            return ok()
+
+
+        @verified("github", secret=["GITHUB_SECRET", "GITHUB_SECRET_OLD"])
+        def post_github(request):
+            """Take a push."""
+            return ok()
+
+
+        @deferred()
+        def post_form(request):
+            """Take a form."""
+            raise Dead("nobody wants <b>it</b>")
+
+
+        @job("mail")
+        def send_mail(to, template):
+            """Send a mail."""
+            return {"sent": to}
+
+
+        def post_mail(request):
+            """Send a mail soon."""
+            enqueue("mail", request.body.json()["to"], {"name": "welcome", "language": "en"}, key="mails")
+            return ok()
+
+
+        def post_later(request):
+            """Send a mail tomorrow."""
+            enqueue("mail", "grace@example.com", {"name": "reminder"}, delay=86400)
+            return ok()
+    ''',
+    "backend/jobs.py": '''
+        from wixhttp.inbox import scheduled
+
+
+        @scheduled("30 2 * * *", tz="Europe/Berlin")
+        def clean_up():
+            """Remove carts that nobody has touched for a week."""
+            return {"removed": 3}
+
+
+        @scheduled("0 9 * * 1", missed="skip")
+        def send_report():
+            """Send the week's figures."""
+            raise RuntimeError("there are no figures")
+    ''',
+    "secrets.env": f"STRIPE_SECRET={SECRET}\n",
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
+    folder = write_project(tmp_path_factory.mktemp("shop"), SITE)
+    (folder / "secrets.env").chmod(0o600)
+    with developing(folder) as running:
+        yield running
+
+
+class Sender:
+    """What sends to the site, as other programs do."""
+
+    def __init__(self, server: Development) -> None:
+        self.url = server.server.url
+
+    def stripe(self, number: int, secret: str = SECRET) -> requests.Response:
+        body = b'{"id": "evt_%d", "type": "invoice.paid", "customer": "cus_%d"}' % (number, number % 3)
+        fields = sign("stripe", body, secret=secret)
+        return requests.post(f"{self.url}/_functions/stripe", data=body, headers=fields, timeout=TIMEOUT)
+
+    def post(self, name: str, **options: object) -> requests.Response:
+        return requests.post(f"{self.url}/_functions/{name}", timeout=TIMEOUT, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def sender(server: Development) -> Sender:
+    return Sender(server)
+
+
+def failed_form(page: Page, sender: Sender) -> str:
+    """Send a form whose function fails for good, open its job, and return the id of that."""
+    job_id: str = sender.post("form", data={"name": "Ada"}, headers={"Authorization": "Bearer of-nobody"}).json()["id"]
+    page.goto(f"/_wixhttp/inbox/{job_id}")
+    while "dead" not in page.locator("h1").inner_text():
+        page.reload()
+    return job_id
+
+
+def test_a_dead_job_is_found_opened_and_retried_by_keyboard(
+    server: Development, open_page: OpenPage, sender: Sender
+) -> None:
+    page = open_page(server.server.url)
+    job_id = failed_form(page, sender)
+    page.goto("/_wixhttp/inbox")
+    page.get_by_role("navigation", name="States").get_by_role("link", name=re.compile("^dead")).press("Enter")
+    page.wait_for_url("**state=dead**")
+    page.get_by_label("Function or job").select_option("post_form")
+    page.get_by_role("button", name="Filter").press("Enter")
+    page.wait_for_url("**name=post_form**")
+    row = page.get_by_role("row").filter(has_text=job_id)
+    expect(row).to_contain_text("nobody wants <b>it</b>")
+    row.get_by_role("link").press("Enter")
+    page.wait_for_url(f"**/inbox/{job_id}")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("post_form")
+    expect(page.get_by_role("table", name="the body of the request as fields of a form")).to_contain_text("Ada")
+    expect(page.locator("body")).not_to_contain_text("of-nobody")
+    page.get_by_role("button", name="Retry").press("Enter")
+    expect(page.get_by_role("status")).to_have_text("It begins anew, with all its attempts.")
+    page.get_by_role("link", name="Open the request").press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("POST /_functions/form")
+
+
+def test_a_job_that_waits_is_cancelled_and_begins_anew_once_it_is_mended(
+    server: Development, open_page: OpenPage, sender: Sender
+) -> None:
+    page = open_page(server.server.url, java_script_enabled=False)
+    job_id = sender.stripe(100).json()["id"]
+    page.goto(f"/_wixhttp/inbox/{job_id}")
+    while "the mail server does not answer" not in page.content():
+        page.get_by_role("link", name="Refresh").click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("cancelled")
+    expect(page.get_by_role("status")).to_have_text("It does not run any more.")
+    (server.folder / "mended").touch()
+    page.get_by_role("button", name="Retry").click()
+    while "done" not in page.locator("h1").inner_text():
+        page.reload()
+    expect(page.get_by_role("group", name="The result as JSON")).to_contain_text('"status": 200')
+    expect(page.get_by_role("button")).to_have_count(0)
+    (server.folder / "mended").unlink()
+
+
+def test_all_dead_jobs_are_retried_at_once(server: Development, open_page: OpenPage, sender: Sender) -> None:
+    page = open_page(server.server.url)
+    failed_form(page, sender)
+    page.goto("/_wixhttp/inbox")
+    page.get_by_role("button", name=re.compile("^Retry")).click()
+    page.wait_for_url("**/inbox")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Inbox")
+
+
+def test_a_scheduled_function_runs_now(server: Development, open_page: OpenPage) -> None:
+    page = open_page(server.server.url)
+    page.goto("/_wixhttp/jobs")
+    card = page.get_by_role("listitem").filter(has_text="clean_up")
+    expect(card).to_contain_text("Europe/Berlin")
+    expect(card).to_contain_text("none yet")
+    card.get_by_role("button", name="Run now").press("Enter")
+    page.wait_for_url("**/inbox/*")
+    while "done" not in page.locator("h1").inner_text():
+        page.reload()
+    page.goto("/_wixhttp/jobs")
+    expect(page.get_by_role("listitem").filter(has_text="clean_up")).to_contain_text("done")
+
+
+def test_a_refused_delivery_says_at_which_step(server: Development, open_page: OpenPage, sender: Sender) -> None:
+    assert sender.stripe(1).status_code == 202
+    assert sender.stripe(2, secret="whsec_another").status_code == 401
+    page = open_page(server.server.url)
+    page.goto("/_wixhttp/webhooks")
+    card = page.get_by_role("listitem").filter(has_text="post_stripe")
+    expect(card).to_contain_text("STRIPE_SECRET set")
+    expect(page.get_by_role("listitem").filter(has_text="post_github")).to_contain_text("GITHUB_SECRET missing")
+    deliveries = card.get_by_role("listitem")
+    expect(deliveries.nth(0)).to_contain_text("refused")
+    expect(deliveries.nth(0)).to_contain_text("signature:")
+    expect(deliveries.nth(1)).to_contain_text("verified")
+    deliveries.nth(0).get_by_role("link").press("Enter")
+    found = page.get_by_role("region", name=re.compile("Verification of the sender"))
+    expect(found).to_contain_text("refused")
+    expect(found.get_by_role("listitem").filter(has_text="wrong")).to_contain_text("by another secret")
+    assert SECRET not in page.content()
+
+
+def test_the_command_of_the_page_sends_what_is_verified(server: Development, open_page: OpenPage) -> None:
+    page = open_page(server.server.url)
+    page.goto("/_wixhttp/webhooks")
+    command = page.get_by_role("group", name="A command that sends post_stripe a signed delivery").inner_text()
+    own = f"{sys.executable} -m wixhttp"
+    done = subprocess.run(
+        ["bash", "-c", command.replace("wixhttp", own, 1)], cwd=server.folder, capture_output=True, text=True,
+        timeout=TIMEOUT, check=True,
+    )  # fmt: skip
+    assert re.search(r'"id":"\d+-', done.stdout), done
+    page.reload()
+    first = page.get_by_role("listitem").filter(has_text="post_stripe").get_by_role("listitem").first
+    expect(first).to_contain_text("202")
+    expect(first).to_contain_text("verified")
+
+
+def test_a_form_of_another_page_changes_nothing(server: Development, sender: Sender, open_page: OpenPage) -> None:
+    job_id = failed_form(open_page(server.server.url), sender)
+    for path in (f"inbox/{job_id}/retry", f"inbox/{job_id}/cancel", "inbox/retry-dead", "jobs/run"):
+        answer = requests.post(f"{sender.url}/_wixhttp/{path}", data={"name": "backend/jobs.clean_up"}, timeout=TIMEOUT)
+        assert answer.status_code == 403, path
+    assert requests.get(f"{sender.url}/_wixhttp/inbox/1-nothing", timeout=TIMEOUT).status_code == 404
+    assert requests.get(f"{sender.url}/_wixhttp/inbox?state=lost", timeout=TIMEOUT).status_code == 404
+
+
+def test_every_page_of_deferred_work_looks_right_in_each_width_light_and_dark(
+    server: Development, open_page: OpenPage, sender: Sender
+) -> None:
+    page = open_page(server.server.url)
+    dead = failed_form(page, sender)
+    sender.stripe(7, secret="whsec_another")
+    for number in range(4):
+        sender.stripe(number)
+        sender.post("mail", json={"to": f"ada{number}@example.com"})
+    sender.post("later")
+    refused = requests.post(f"{sender.url}/_functions/github", json={}, timeout=TIMEOUT).headers["X-Request-Id"]
+    page.goto("/_wixhttp/inbox?name=mail&state=waiting")
+    waiting = page.get_by_role("cell").get_by_role("link").first.get_attribute("href")
+    assert waiting is not None
+    page.goto("/_wixhttp/jobs")
+    page.get_by_role("listitem").filter(has_text="send_report").get_by_role("button").click()
+    page.wait_for_url("**/inbox/*")
+    addresses = {
+        "inbox": "/_wixhttp/inbox",
+        "inbox-nothing": "/_wixhttp/inbox?key=nobody",
+        "job-dead": f"/_wixhttp/inbox/{dead}",
+        "job-waiting": waiting,
+        "jobs": "/_wixhttp/jobs",
+        "webhooks": "/_wixhttp/webhooks",
+        "request-refused": f"/_wixhttp/requests/{refused}",
+    }
+    for name, address in addresses.items():
+        page.goto(address)
+        check_looks(page, f"inspector-{name}")
+
+
+def test_pages_of_a_site_without_deferred_work_say_how_to_begin(tmp_path: Path, open_page: OpenPage) -> None:
+    folder = write_project(tmp_path, "def get_x(request): return ok()")
+    with developing(folder) as running:
+        page = open_page(running.server.url)
+        titles = {
+            "inbox": "Nothing is deferred yet",
+            "jobs": "No jobs yet",
+            "webhooks": "No function verifies its sender yet",
+        }
+        for name, title in titles.items():
+            page.goto(f"/_wixhttp/{name}")
+            expect(page.get_by_role("heading", name=title)).to_be_visible()
+            check_looks(page, f"inspector-no-{name}")
+    assert not (folder / "data").exists()
