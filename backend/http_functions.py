@@ -30,8 +30,9 @@ from wixhttp import (
 )
 from wixhttp import data as wix_data
 from wixhttp.errors import WixDataError
+from wixhttp.inbox import deferred
 from wixhttp.secrets import getSecret
-from wixhttp.webhooks import verified
+from wixhttp.webhooks import once, verified
 
 # --- the examples of Velo's reference --------------------------------------------------------------------------------
 
@@ -210,8 +211,9 @@ def get_books_csv(request: Request) -> Response:
 
 
 @verified("github", secret="GITHUB_SECRET")
+@once()
 def post_github(request: Request) -> Response:
-    """Take GitHub's webhooks."""
+    """Take GitHub's webhooks, each delivery once: a repeat gets the first answer."""
     webhook = request.webhook
     if webhook.event == "ping":
         return ok({"body": {"pong": request.body.json()["zen"]}})
@@ -221,11 +223,12 @@ def post_github(request: Request) -> Response:
 
 @limits(max_body="1MB")
 @verified("stripe", secret="STRIPE_SECRET")
+@deferred(dedup="event")
 def post_stripe(request: Request) -> Response:
-    """Take Stripe's events."""
+    """Take Stripe's events: each is stored and answered 202 at once, and run later, until it has succeeded."""
     if request.webhook.event == "payment_intent.succeeded":
         print(f"Stripe: paid, event {request.webhook.id}")
-    return ok({"body": {"received": True}})
+    return ok()
 
 
 @verified("slack", secret="SLACK_SECRET")
