@@ -19,6 +19,7 @@ from wixhttp.inbox.schedules.commented_json import LocatedValue, read_commented
 from wixhttp.inbox.schedules.decorator import wish_of
 from wixhttp.inbox.schedules.loading import ScheduledFunction, load_schedules
 from wixhttp.inbox.schedules.schedule import Schedule
+from wixhttp.inbox.service import jobs_of
 from wixhttp.project.config import load_config
 from wixhttp.project.findings import Finding
 from wixhttp.project.inbox_files import uses_inbox
@@ -176,7 +177,7 @@ def test_the_forms_of_velo(tmp_path: Path) -> None:
     send, clean = found["reports.send"], found["reports.clean"]
     assert (send.place, send.description, send.is_async) == (f"{CONFIG}:4", "Status report", False)
     assert (clean.place, clean.is_async) == (f"{CONFIG}:15", True)
-    assert send.call("2026-01-05T08:05:00+00:00") == "sent"
+    assert send.call("2026-01-05T08:05:00+00:00") == send.call() == "sent"
 
 
 def test_a_file_without_jobs_and_no_file_schedule_nothing(tmp_path: Path) -> None:
@@ -315,6 +316,25 @@ def test_a_function_that_is_imported_elsewhere_is_scheduled_once(tmp_path: Path)
     using = "from wixhttp import inbox\nfrom backend.reports import nightly, weekly\nnow = nightly\n"
     found = loaded(tmp_path, {"backend/reports.py": DECORATED, "backend/users.py": using})
     assert sorted(found) == ["reports.nightly", "weekly report"]
+
+
+def test_jobs_and_schedules_share_one_table_whatever_file_they_stand_in(tmp_path: Path) -> None:
+    text = DECORATED + "\n\nfrom wixhttp.inbox import job\n\n\n@job('mail')\ndef mail(to): ...\n"
+    root = write_project(tmp_path, {**FUNCTIONS, "backend/reports.py": text})
+    service = jobs_of(load_served_site(load_config(root, environ={})))
+    assert service is not None
+    assert {each.name: each.kind for each in service.table} == {
+        "mail": "job",
+        "reports.nightly": "scheduled",
+        "weekly report": "scheduled",
+    }
+    assert service.timetable is not None
+    assert check_project(load_config(root, environ={})).problems == []
+
+
+def test_a_job_and_a_schedule_of_one_name_are_told(tmp_path: Path) -> None:
+    text = DECORATED + "\n\nfrom wixhttp.inbox import job\n\n\n@job('weekly report')\ndef mail(to): ...\n"
+    assert "there is a job function named 'weekly report' already" in error_of(tmp_path, {"backend/reports.py": text})
 
 
 @pytest.mark.parametrize(
