@@ -21,7 +21,9 @@ from wixhttp.data.collections import set_default
 from wixhttp.data.queries.values import format_date, stored_date
 from wixhttp.data.stores.contract import Store, Transaction
 from wixhttp.data.stores.memory import MemoryStore
-from wixhttp.errors import StoreUnavailable
+from wixhttp.errors import ProjectError, StoreUnavailable
+from wixhttp.project.config import load_config
+from wixhttp.services import load_served_site
 from wixhttp.testing import fake_request
 from wixhttp.webhooks import idempotent, once, sign
 from wixhttp.webhooks.idempotency import idempotency_key
@@ -189,6 +191,30 @@ def test_a_request_without_a_key_is_refused_and_the_developer_told(
     assert "@once() has no key; add @verified(...)" in caplog.text
     assert post(served, "odd").status == 500
     assert "key= of @once gives a str or an int, not 1.5" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("decorators", "message"),
+    [
+        ("@once()", r"http_functions.py: @once\(\) of post_a has no key: add @verified"),
+        ('@once()\n@verified("zoom", secret="A")', "by the scheme 'zoom' have no id"),
+        ('@verified("hmac", secret="A", header="X-Mac", signed="{body}")\n@once()', "by the scheme 'hmac' have no id"),
+        ('@verified("zoom", secret="A")\n@once(key=str)', None),
+        ('@verified("github", secret="A")\n@once()', None),
+        ('@verified("wix", secret="A")\n@once()', None),
+        ("@idempotent()", None),
+    ],
+)
+def test_deliveries_that_cannot_be_told_apart_are_refused_when_the_site_is_loaded(
+    decorators: str, message: str | None, tmp_path: Path
+) -> None:
+    source = f"from wixhttp.webhooks import idempotent, once, verified\n\n{decorators}\ndef post_a(request): ...\n"
+    config = load_config(write_project(tmp_path / "site", source), environ={}, flags={})
+    if message is None:
+        load_served_site(config)
+        return
+    with pytest.raises(ProjectError, match=message):
+        load_served_site(config)
 
 
 def move(store: Store, seconds: float) -> None:

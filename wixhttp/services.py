@@ -6,10 +6,16 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from wixhttp.dispatch.site import Site, load_site
 from wixhttp.project.config import Config
 from wixhttp.project.inbox_files import uses_inbox
+
+if TYPE_CHECKING:  # a site without endpoints does not load them
+    from wixhttp.endpoints.handlers import EndpointHandler
+    from wixhttp.project.function_table import Function
 
 
 def load_served_site(config: Config) -> Site:
@@ -18,7 +24,12 @@ def load_served_site(config: Config) -> Site:
     Raises:
         ProjectError: as `load_site`; a setting is wrong, or what it needs is not installed.
     """
-    site = _with_inbox(_with_access(load_site(config)), config)
+    site = load_site(config)
+    if "wixhttp.webhooks.once_only" in sys.modules:
+        from wixhttp.webhooks.once_only import check_keys
+
+        check_keys((each.file, each.exported_name, each.policy.guards) for each in _handlers(site))
+    site = _with_inbox(_with_access(site), config)
     if config.metrics:  # the last: it shows what the others do
         from wixhttp.metrics.factory import make_meter
 
@@ -68,7 +79,12 @@ def _with_access(site: Site) -> Site:
 
 def _has_guards(site: Site) -> bool:
     """Return whether a handler has guards of its own."""
-    if any(function.policy.guards for table in (site.functions, site.test_functions) for function in table):
-        return True
-    routes = site.endpoints.routes if site.endpoints is not None else ()
-    return any(handler.policy.guards for route in routes for handler in route.methods.values())
+    return any(handler.policy.guards for handler in _handlers(site))
+
+
+def _handlers(site: Site) -> Iterator[Function | EndpointHandler]:
+    """All functions of a site, those of its test site, and the handlers of its endpoints."""
+    for table in (site.functions, site.test_functions):
+        yield from table
+    for route in site.endpoints.routes if site.endpoints is not None else ():
+        yield from route.methods.values()

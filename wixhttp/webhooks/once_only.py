@@ -7,12 +7,12 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from wixhttp.data.collections import current
-from wixhttp.errors import HTTPError, StoreUnavailable
-from wixhttp.guards import ONCE, GuardedRequest, NotYet
+from wixhttp.errors import HTTPError, ProjectError, StoreUnavailable
+from wixhttp.guards import ONCE, Guard, GuardedRequest, NotYet
 from wixhttp.http.policy import note_guard, parse_duration, parse_seconds
 from wixhttp.http.response import Response
 from wixhttp.measurements import counted
@@ -21,6 +21,7 @@ from wixhttp.project.signatures import is_async_callable
 
 from .once_answers import KeptAnswer, asks_for_another
 from .once_claims import TOO_LATE, Claim, Claims, OtherContent, claims_of
+from .sender_guard import SenderGuard
 
 F = TypeVar("F", bound=Callable[..., Any])
 KEEP = "7d"
@@ -50,6 +51,7 @@ class OnceGuard:
     """Lets a delivery pass once, and answers its repeats. ``key_of`` gives its key and the digest of its content;
     ``None``: it is not of this kind. ``keep`` and ``wait`` are in seconds.
 
+    ``needs_sender``: the key is the id of a verified delivery.
     ``sends_status``: a repeat of a request whose answer cannot be kept gets its status alone, which is all that the
     sender of a webhook reads; else it is refused (409).
     """
@@ -63,8 +65,10 @@ class OnceGuard:
         keep: float,
         wait: float,
         *,
+        needs_sender: bool,
         sends_status: bool,
     ) -> None:
+        self.needs_sender = needs_sender
         self._key_of = key_of
         self._keep = keep
         self._wait = wait
@@ -200,8 +204,31 @@ def once(
             )
         return webhook.id, ""
 
-    guard = OnceGuard(key_of, seconds, most, sends_status=True)
+    guard = OnceGuard(key_of, seconds, most, needs_sender=key is None, sends_status=True)
     return lambda function: note_guard(guard, function)
+
+
+def check_keys(handlers: Iterable[tuple[str, str, Sequence[Guard]]]) -> None:
+    """Check that deliveries can be told apart: file, name and guards of each handler of a site are given.
+
+    Raises:
+        ProjectError: ``@once()`` stands where no sender is verified, or one whose deliveries have no id.
+    """
+    for file, name, guards in handlers:
+        if not any(isinstance(guard, OnceGuard) and guard.needs_sender for guard in guards):
+            continue
+        schemes = [guard.scheme for guard in guards if isinstance(guard, SenderGuard)]
+        if not schemes:
+            raise ProjectError(
+                f"{file}: @once() of {name} has no key: add @verified(...), whose deliveries have an id, or write"
+                " @once(key=lambda request: ...)"
+            )
+        for scheme in schemes:
+            if not (scheme.id_header or scheme.id_members or scheme.body == "jwt"):
+                raise ProjectError(
+                    f"{file}: @once() of {name} has no key: deliveries by the scheme {scheme.name!r} have no id; write"
+                    " @once(key=lambda request: ...)"
+                )
 
 
 def _key_text(value: object, name: str) -> str:
