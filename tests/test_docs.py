@@ -66,6 +66,7 @@ PUBLIC = (
     "wixhttp.auth",
     "wixhttp.access",
     "wixhttp.webhooks",
+    "wixhttp.inbox",
     "wixhttp.fetch",
     "wixhttp.secrets",
     "wixhttp.errors",
@@ -422,11 +423,11 @@ def test_the_functions_and_secrets_that_pages_name_are_in_the_sample_site() -> N
     functions = (ROOT / "backend/http_functions.py").read_text()
     text = PAGES["docs/webhooks.md"] + PAGES["docs/zapier.md"] + PAGES["docs/sample-site.md"]
     names = re.findall(r"`((?:get|post|put|delete)_(?!hello|secret|`)\w+)`", text)
-    assert len(set(names)) == 7
+    assert len(set(names)) == 8
     for name in names:
         assert f"def {name}(" in functions, name
     secrets = (ROOT / ".env").read_text()
-    for name in ("GITHUB_SECRET", "STRIPE_SECRET", "SLACK_SECRET", "ZAPIER_KEY"):
+    for name in ("GITHUB_SECRET", "STRIPE_SECRET", "SLACK_SECRET", "TWILIO_SECRET", "ZAPIER_KEY"):
         assert f"{name}=" in secrets
         assert name in text
 
