@@ -198,6 +198,10 @@ def test_a_file_without_jobs_and_no_file_schedule_nothing(tmp_path: Path) -> Non
         (job(functionName=None), ":3: the job has no functionName"),
         (job(executionConfig=None), ":3: the job has no executionConfig"),
         (job(functionNames="x"), ":9: there is no key 'functionNames' here; did you mean 'functionName'?"),
+        (job(functionName=None, functionLocation="/reports.send"),
+         ':4: write the name of the function apart: "functionLocation": "/reports.js", "functionName": "send"'),
+        (job(functionName=None, functionLocation="/a.js.send"), ":4: write the name of the function apart: "),
+        (at("08:00", {"timeZone": "UTC"}), ":8: there is no key 'timeZone' here; all times are in UTC; for"),
         (job(functionName=""), ":5: functionName is the name of the function to run, not ''"),
         (job(functionName=["send"]), ":5: functionName is the name of the function to run, not a list [...]"),
         (job(description=5), ":9: description is text, not a number"),
@@ -264,6 +268,19 @@ def test_a_time_beside_a_cron_expression_is_warned_of(tmp_path: Path) -> None:
     ]
     report = check_project(load_config(root, environ={}))
     assert (report.problems, report.warnings) == ([], [str(warnings[0])])
+
+
+def test_the_example_of_the_editor_of_wix_is_left_out(tmp_path: Path) -> None:
+    example = json.loads(job(functionLocation="/module/filename.js(w)", functionName="funcName"))["jobs"]
+    old = {"functionLocation": "/module/filename.funcName", "executionConfig": {"time": "String"}}
+    jobs = [*example, old, *json.loads(job())["jobs"]]
+    root = write_project(tmp_path, {**FUNCTIONS, CONFIG: json.dumps({"jobs": jobs}), "backend/reports.py": REPORTS})
+    report = check_project(load_config(root, environ={}))
+    assert report.problems == []
+    assert report.warnings == 2 * [
+        f"{CONFIG}:1: the example of Wix's editor is not run, as on Wix; remove it [schedule]"
+    ]
+    assert [each.name for each in load_schedules(root, 10)] == ["reports.send"]
 
 
 # --- @scheduled ------------------------------------------------------------------------------------------------------

@@ -84,6 +84,10 @@ class _Jobs:
             raise _wrong(jobs, f'"jobs" is a list [...], not {jobs.kind}')
         found: list[ConfiguredJob] = []
         for value in jobs.value:
+            if _is_example(value):
+                text = "the example of Wix's editor is not run, as on Wix; remove it"
+                self.warnings.append(Finding(FILE, value.line, "schedule", text))
+                continue
             try:
                 found.append(self._job(value))
             except ProjectError as error:
@@ -109,13 +113,13 @@ class _Jobs:
         known = tuple(known)
         for key, inner in value.value.items():
             if key not in known:
-                raise _wrong(inner, f"there is no key {brief(key)} here; {nearest(key, known)}")
+                raise _wrong(inner, f"there is no key {brief(key)} here; {_instead_of(key, known)}")
         return value.value
 
     def _job(self, value: LocatedValue) -> ConfiguredJob:
         keys = self._object(value, _JOB, "a job is an object {...}")
         location = self._text_of(value, keys, "functionLocation", 'the file below backend, such as "/reports.js"')
-        function = self._text_of(value, keys, "functionName", "the name of the function to run")
+        function = self._function(value, keys, location)
         module, file = self._module(location)
         execution = keys.get("executionConfig")
         if execution is None:
@@ -138,6 +142,16 @@ class _Jobs:
         return found
 
     # --- the function ---
+
+    def _function(self, value: LocatedValue, keys: Mapping[str, LocatedValue], location: LocatedValue) -> LocatedValue:
+        """The name of the function; files of 2019 have it behind the location."""
+        file, dot, name = location.value.rpartition(".")
+        if "functionName" not in keys and dot and name.isidentifier() and f".{name}" not in _ENDINGS:
+            raise _wrong(
+                location, f'write the name of the function apart: "functionLocation": "{file.removesuffix(".js")}.js", '
+                f'"functionName": "{name}"'
+            )  # fmt: skip
+        return self._text_of(value, keys, "functionName", "the name of the function to run")
 
     def _module(self, location: LocatedValue) -> tuple[str, Path]:
         """The module of a location and its file."""
@@ -205,6 +219,19 @@ class _Jobs:
             raise _wrong(date, f"dateInMonth is a number from 1 to 31, not {_shown(date)}")
         on = f"{date.value} * *" if date is not None else f"* * {_DAYS.index(day.value) if day is not None else '*'}"
         return f"{int(match[2])} {int(match[1])} {on}"
+
+
+def _instead_of(key: str, known: Iterable[str]) -> str:
+    """The way out of an unknown key."""
+    if key.lower().replace("_", "") in ("timezone", "tz", "zone"):
+        return 'all times are in UTC; for a time zone schedule the function by @scheduled("0 8 * * *", tz="...")'
+    return nearest(key, known)
+
+
+def _is_example(value: LocatedValue) -> bool:
+    """Return whether a job is one of those with which Wix's editor begins the file."""
+    location = value.value.get("functionLocation") if isinstance(value.value, dict) else None
+    return location is not None and location.value in ("/module/filename.js(w)", "/module/filename.funcName")
 
 
 def _shown(value: LocatedValue) -> Any:
