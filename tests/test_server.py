@@ -314,6 +314,31 @@ def test_signal_to_a_worker_that_has_only_been_forked_ends_it(tmp_path: Path) ->
         assert server.stop() == 0
 
 
+# In a worker of threads: a signal that comes while it starts one, with the lock of its threads.
+INTERRUPTED = """
+import os, signal, threading
+def post_worker_init(worker):
+    start = threading.Thread.start
+    def interrupted(thread):
+        os.kill(os.getpid(), signal.SIGQUIT)
+        start(thread)
+    threading.Thread.start = interrupted
+"""
+
+
+def test_signal_to_a_worker_that_is_starting_a_thread_ends_it(tmp_path: Path) -> None:
+    hooks = tmp_path / "hooks.py"
+    hooks.write_text(INTERRUPTED)
+    options = ("--config", str(hooks))
+    with serving(SITE, "--workers", "1", "--worker-class", "gthread", gunicorn=options, wait=False) as server:
+        server.wait_for_message("functions of")
+        with connect(server.port) as connection:
+            connection.sendall(b"GET /_functions/hello/x HTTP/1.1\r\nHost: x\r\n\r\n")
+            server.wait_for_message("Worker exiting")
+        assert not any("TIMEOUT" in message for message in server.messages())  # after which it would be ended
+        assert server.stop() == 0
+
+
 # --- it heals ---
 
 
@@ -455,7 +480,7 @@ BROKEN = {
 def test_broken_file_ends_the_server_with_3(case: str, tmp_path: Path) -> None:
     source, named = BROKEN[case]
     site = project(tmp_path, source)
-    code, errors, server = failed_start(site, "--workers", "2", WIXHTTP_IMPORT_TIMEOUT="1.5")
+    code, errors, server = failed_start(site, "--workers", "2", WIXHTTP_IMPORT_TIMEOUT="2.5")
     assert code == 3, errors
     assert named in errors
     assert str(site / "backend" / "http_functions.py") in errors

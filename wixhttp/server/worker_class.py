@@ -5,7 +5,10 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from types import FrameType
 from typing import Any
+
+from gunicorn.workers.base import Worker
 
 from .descriptors import DescriptorShortage, ServerErrorFilter, is_shortage
 from .reports import READY, WORN
@@ -85,11 +88,17 @@ def _is_subclass(worker_class: type, module: str, name: str) -> bool:
 
 
 def _pausing(worker_class: Any) -> Any:
-    """A threaded worker that lets connections wait where file descriptors run out. gunicorn's ends, with all of its."""
+    """A threaded worker that lets connections wait where file descriptors run out (gunicorn's ends, with all of its),
+    and that ends whenever it is told to."""
 
     class PausingWorker(worker_class):  # type: ignore[misc]  # a class that is known at run time only
         shortage: DescriptorShortage
         _accepts_from = 0.0
+
+        def handle_quit(self, sig: int, frame: FrameType | None) -> None:
+            """End at once. gunicorn's would shut the threads down first, with a lock that the code which it interrupts
+            may hold, and then hang; a process that exits does it anyway."""
+            Worker.handle_quit(self, sig, frame)
 
         def accept(self, listener: Any) -> None:
             try:
