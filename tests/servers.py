@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import json
 import os
+import random
 import resource
 import select
 import signal
@@ -231,12 +232,32 @@ def clean(changes: Mapping[str, str | None]) -> dict[str, str]:
     return {key: value for key, value in environ.items() if changes.get(key, "") is not None}
 
 
+def _ports() -> Iterator[int]:
+    """Ports to listen on: none of those that the system gives to connections, which come and go in their thousands, and
+    in each process of the tests others."""
+    with contextlib.suppress(OSError):
+        first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+        if first >= 20_000:
+            share = (first - 10_000) // 16
+            number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw15").removeprefix("gw")) % 16
+            begin = random.randrange(share)  # noqa: S311  # no secret
+            while True:
+                yield from (10_000 + number * share + (begin + each) % share for each in range(share))
+    while True:
+        yield 0
+
+
+_PORTS = _ports()
+_PORTS_LOCK = threading.Lock()
+
+
 def free_port() -> int:
     """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError), _PORTS_LOCK:
+            probe.bind(("127.0.0.1", next(_PORTS)))
+            port: int = probe.getsockname()[1]
+            return port
 
 
 def project(folder: Path, source: str, settings: str = "") -> Path:

@@ -193,7 +193,7 @@ def test_delete_with_another_content_type_runs(serve_alike: Serve) -> None:
 
 
 def test_a_body_that_does_not_come_is_408(serve: Serve) -> None:
-    served = serve(OPEN, body_timeout=0.05)
+    served = serve(OPEN, body_timeout=0.5)
     if served.interface.name != "direct":  # which is given its body whole
         assert served("open", "POST", body=b"abc", length="10", stalls=True).problem["status"] == 408
     assert served("open", "POST", body=b"abc").json() == 3
@@ -314,11 +314,12 @@ def test_a_def_past_its_time_is_504_where_it_can_be_answered(serve: Serve, caplo
     served = serve("""
         import threading
         go = threading.Event()
+        @limits(timeout=0.05)
         def get_slow(request):
-            go.wait(0.3)
+            go.wait(0.5)
             return ok("late")
         def get_open(): return ok(1)
-    """, timeout=0.05)  # fmt: skip
+    """)
     reply = served("slow")
     if served.interface.name == "asgi":
         assert reply.problem["status"] == 504
@@ -357,7 +358,7 @@ JSON = ("Content-Type", "application/json")
 
 def test_no_free_thread_is_503_in_time_and_nothing_is_begun(tmp_path: Path) -> None:
     """Only ASGI has a queue of its own: the other two interfaces run a ``def`` in the thread that calls them."""
-    app = load_app(write_project(tmp_path, QUEUED), threads=1, queue_timeout=0.1)
+    app = load_app(write_project(tmp_path, QUEUED), threads=1, queue_timeout=0.5)
     with closing(ASGIInterface(app)) as interface:
         served = Served(interface)
         slots = len(app.admission.def_slots)
@@ -375,7 +376,7 @@ def test_no_free_thread_is_503_in_time_and_nothing_is_begun(tmp_path: Path) -> N
 
 def test_no_free_thread_behind_async_middleware_is_503_in_time(serve: Serve) -> None:
     mixed = "async def onRequest(context, next): return await next()"
-    served = serve({**QUEUED_PAGES, "src/middleware.py": mixed}, threads=1, queue_timeout=0.1)
+    served = serve({**QUEUED_PAGES, "src/middleware.py": mixed}, threads=1, queue_timeout=0.5)
     thread, replies = meanwhile(lambda: served("/x"))
     assert served.state["inside"].wait(TIMEOUT)
     refused = served("/x", "POST", JSON)
@@ -388,7 +389,7 @@ def test_no_free_thread_behind_async_middleware_is_503_in_time(serve: Serve) -> 
 def test_error_page_that_finds_no_thread_leaves_the_error_as_it_is(tmp_path: Path) -> None:
     """The handler was begun: a 503 would say that it was not."""
     page = "from wixhttp.endpoints import Response\ndef ALL(): return Response('sorry')\n"
-    app = load_app(write_project(tmp_path, {**QUEUED_PAGES, "src/pages/500.py": page}), threads=1, queue_timeout=0.1)
+    app = load_app(write_project(tmp_path, {**QUEUED_PAGES, "src/pages/500.py": page}), threads=1, queue_timeout=0.5)
     with closing(ASGIInterface(app)) as interface:
         served = Served(interface)
         assert served("/x", "PUT", JSON).text == "sorry"
@@ -407,13 +408,13 @@ def test_time_of_a_handler_counts_from_when_it_begins(tmp_path: Path) -> None:
             time.sleep(0.3)
             return ok(1)
     """
-    app = load_app(write_project(tmp_path, text), threads=1, timeout=0.5, queue_timeout=20)
+    app = load_app(write_project(tmp_path, text), threads=1, timeout=1.5, queue_timeout=20)
     with closing(ASGIInterface(app)) as interface:
         served = Served(interface)
-        waiting = [meanwhile(lambda: served("slow")) for _ in range(4)]
+        waiting = [meanwhile(lambda: served("slow")) for _ in range(6)]
         for thread, _ in waiting:
             thread.join(TIMEOUT)
-        assert [replies[0].status for _, replies in waiting] == [200] * 4  # the last one waited for 0.9 seconds
+        assert [replies[0].status for _, replies in waiting] == [200] * 6  # the last one waited for 1.5 seconds
 
 
 def told(log: list[dict[str, Any]], request_id: str) -> tuple[list[str], dict[str, Any]]:

@@ -410,7 +410,7 @@ GOOD = "from wixhttp import *\ndef get_hello(request):\n    return ok(body='hell
 
 
 FILE = "backend/http_functions.py"
-SETTINGS = "import_timeout = 1\n"
+SETTINGS = "import_timeout = 2.5\n"
 
 
 @pytest.fixture(scope="module")
@@ -521,7 +521,7 @@ def bounded_report(error: BaseException, folder: Path) -> dict[str, Any]:
     """The report of an exception, checked for its size and the time that it takes."""
     began = time.monotonic()
     found = report_of(error, folder)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert len(json.dumps(found)) < 400_000
     return found
 

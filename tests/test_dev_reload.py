@@ -19,7 +19,7 @@ import pytest
 from tests.dev_servers import FUNCTIONS, Development, developing, returning, save_at_once, wait_until
 from tests.servers import TIMEOUT, connect, read_all, read_answer
 
-SETTINGS = "import_timeout = 1\ngraceful_timeout = 5\n"
+SETTINGS = "import_timeout = 2.5\ngraceful_timeout = 5\n"
 ASK = b"GET /_functions/version HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -249,7 +249,7 @@ def test_a_wrong_file_of_settings_is_told_and_mended(site: Development, name: st
 
 
 def test_a_good_save_ends_an_endless_import_at_once(site: Development, tmp_path: Path) -> None:
-    site.save(SETTINGS.replace("import_timeout = 1", "import_timeout = 60"), "wixhttp.toml")
+    site.save(SETTINGS.replace("import_timeout = 2.5", "import_timeout = 60"), "wixhttp.toml")
     save_at_once(
         site.folder / FUNCTIONS,
         f"import pathlib, time\npathlib.Path({str(tmp_path / 'began')!r}).write_text('x')\nwhile True: time.sleep(1)\n",
