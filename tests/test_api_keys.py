@@ -8,6 +8,7 @@ import logging
 import re
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ from tests.interfaces import ASGIInterface, Ask, DirectInterface, Interface, Rep
 from tests.servers import Server, ask, clean, connect, read_answer, serving
 from wixhttp import Response, limits
 from wixhttp.access import create_key, key_store, require_key, revoke_key
+from wixhttp.access.api_keys import KeyGuard
 from wixhttp.access.key_format import is_key, without_keys
 from wixhttp.access.key_store import COLLECTION, KeyStore
 from wixhttp.cli.openapi.document import openapi_document
@@ -440,6 +442,27 @@ def test_the_log_has_the_reason_and_never_the_key(folder: Path, caplog: pytest.L
     fields = [("X-API-Key", site.key), ("Authorization", f"Bearer {site.key}"), ("Referer", f"/?api_key={site.key}")]
     assert not any(site.key in value for _, value in Masks().headers(fields))
     assert site.key not in Masks().target(f"/_functions/x/{site.key}?apiKey={site.key}")
+
+
+def test_in_front_of_an_async_def_a_key_is_looked_up_on_a_thread_and_the_answer_stays_on_the_loop(folder: Path) -> None:
+    threads: list[str] = []
+
+    class Noting(MemoryStore):
+        def get(self, *arguments: Any) -> Any:
+            threads.append(threading.current_thread().name)
+            return super().get(*arguments)
+
+    def leave(guard: KeyGuard, request: Any, response: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return response
+
+    with asking(folder, ASGIInterface) as site, pytest.MonkeyPatch.context() as patched:
+        set_default(Collections(Noting()))
+        patched.setattr(KeyGuard, "leave", leave)
+        assert site("async", ("X-API-Key", create_key("a"))).status == 200
+    looked_up, left = threads
+    assert looked_up.startswith("wixhttp-guards")
+    assert not left.startswith("wixhttp-guards")
 
 
 def test_a_store_that_cannot_be_reached_lets_nobody_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

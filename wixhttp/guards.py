@@ -79,7 +79,7 @@ class GuardedRequest:
 
 class Guard(Protocol):
     """One step around a handler. ``blocks``: it may wait for a database, a disk or another host, and so runs on a
-    thread in front of an ``async def``."""
+    thread in front of an ``async def``; of one that has ``only_checks`` and sets it, `check` alone does."""
 
     @property
     def place(self) -> int:
@@ -128,7 +128,7 @@ class Guarded:
     takes.
     """
 
-    __slots__ = ("answer_of", "blocks", "call", "guards", "is_spooled", "seen", "sent")
+    __slots__ = ("answer_of", "blocks", "blocks_leaving", "call", "guards", "is_spooled", "seen", "sent")
 
     def __init__(
         self,
@@ -146,11 +146,15 @@ class Guarded:
         self.answer_of = answer_of
         self.sent = sent
         self.blocks = any(guard.blocks for guard in guards)
+        self.blocks_leaving = any(guard.blocks and not getattr(guard, "only_checks", False) for guard in guards)
 
     def _passage(self, asked: Any) -> Passage:
         request = self.seen(asked)
         request.asked = asked
-        return Passage(self.guards, request, blocks=self.blocks or self.is_spooled(asked))
+        is_spooled = self.is_spooled(asked)
+        return Passage(
+            self.guards, request, blocks=self.blocks or is_spooled, blocks_leaving=self.blocks_leaving or is_spooled
+        )
 
     # --- for a def ---
 
@@ -182,7 +186,7 @@ class Guarded:
                 await asyncio.sleep(passage.waits)
             if response is None:
                 response = self.answer_of(await self.call(asked))
-            return self.sent(await passage.step(functools.partial(passage.leave, response)))
+            return self.sent(await passage.leave_async(response))
         except BaseException as error:
             await passage.fail_async(error)
             raise
@@ -191,7 +195,7 @@ class Guarded:
         """The response of a ``def`` that returned an awaitable."""
         try:
             response = self.answer_of(await value)
-            return self.sent(await passage.step(functools.partial(passage.leave, response)))
+            return self.sent(await passage.leave_async(response))
         except BaseException as error:
             await passage.fail_async(error)
             raise
@@ -233,10 +237,13 @@ class Passage:
     on, and the next one waits for it.
     """
 
-    __slots__ = ("_entered", "_guards", "_is_over", "_lock", "_request", "blocks", "waits")
+    __slots__ = ("_blocks_leaving", "_entered", "_guards", "_is_over", "_lock", "_request", "blocks", "waits")
 
-    def __init__(self, guards: tuple[Guard, ...], request: GuardedRequest, *, blocks: bool) -> None:
+    def __init__(
+        self, guards: tuple[Guard, ...], request: GuardedRequest, *, blocks: bool, blocks_leaving: bool = True
+    ) -> None:
         self.blocks = blocks
+        self._blocks_leaving = blocks_leaving
         self._guards = guards
         self._request = request
         self._lock = threading.Lock()
@@ -295,6 +302,13 @@ class Passage:
         finally:
             promise.forget()  # of a request that was cancelled nobody is told
             del promise, step  # breaks the reference cycle error -> traceback -> frame
+
+    async def leave_async(self, response: Response) -> Response:
+        """As `leave`, for an ``async def``."""
+        if not self._blocks_leaving:
+            return self.leave(response)
+        left: Response = await self.step(functools.partial(self.leave, response))
+        return left
 
     async def fail_async(self, error: BaseException) -> None:
         """As `fail`, for an ``async def``."""

@@ -40,7 +40,7 @@ class KeyGuard:
     was revoked is refused at once, and by every process."""
 
     place = KEY
-    blocks = True
+    blocks = only_checks = True
 
     def __init__(self, scopes: frozenset[str] = frozenset()) -> None:
         self.scopes = scopes

@@ -52,6 +52,8 @@ class RateGuard:
     ``scope`` are the handlers that are counted together; ``""``: each by itself.
     """
 
+    only_checks = True
+
     def __init__(self, text: str, kind: str, key: KeyFunction | None = None, scope: str = "") -> None:
         self.place = ADDRESS_RATE if kind == "address" else RATE
         self.kind = kind
