@@ -24,7 +24,7 @@ from wixhttp.dispatch.meter import AccessLines
 from wixhttp.http.request_head import Head
 from wixhttp.http.response import Response
 
-from .worker_files import shared_folder
+from .worker_files import count_worker, is_of_workers, shared_folder
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -80,8 +80,8 @@ class SiteMeter:
             "wixhttp_requests_in_flight", "Requests whose handlers run, or wait for a thread", ("kind",),
             multiprocess_mode="livesum", registry=self._own,
         )  # fmt: skip
-        workers = Gauge("wixhttp_workers", "Processes that count", multiprocess_mode="livesum", registry=self._own)
-        workers.set(1)
+        if self.folder is None or not is_of_workers(self.folder):
+            count_worker(self._own)
         counters: dict[str, Counter] = {}
         self._events: dict[str, list[tuple[Counter, EventCounter]]] = {}
         for event, kinds in EVENTS.items():

@@ -17,11 +17,14 @@ import tempfile
 import time
 from collections.abc import Collection
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from wixhttp.errors import ProjectError
 
 from .installed import check_installed
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 _VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX = "wixhttp-metrics-"
@@ -36,6 +39,18 @@ def shared_folder() -> str | None:
     """The folder by which the processes of this server count together: that of `WorkerFiles`, or the one that the
     environment names for another server; ``None`` where this process counts alone."""
     return os.environ.get(_VARIABLE)
+
+
+def is_of_workers(folder: str) -> bool:
+    """Return whether a folder is one of `WorkerFiles`, whose workers have been counted."""
+    return Path(folder).name.startswith(_PREFIX)
+
+
+def count_worker(registry: CollectorRegistry | None) -> None:
+    """Count this process as one that serves; ``None``: in its files alone."""
+    from prometheus_client import Gauge
+
+    Gauge("wixhttp_workers", "Processes that serve", multiprocess_mode="livesum", registry=registry).set(1)
 
 
 class WorkerFiles:
@@ -106,6 +121,7 @@ class WorkerFiles:
     def enter(self) -> None:
         """Count as the worker of the place, in the process that was forked for it."""
         self._worker, self._file_name = os.getpid(), _name_at(self._next)
+        count_worker(None)
 
     def _name(self) -> str:
         """The name of this process in those of its files. One that a handler has forked is no worker."""

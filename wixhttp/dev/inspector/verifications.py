@@ -77,6 +77,9 @@ def explain_kept(kept: KeptRequest, handler: VerifiedHandler, config: Config) ->
         others={name: others.get(name) for name in others.names() if name not in secrets},
         method=kept.method,
     )
+    if not secrets:
+        missing = next(handler.guard.problems(), "")
+        steps = [step._replace(text=missing) if step.name == "secret" and missing else step for step in steps]
     return Verification(sender, scheme, [step._replace(text=masked(step.text)) for step in steps])
 
 
