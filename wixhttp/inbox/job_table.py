@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wixhttp.auth import elevate
 from wixhttp.dispatch.site import Site
 from wixhttp.errors import ProjectError
 from wixhttp.guards import SENDER
@@ -167,10 +168,12 @@ def _add_handler(table: JobTable, handler: Any, endpoints: Any, config: Config) 
 
 
 def job_entry(declaration: JobDeclaration, target: Callable[..., Any], kind: str = "job") -> JobEntry:
-    """The entry of a function that takes the arguments of its job."""
+    """The entry of a function that takes the arguments of its job. It acts on collections with the rights of the site's
+    owner, as scheduled functions do: no client calls it, but the site's own code."""
+    call = elevate(target)
 
     def start(job: Job, head: Any) -> Any:
-        return target(*read_payload(job.payload)["arguments"])
+        return call(*read_payload(job.payload)["arguments"])
 
     options, timeout = declaration.options, _timeout(policy_of(target))
     return JobEntry(declaration.name, kind, start, is_async_callable(target), options, timeout, *place_of(target))

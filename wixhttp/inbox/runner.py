@@ -35,7 +35,7 @@ logger = logging.getLogger("wixhttp")
 
 
 class Timetable(Protocol):
-    """What is to be done at times: the scheduled functions of the site."""
+    """The scheduled functions of the site, to be stored as jobs at their times."""
 
     def tick(self) -> float:
         """Do what is due, and return the seconds until this is to be called again."""

@@ -202,8 +202,9 @@ class TestClient:
         """Run the deferred functions and jobs that wait, one after the other, and those that they enqueue, until none
         is due. What became of each, in this order.
 
-        ``delayed``: those that are due later, too. ``retries``: those that failed are run again at once, until they are
-        done or dead. Unless it does so, an exception of one is raised here, if the client raises those of handlers.
+        ``delayed``: those that have never run and are due later, too. ``retries``: those that failed are run again at
+        once, until they are done or dead. Without it an exception of one is raised here, if the client raises those of
+        handlers.
 
         Raises:
             LookupError: the project has neither deferred functions nor jobs.
@@ -211,9 +212,7 @@ class TestClient:
         from .deferred import run_waiting  # not for tests without
 
         with self._own_settings():
-            return run_waiting(
-                self.app, delayed=delayed, retries=retries, raises=self.raise_exceptions and not retries
-            )
+            return run_waiting(self.app, delayed=delayed, retries=retries, raises=self.raise_exceptions and not retries)
 
     @contextlib.contextmanager
     def _own_errors(self) -> Iterator[None]:

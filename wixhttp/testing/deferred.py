@@ -57,9 +57,9 @@ def run_waiting(app: App, *, delayed: bool, retries: bool, raises: bool) -> list
 
 
 def _make_due(inbox: Inbox) -> None:
-    """Let those that wait for a later time be due now."""
+    """Let those that have never run, and wait for a later time, be due now."""
     now = datetime.now(timezone.utc)
-    later = [job.id for job in inbox.list(state="waiting", limit=_MOST) if job.run_at > now]
+    later = [job.id for job in inbox.list(state="waiting", limit=_MOST) if job.run_at > now and not job.attempt]
     if later:
         inbox.cancel(later)
         inbox.retry(later)
