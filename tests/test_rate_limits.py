@@ -29,8 +29,12 @@ from wixhttp import Response, limits
 from wixhttp.access import counter_table, counters, rate_limit
 from wixhttp.access.counter_table import CounterTable
 from wixhttp.access.counters import RedisCounters, TableStorage
+from wixhttp.access.key_store import KeyStore
 from wixhttp.access.rate_limits import client_group
 from wixhttp.cli.project_checks import check_project
+from wixhttp.data.calls.access import Collections
+from wixhttp.data.collections import set_default
+from wixhttp.data.stores.memory import MemoryStore
 from wixhttp.dispatch.app import App
 from wixhttp.errors import ConfigError, ProjectError
 from wixhttp.measurements import count_with
@@ -269,6 +273,14 @@ def test_the_setting_of_the_storage_is_checked_and_shows_no_password(value: Any,
         with pytest.raises(ConfigError, match="redis://user") as error:
             load_config(tmp_path, environ={}, flags=flags)
         assert "hidden" not in str(error.value)
+
+
+def test_without_the_client_of_redis_the_extra_is_told_when_the_site_is_loaded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(ConfigError, match=re.escape("pip install 'wixhttp[redis]'")):
+        TestClient(folder, rate_limit_storage="redis://127.0.0.1:6379/0")
 
 
 def test_a_redis_with_an_option_that_there_is_not_is_told_when_the_site_is_loaded(tmp_path: Path) -> None:
@@ -527,6 +539,41 @@ def test_a_limit_by_key_where_nothing_asks_for_one_is_told_when_the_site_is_load
         report = check_project(load_config(folder, environ={}, flags=settings_))
         assert [each for each in report.problems if "nothing asks for one" in each] == report.problems
         assert bool(report.problems) != is_good
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("target", ["x", "/x"])
+def test_a_limit_by_key_counts_each_key_by_itself_from_wherever_it_comes(
+    tmp_path: Path, kind: type[Interface], target: str
+) -> None:
+    decorated = """
+    from wixhttp.access import rate_limit, require_key
+    from wixhttp.endpoints import Response
+
+    @rate_limit("2/minute", key="key")
+    @require_key()
+    {0}
+        return Response(request.api_key.name)
+    """
+    files = {
+        "backend/http_functions.py": decorated.format("def get_x(request):"),
+        "src/pages/x.py": decorated.format("async def GET(request):"),
+    }
+    store = MemoryStore()
+    set_default(Collections(store))
+    try:
+        first, second = (("X-API-Key", KeyStore(store).create(name)) for name in ("first", "second"))
+        with asking(write_project(tmp_path, files), kind, rate_limit="100/day") as asked:
+            assert [asked(target, "GET", first, client=f"10.0.0.{n}").status for n in range(3)] == [200, 200, 429]
+            reply = asked(target, "GET", second)
+            assert (reply.text, reply.header("RateLimit-Policy")) == (
+                "second",
+                '"address-86400";q=100;w=86400, "key-60";q=2;w=60',
+            )
+            assert asked.statuses(target, 3) == [401] * 3  # of which none is counted by a key
+            assert asked(target, "GET", second).status == 200
+    finally:
+        set_default(None)
 
 
 def test_two_limits_of_one_kind_are_told_when_the_file_is_loaded(tmp_path: Path) -> None:
