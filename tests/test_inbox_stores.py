@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import time
@@ -15,13 +16,16 @@ import pytest
 from tests.data_processes import row
 from tests.databases import opened_store, postgres_url
 from tests.inboxes import NAMES, HandClock, NamedOwner, change, kill
+from wixhttp import data
+from wixhttp.data import aio, aio_items, items
 from wixhttp.data.calls import writes
 from wixhttp.data.calls.access import Collections
 from wixhttp.data.calls.options import parse_options
+from wixhttp.data.collections import override
 from wixhttp.data.stores.contract import Store, Transaction
 from wixhttp.data.stores.postgres import PostgresStore
 from wixhttp.data.stores.sqlite import SQLiteStore
-from wixhttp.errors import StoreUnavailable
+from wixhttp.errors import StoreUnavailable, WixDataError
 from wixhttp.inbox.stores.contract import (
     KEPT_DEAD,
     KEPT_DONE,
@@ -463,6 +467,68 @@ def test_where_a_write_writes_nothing_no_job_is_stored(store: Store) -> None:
     carried = Carried(inbox, new("1"))
     assert writes.remove(Collections(store), "c", "absent", parse_options("remove", {"enqueue": carried})) is None
     assert (carried.commits, inbox.list()) == (0, [])
+
+
+WRITES: dict[str, tuple[Any, ...]] = {
+    "insert": ({"_id": "new"},),
+    "update": ({"_id": "there", "n": 2},),
+    "save": ({"_id": "there", "n": 3},),
+    "remove": ("there",),
+    "bulkInsert": ([{"_id": "new"}, {"_id": "there"}],),
+    "bulkUpdate": ([{"_id": "there"}, {"_id": "absent"}],),
+    "bulkSave": ([{"_id": "there"}, {"_id": "new"}],),
+    "bulkRemove": (["there", "absent"],),
+    "patch": ("there", [{"fieldPath": "n", "action": "SET_FIELD", "setFieldOptions": {"value": 2}}]),
+}
+
+
+@pytest.mark.parametrize("function", WRITES)
+@pytest.mark.parametrize("api", [data, items, aio, aio_items])
+def test_every_write_takes_jobs_into_its_commit(function: str, api: Any) -> None:
+    if not hasattr(api, function):
+        assert function == "patch", "wix-data has none"
+        return
+    with opened_store("memory", Path()) as store, override(Collections(store)):
+        inbox = make_inbox(store)
+        data.insert("c", {"_id": "there", "n": 1})
+
+        async def awaited(carried: Carried) -> None:
+            await getattr(api, function)("c", *WRITES[function], enqueue=[carried])
+
+        def call(carried: Carried) -> None:
+            if api in (aio, aio_items):
+                asyncio.run(awaited(carried))
+            else:
+                getattr(api, function)("c", *WRITES[function], enqueue=[carried])
+
+        before = items.query("c").find().items
+        with contextlib.suppress(WixDataError, StoreUnavailable):
+            call(Carried(inbox, new("1"), fault=StoreUnavailable("on purpose")))
+        assert (items.query("c").find().items, inbox.list()) == (before, [])
+        carried = Carried(inbox, new("1"))
+        call(carried)
+        assert (carried.commits, states(inbox)) == (1, {"1": "waiting"})
+        assert items.query("c").find().items != before
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [("bulkUpdate", ([{"_id": "absent"}],)), ("bulkRemove", (["absent"],)), ("bulkInsert", ([{"_id": "there"}],))],
+)
+def test_a_call_of_many_items_that_writes_none_stores_no_job(function: str, arguments: tuple[Any, ...]) -> None:
+    with opened_store("memory", Path()) as store, override(Collections(store)):
+        data.insert("c", {"_id": "there"})
+        carried = Carried(make_inbox(store), new("1"))
+        getattr(data, function)("c", *arguments, enqueue=carried)
+        assert (carried.commits, make_inbox(store).list()) == (0, [])
+
+
+@pytest.mark.parametrize("value", ["note", 1, [None], {"name": "note"}, [["note"]]])
+def test_what_is_no_job_is_no_option(value: Any) -> None:
+    with pytest.raises(WixDataError, match=r"WDE0018: The option 'enqueue' of insert is a job"):
+        parse_options("insert", {"enqueue": value})
+    with pytest.raises(WixDataError, match="'enqueue' is no option of get"):
+        parse_options("get", {"enqueue": value})
 
 
 # --- the tables ------------------------------------------------------------------------------------------------------
