@@ -8,8 +8,6 @@ import time
 from types import FrameType
 from typing import Any
 
-from gunicorn.workers.base import Worker
-
 from .descriptors import DescriptorShortage, ServerErrorFilter, is_shortage
 from .reports import READY, WORN
 
@@ -96,9 +94,9 @@ def _pausing(worker_class: Any) -> Any:
         _accepts_from = 0.0
 
         def handle_quit(self, sig: int, frame: FrameType | None) -> None:
-            """End at once. gunicorn's would shut the threads down first, with a lock that the code which it interrupts
-            may hold, and then hang; a process that exits does it anyway."""
-            Worker.handle_quit(self, sig, frame)
+            """End at once, but from the worker's loop. gunicorn's handler takes the lock of the threads, and exits:
+            where it interrupts the start of one, it would wait for ever, or leave a thread that nobody ends."""
+            self.method_queue.defer(super().handle_quit, sig, frame)
 
         def accept(self, listener: Any) -> None:
             try:
