@@ -102,7 +102,7 @@ EXPRESSIONS = st.builds(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(fields=EXPRESSIONS, zone=st.sampled_from(ZONES))
 @example(Fields("30", "2", "*", "*", "*"), "Europe/Berlin")
 @example(Fields("0,30", "2,3", "*", "*", "*"), "Europe/Berlin")
@@ -116,7 +116,7 @@ def test_occurrences_are_those_of_a_scan_of_every_minute(fields: Fields, zone: s
     assert Schedule(fields.text, zone).between(BEGIN - MINUTE, END - MINUTE) == scanned(fields, zone)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(fields=EXPRESSIONS, zone=st.sampled_from(ZONES), data=st.data())
 def test_a_year_in_pieces_has_the_occurrences_of_the_whole(fields: Fields, zone: str, data: st.DataObject) -> None:
     """Wherever processes looked last, even within the hour that comes twice, nothing is lost and nothing twice."""
