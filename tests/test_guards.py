@@ -468,6 +468,16 @@ def test_a_guard_that_fails_does_not_keep_others_from_being_told(caplog: pytest.
     assert "get_x: a guard failed: away" in caplog.text
 
 
+def test_a_request_that_is_over_enters_no_guard() -> None:
+    """As where an ``async def`` is cancelled before a thread is free for its guards."""
+    guard = Plain(SENDER)
+    passage = Passage((guard,), guarded_request(), blocks=True)
+    passage.fail(ValueError())
+    assert passage.enter() is None
+    passage.fail(ValueError())
+    assert guard.failed == 0
+
+
 def test_guards_of_the_site_stand_where_a_handler_has_none_of_the_kind() -> None:
     own, of_site = [Plain(RATE), Plain(SENDER)], [Plain(RATE), Plain(KEY)]
     assert merged(own, of_site) == (own[1], of_site[1], own[0])

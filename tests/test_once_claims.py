@@ -308,6 +308,8 @@ def test_a_claim_that_cannot_be_released_is_free_for_its_process() -> None:
     again = claims.begin("a", "", KEEP)
     assert isinstance(again, Claim)
     assert again.attempt == 2
+    assert not claims.finish(claim, answer("late"))
+    assert claims.finish(again, answer())
 
 
 def test_a_damaged_item_is_told(store: Store) -> None:
