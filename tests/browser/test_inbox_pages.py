@@ -266,7 +266,20 @@ def test_every_page_of_deferred_work_looks_right_in_each_width_light_and_dark(
         check_looks(page, f"inspector-{name}")
 
 
-def test_pages_of_a_site_without_deferred_work_say_how_to_begin(tmp_path: Path, open_page: OpenPage) -> None:
+DEFERRED = """
+from wixhttp import ok
+from wixhttp.inbox import deferred
+
+
+@deferred()
+def post_order(request):
+    return ok()
+"""
+
+
+def test_pages_of_a_site_without_deferred_work_say_how_to_begin_and_follow_a_save(
+    tmp_path: Path, open_page: OpenPage
+) -> None:
     folder = write_project(tmp_path, "def get_x(request): return ok()")
     with developing(folder) as running:
         page = open_page(running.server.url)
@@ -279,4 +292,8 @@ def test_pages_of_a_site_without_deferred_work_say_how_to_begin(tmp_path: Path, 
             page.goto(f"/_wixhttp/{name}")
             expect(page.get_by_role("heading", name=title)).to_be_visible()
             check_looks(page, f"inspector-no-{name}")
-    assert not (folder / "data").exists()
+        assert not (folder / "data").exists()
+        page.goto("/_wixhttp/jobs")
+        running.save(DEFERRED)
+        expect(page.get_by_role("link", name="post_order")).to_be_visible()
+        page.close()  # before the server, to which it would connect again
