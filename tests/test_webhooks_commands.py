@@ -270,7 +270,7 @@ def test_a_clock_that_is_off_is_told_in_seconds(scheme: str, stamp: str, now: fl
         ("github", lambda value: "sha256=" + value[7:].upper(), "in upper case"),
         ("github", lambda value: value[7:], "no signature that begins with 'sha256='"),
         ("github", lambda value: value[:20], "has 13 characters; one in hexadecimal has 64"),
-        ("github", lambda value: value[:9] + " " + value[9:], "has blanks in it"),
+        ("github", lambda value: value[:9] + " " + value[9:], "such as a blank"),
         ("shopify", lambda value: __import__("base64").b64decode(value).hex(), "hexadecimal; the sender writes base64"),
         ("stripe", lambda value: value.replace("v1=", "v0="), "no signature that begins with 'v1='"),
         ("stripe", lambda value: value.partition(",")[2], "0 timestamps 't='; it has one"),
@@ -396,6 +396,10 @@ def test_a_request_of_an_archive_is_explained(run: Callable[..., Result], site: 
     (site / "sent.har").write_text(json.dumps(as_archive(requests, version="1", with_secrets=True)))
     right = run("explain", "github", "--function", "post_github", "--har", "sent.har")
     assert (right.exit_code, "FAILS" in right.output) == (0, False)
+    masked = EVENT.replace(b"evt_1", b"***")
+    requests = [kept(1, masked, {"X-Hub-Signature-256": signature})]
+    (site / "masked.har").write_text(json.dumps(as_archive(requests, version="1", with_secrets=True)))
+    assert "--with-secrets" in run("explain", "github", "--function", "post_github", "--har", "masked.har").output
     none = run("explain", "stripe", "--har", "sent.har")
     assert "no request of sent.har has the header Stripe-Signature" in none.output
     (site / "no.har").write_text("x")

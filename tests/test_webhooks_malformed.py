@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import http.client
 import json
 import logging
 import time
@@ -12,9 +14,12 @@ from typing import Any
 
 import pytest
 import requests
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.interfaces import load_app
-from tests.senders import EVENT, FORM, NOW, SENDERS, Sender
+from tests.senders import EVENT, FORM, NOW, SENDERS, Sender, wix_keys, wix_token
 from tests.servers import TIMEOUT, Server, project, serving
 from wixhttp.dispatch.app import App
 from wixhttp.secrets import SecretStore, override
@@ -138,6 +143,7 @@ def test_a_signed_header_field_that_is_missing_or_sent_twice_is_refused(site: Si
         for twice in ((name, fields[name]), (name.lower(), "x"), (name.upper(), "")):
             assert site.is_refused(sender, body, [*fields.items(), twice])
             assert site.is_refused(sender, body, [twice, *fields.items()])
+        assert site.is_refused(sender, body, {**fields, name: f"{fields[name]},{fields[name]}"})  # as WSGI joins them
 
 
 @WITH_ID
@@ -188,7 +194,6 @@ def test_timestamps_of_a_scheme_that_a_site_describes_are_looked_at_alike(site: 
 
 
 def _other_encoding(text: str) -> str:
-    import base64
     import binascii
 
     try:
@@ -304,6 +309,39 @@ def test_a_signed_body_that_names_no_event_is_a_delivery_without_a_name(site: Si
     assert (answer.status_code, answer.json()["event"]) == (200, None)
 
 
+# --- tokens that are signed by the right key, and are of an odd form --------------------------------------------------
+
+HEADS = (
+    b'{"alg":"RS256","crit":["x"]}', b'{"alg":"RS256","b64":false}', b'{"alg":"RS256","kid":5}', b"[]", b"null", b"1",
+    b'{"alg":null}', b'{"alg":[]}', b'{"alg":"none"}', b'{"alg":"HS256"}', b"{}", b"\xff", b"{", b"[" * 50_000,
+)  # fmt: skip
+CLAIMS = (
+    b"{}", b"[]", b"null", b"1e999", b'{"exp":1e999}', b'{"exp":NaN}', b'{"exp":"1700000005"}', b'{"exp":true}',
+    b'{"exp":1700000005,"nbf":"x"}', b'{"exp":1700000005,"jti":5}', b"\xff\xfe", b'{"exp":1' + b"0" * 5000 + b"}",
+    b'{"exp":1700000005,"data":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+)  # fmt: skip
+
+
+def _signed_token(head: bytes, claims: bytes) -> bytes:
+    key: Any = load_pem_private_key(wix_keys()[0].encode(), None)
+    head, claims = (base64.urlsafe_b64encode(part).rstrip(b"=") for part in (head, claims))
+    signature = key.sign(head + b"." + claims, PKCS1v15(), SHA256())
+    return b".".join((head, claims, base64.urlsafe_b64encode(signature).rstrip(b"=")))
+
+
+def test_a_signed_token_of_an_odd_form_is_refused(site: Site) -> None:
+    right = (b'{"alg":"RS256"}', b'{"exp":1700000005}')
+    assert site.send(SENDERS["wix"], _signed_token(*right), {}).status_code == 200
+    for token in (*((head, right[1]) for head in HEADS), *((right[0], claims) for claims in CLAIMS)):
+        assert site.is_refused(SENDERS["wix"], _signed_token(*token), {}), (token[0][:40], token[1][:40])
+
+
+@pytest.mark.parametrize("data", ["", "[", "[" * 50_000, "null", "5", '"x"', '{"data": "["}', '{"eventType": 5}', "\0"])
+def test_a_token_whose_data_is_odd_is_a_delivery_without_a_name(site: Site, data: str) -> None:
+    token = wix_token({"exp": int(NOW) + 5, "data": data})
+    assert site.send(SENDERS["wix"], token, {}).json() == {"id": None, "event": None}
+
+
 # --- secrets ---------------------------------------------------------------------------------------------------------
 
 
@@ -404,6 +442,19 @@ def test_over_a_server_no_malformed_delivery_is_an_error(server: Server) -> None
     assert (
         json.loads(requests.post(f"{server.url}/_functions/wix", data=b"x", timeout=TIMEOUT).content)["status"] == 401
     )
+
+
+def test_over_a_server_a_header_field_that_is_sent_twice_is_refused(server: Server) -> None:
+    for scheme in ("github", "stripe", "standard", "slack"):
+        for name in SENDERS[scheme].own:
+            fields = _fresh(scheme, EVENT)
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=TIMEOUT)
+            connection.putrequest("POST", f"/_functions/{scheme}")
+            for key, value in (*fields.items(), (name, fields[name]), ("Content-Length", str(len(EVENT)))):
+                connection.putheader(key, value)
+            connection.endheaders(EVENT)
+            assert connection.getresponse().status == 401
+            connection.close()
 
 
 def test_a_server_with_a_missing_secret_does_not_start(tmp_path: Path) -> None:

@@ -222,7 +222,7 @@ def _signature_steps(
             return steps if found.step == BODY else [VerificationStep(BODY, True, "as it was signed"), *steps]
         if error.step == BODY:
             return [VerificationStep(BODY, False, error.reason)]
-        return [VerificationStep(SIGNATURE, False, _no_cause(scheme))] if error.step == SIGNATURE else []
+        return [VerificationStep(SIGNATURE, False, _no_cause(scheme, message))] if error.step == SIGNATURE else []
     return [
         VerificationStep(BODY, True, f"{len(message.body)} bytes, as they were signed"),
         VerificationStep(SIGNATURE, True, "it is that of this body by this secret"),
@@ -238,7 +238,9 @@ def _merged(before: Sequence[VerificationStep], found: Sequence[VerificationStep
     return [*merged, *later.values()]
 
 
-def _no_cause(scheme: Scheme) -> str:
+def _no_cause(scheme: Scheme, message: SignedMessage) -> str:
+    if b"***" in message.body:
+        return "the body has *** in it, as where secrets are masked: export it by wixhttp inspect export --with-secrets"
     urls = ", nor another spelling of the URL" if "{url}" in scheme.signed else ""
     return (
         "it is by another secret, or over another body: no secret of this site explains it, nor a usual change of the "

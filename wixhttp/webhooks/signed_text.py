@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Sequence
 from urllib.parse import parse_qs, unquote_to_bytes, urlsplit
 
@@ -19,6 +20,8 @@ MOST_FIELDS = 1000
 MOST_SIGNATURES = 20
 """Signatures of one request that are compared."""
 
+# Not of a comma: by it a server interface joins a header that is sent twice.
+_SIGNATURE = re.compile(r"[A-Za-z0-9+/=_-]+")
 _FORM = "application/x-www-form-urlencoded"
 _PORTS = {"https": 443, "http": 80}
 
@@ -44,6 +47,10 @@ def read_signatures(scheme: Scheme, message: SignedMessage) -> tuple[list[str], 
         raise UnverifiedSender(ENCODING, f"the header {scheme.header} has no signature that begins with {prefix!r}")
     if "" in (*items, *signatures, *asymmetric):
         raise UnverifiedSender(ENCODING, f"the header {scheme.header} has an empty part, or a blank too many")
+    if not all(_SIGNATURE.fullmatch(each) for each in (*signatures, *asymmetric)):
+        raise UnverifiedSender(
+            ENCODING, f"the header {scheme.header} has a signature with a sign that none has, such as a blank"
+        )
     if len(signatures) + len(asymmetric) > MOST_SIGNATURES:
         rule = f"the header {scheme.header} has more than {MOST_SIGNATURES} signatures"
         raise UnverifiedSender(ENCODING, rule)
