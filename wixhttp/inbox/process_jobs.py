@@ -12,7 +12,7 @@ from .job_table import JobTable
 
 
 class ProcessJobs(NamedTuple):
-    """The jobs of a process: ``table`` is that of its site; ``limit`` is the setting ``inbox_limit``; ``wake`` is called
+    """The jobs of a process: ``table`` is that of its site, ``limit`` the setting ``inbox_limit``; ``wake`` is called
     when a job was stored."""
 
     table: JobTable

@@ -70,7 +70,7 @@ class JobRunner:
         self._ending_at: float | None = None
         self._looker: threading.Thread | None = None
         self._is_away = False
-        self._tick_at = 0.0
+        self._tick_at = self._free_at = 0.0
         self._pid = os.getpid()
 
     def start(self) -> None:
@@ -147,7 +147,9 @@ class JobRunner:
         wait = POLL * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  # no secret
         if self._make_timetable is not None:
             wait = min(wait, self._tick(self._make_timetable))
-        inbox.free_dead()
+        if time.monotonic() >= self._free_at:
+            inbox.free_dead()
+            self._free_at = time.monotonic() + POLL / 2
         free = self.places - len(self._running)
         if free <= 0:
             return wait
