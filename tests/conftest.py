@@ -26,10 +26,13 @@ settings.load_profile("suite")
 
 # What takes longest begins first, so that no process is left alone with one of these files at the end.
 LONGEST = (
-    "test_server", "test_docs", "test_server_abuse", "test_regular_expressions", "test_worker_classes", "test_install",
-    "test_data_postgres", "test_server_endpoints", "test_dev_reload", "test_dev_server", "test_data_stores",
-    "test_server_protocol", "test_data_agreement", "test_behaviour_errors", "test_server_data", "test_sample_site",
-    "test_cli", "test_types",
+    "test_server", "test_docs", "test_install", "test_inspector", "test_server_endpoints", "test_server_abuse",
+    "test_server_protocol", "test_data_postgres", "test_worker_classes", "test_cli", "test_dev_reload", "test_migrate",
+    "test_regular_expressions", "test_types", "test_data_stores", "test_schedules_zones", "test_data_agreement",
+    "test_build", "test_auth", "test_promises", "test_data_transfer", "test_data_commands", "test_server_data",
+    "test_dev_traffic_secrets", "test_dev_inspect", "test_behaviour_errors", "test_inbox_runner", "test_inbox_kills",
+    "test_guards", "test_metrics", "test_dev_server", "test_dev_traffic_tests", "test_logs", "test_sample_site",
+    "test_endpoint_session",
 )  # fmt: skip
 
 
