@@ -332,13 +332,9 @@ def remove_expired(store: Store, now: datetime) -> int:
 
 
 _claims: weakref.WeakKeyDictionary[Store, Claims] = weakref.WeakKeyDictionary()
-_making = threading.Lock()
 
 
 def claims_of(store: Store) -> Claims:
     """The claims of this process in a store."""
-    with _making:
-        claims = _claims.get(store)
-        if claims is None:
-            claims = _claims[store] = Claims(store, owner_of(store))
-        return claims
+    claims = _claims.get(store)
+    return _claims.setdefault(store, Claims(store, owner_of(store))) if claims is None else claims
