@@ -22,6 +22,9 @@ from wixhttp.cli.commands import cli, main
 from wixhttp.cli.exit_codes import FAILED, NOT_LOADED
 from wixhttp.dev.traffic.kept_requests import KeptRequest
 from wixhttp.dev.traffic.store import RequestStore
+from wixhttp.project.config import load_config
+from wixhttp.secrets import SecretStore, override
+from wixhttp.services import load_served_site, missing_for_senders
 from wixhttp.testing import fake_request
 from wixhttp.webhooks import verify
 from wixhttp.webhooks.explanation import VerificationStep, explain
@@ -450,6 +453,26 @@ def test_check_looks_at_secrets_that_are_named_elsewhere_and_at_those_that_canno
         code, output = checked(tmp_path, text, secrets)
         assert (code, message in output, "@verified of post_x" in output) == (NOT_LOADED, True, True)
     assert checked(tmp_path, text, "KEY=whsec_c2VjcmV0\n")[0] == 0
+
+
+def test_the_secrets_that_are_missing_are_known_when_a_site_is_loaded(tmp_path: Path) -> None:
+    root = project(tmp_path, textwrap.dedent(VERIFIES.format('"stripe", secret="GONE"')))
+    endpoint = root / "src/pages/api/hook.py"
+    endpoint.parent.mkdir(parents=True)
+    lines = [
+        "from wixhttp.webhooks import verified",
+        "",
+        '@verified("github", secret="HERE")',
+        "def POST(request): ...",
+    ]
+    endpoint.write_text("\n".join(lines))
+    site = load_served_site(load_config(root))
+    with override(SecretStore.from_mapping({"HERE": ""})):
+        [of_function, of_endpoint] = missing_for_senders(site)
+    assert "@verified of post_x: there is no secret 'GONE'" in of_function
+    assert "@verified of POST /api/hook: the secret 'HERE' cannot be used: it is empty" in of_endpoint
+    with override(SecretStore.from_mapping({"HERE": "x", "GONE": "y"})):
+        assert missing_for_senders(site) == []
 
 
 @pytest.mark.parametrize(
