@@ -65,14 +65,14 @@ def postgres_url() -> Iterator[str]:
     url = os.environ.get("WIXHTTP_TEST_POSTGRES_URL", DEFAULT_URL)
     name = f"wixhttp_test_{secrets.token_hex(8)}"
     try:
-        with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
+        with psycopg.connect(url, autocommit=True, connect_timeout=30) as connection:
             connection.execute(f"CREATE SCHEMA {name}".encode())
     except psycopg.OperationalError as error:
         missing(f"no PostgreSQL (WIXHTTP_TEST_POSTGRES_URL, or {DEFAULT_URL}): {error}")
     try:
         yield f"{url}{'&' if '?' in url else '?'}options={quote(f'-csearch_path={name}', safe='')}"
     finally:
-        with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
+        with psycopg.connect(url, autocommit=True, connect_timeout=30) as connection:
             # A collection has tables of its own: one by one they need no more locks than a server has.
             tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", (name,)).fetchall()
             for (table,) in tables:

@@ -56,7 +56,7 @@ def postgres_schema() -> Iterator[str]:
     """The URL of a schema of its own."""
     psycopg = pytest.importorskip("psycopg")
     try:
-        connection = psycopg.connect(POSTGRES, autocommit=True, connect_timeout=5)
+        connection = psycopg.connect(POSTGRES, autocommit=True, connect_timeout=30)
     except psycopg.OperationalError as error:
         if os.environ.get("CI"):
             raise

@@ -82,7 +82,7 @@ def test_a_signal_ends_all_processes(tmp_path: Path, number: int, code: int) -> 
         assert len(found) == 2
         site.server.process.send_signal(number)
         assert site.server.wait_exit() == code
-        assert not any(map(is_alive, found))
+        wait_until(lambda: not any(map(is_alive, found)))
 
 
 def test_no_process_outlives_a_supervisor_that_is_killed(tmp_path: Path) -> None:

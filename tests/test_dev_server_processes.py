@@ -229,7 +229,7 @@ def test_signals_that_are_ignored_from_the_start_stay_so_and_one_to_the_whole_gr
         os.killpg(site.server.process.pid, signal.SIGTERM)
         assert site.server.wait_exit() == 0
         assert site.server.errors == ""
-        assert not any(map(is_alive, found))
+        wait_until(lambda: not any(map(is_alive, found)))
 
 
 def test_standard_files_that_are_closed_are_no_reason_not_to_start(tmp_path: Path) -> None:

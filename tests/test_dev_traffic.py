@@ -320,11 +320,11 @@ def test_a_replay_is_answered_anew_and_kept_with_what_it_repeats(recorder: Recor
 def test_a_replay_leaves_a_stream_that_does_not_end(
     recorder: Recorder, store: RequestStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wixhttp.dev.traffic.replay.MOST_SECONDS", 0.2)
+    monkeypatch.setattr("wixhttp.dev.traffic.replay.MOST_SECONDS", 1)
     begun = time.monotonic()
     again = asyncio.run(replay(recorder, make(target="/_functions/open", request_body=b"", request_size=0)))
     assert again.response_body == b"first"
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 20
 
 
 def test_what_cannot_be_sent_again_is_refused() -> None:
@@ -355,8 +355,8 @@ def test_a_request_is_written_soon_and_told(store: RequestStore) -> None:
     end = store.subscribe(note)
     begun = time.monotonic()
     store.add(make())
-    assert told.wait(10)
-    assert time.monotonic() - begun < 5
+    assert told.wait(20)
+    assert time.monotonic() - begun < 20
     assert [row.request_id for row in rows] == ["r1"]
     end()
     store.add(make(2))

@@ -183,17 +183,22 @@ def test_a_head_that_cannot_become_good_is_not_waited_for(server: Server, begun:
 
 def test_a_long_head_in_single_bytes_takes_little_time() -> None:
     head = b"GET / HTTP/1.1\r\n" + b"X-Long: " + b"x" * 8000 + b"\r\n"
-    with serving(SITE, "--workers", "1") as server, connect(server.port) as connection:
+    times = []
+    with serving(SITE, "--workers", "1") as server:
         [worker] = server.workers()
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.sendall(head * 6)
-        before = processor_time(worker)
-        for byte in b"Y: " + b"y" * 5000:
-            connection.send(bytes([byte]))
-        connection.sendall(b"\r\n\r\n")
-        assert read_answer(connection).status in (400, 431)
-        # The arrival of each byte costs some 20 µs; to look through all that came before it would cost a hundred more.
-        assert processor_time(worker) - before < 5003 * 100e-6
+        for begin in (b"GET / HTTP/1.1\r\n", head * 6):
+            with connect(server.port) as connection:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                connection.sendall(begin)
+                before = processor_time(worker)
+                for byte in b"Y: " + b"y" * 5000:
+                    connection.send(bytes([byte]))
+                connection.sendall(b"\r\n\r\n")
+                assert read_answer(connection).status in (400, 431)
+                times.append(processor_time(worker) - before)
+    # The arrival of each byte costs some 20 µs; to look through all that came before it would cost a hundred more.
+    short, long = times
+    assert long < 3 * short + 0.1
 
 
 def processor_time(pid: int) -> float:
@@ -208,7 +213,7 @@ def processor_time(pid: int) -> float:
 @pytest.mark.parametrize("name", ["stream", "astream"])
 def test_streamed_answer_to_http_1_0_ends_with_the_connection(server: Server, name: str) -> None:
     request = f"GET /_functions/{name} HTTP/1.0\r\nConnection: keep-alive\r\n\r\n".encode()
-    with connect(server.port, timeout=10) as connection:
+    with connect(server.port) as connection:
         connection.sendall(request)
         head, _, body = read_all(connection).partition(b"\r\n\r\n")
     assert body == b"line 0\nline 1\nline 2\n"
