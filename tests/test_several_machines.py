@@ -57,10 +57,12 @@ DELIVERIES = 240
 
 
 class Machines(NamedTuple):
-    """Two servers, the address of nginx in front of them, the URL of their database, and what starts one of them."""
+    """Two servers, the address of nginx in front of them, those of their health pages, the URL of their database, and
+    what starts one of them."""
 
     servers: list[Server]
     url: str
+    health: list[str]
     database: str
     start: Callable[[int], Server]
 
@@ -72,10 +74,25 @@ def nginx_program() -> str:
     return program
 
 
+def block_of(kind: str) -> str:
+    """The one block of a kind on the page."""
+    [block] = re.findall(rf"^```{kind}\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    assert isinstance(block, str)
+    return block
+
+
+def settings(health_port: int) -> str:
+    """The settings of a machine that the page shows, for two machines on one, whose one client is in a hurry."""
+    text = block_of("toml")
+    for shown, own in (("9090", str(health_port)), ("100/minute", "100000/minute")):
+        assert shown in text
+        text = text.replace(shown, own)
+    return text + "graceful_timeout = 5\n"
+
+
 def configuration(port: int, ports: list[int], folder: Path) -> str:
     """The configuration of nginx that the page shows, for these ports."""
-    [block] = re.findall(r"^```nginx\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    text = block.replace("listen 80;", f"listen 127.0.0.1:{port};")
+    text = block_of("nginx").replace("listen 80;", f"listen 127.0.0.1:{port};")
     for address, its in zip(("10.0.0.11:8080", "10.0.0.12:8080"), ports, strict=True):
         assert address in text
         text = text.replace(address, f"127.0.0.1:{its}")
@@ -87,12 +104,12 @@ def configuration(port: int, ports: list[int], folder: Path) -> str:
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     nginx, folder = nginx_program(), tmp_path_factory.mktemp("machines")
-    ports = [free_port(), free_port()]
+    ports, health_ports = [free_port(), free_port()], [free_port(), free_port()]
     with ExitStack() as stack:
         database = stack.enter_context(postgres_url())
 
         def start(index: int) -> Server:
-            site = project(folder / str(index), SOURCE, "trusted_proxies = 1\nmetrics = true\ngraceful_timeout = 5\n")
+            site = project(folder / str(index), SOURCE, settings(health_ports[index]))
             (site / "data").mkdir(exist_ok=True)
             (site / "data" / "collections.toml").write_text("[runs]\n")
             (site / "src" / "pages").mkdir(parents=True, exist_ok=True)
@@ -111,7 +128,7 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
         stack.callback(process.terminate)
         url = f"http://127.0.0.1:{port}"
         wait_until(lambda: is_answered(f"{url}/_functions/machine"))
-        yield Machines(servers, url, database, start)
+        yield Machines(servers, url, [f"http://127.0.0.1:{each}" for each in health_ports], database, start)
 
 
 def is_answered(url: str) -> bool:
@@ -196,6 +213,13 @@ def test_requests_go_to_both_and_sessions_and_collections_are_shared(machines: M
         requests.get(f"{machines.url}/visits", headers={"Cookie": cookie}, timeout=TIMEOUT).json() for _ in range(4)
     ]
     assert [first.json(), *visits] == [1, 2, 3, 4, 5]
+
+
+def test_health_and_metrics_are_each_machines_own_and_not_in_front(machines: Machines) -> None:
+    for path in ("health/ready", "metrics"):
+        assert requests.get(f"{machines.url}/_wixhttp/{path}", timeout=TIMEOUT).status_code == 404
+        for address in machines.health:
+            assert requests.get(f"{address}/_wixhttp/{path}", timeout=TIMEOUT).status_code == 200
 
 
 def test_a_machine_that_is_killed_loses_nothing_and_no_client_sees_it(machines: Machines) -> None:
