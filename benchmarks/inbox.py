@@ -85,7 +85,6 @@ class Bench:
         self.ran = folder / "ran"
         self.folder = folder
         self.url = url
-        self._filled = 0
 
     def _command(self, role: str, *arguments: object) -> list[str]:
         return [sys.executable, str(PROGRAM), self.candidate.engine, role, *self._where, *map(str, arguments)]
@@ -112,29 +111,14 @@ class Bench:
         text = self.ran.read_text() if self.ran.exists() else ""
         return [line.split() for line in text.splitlines()]
 
-    def fill(self, count: int) -> None:
-        self.ask("fill", self._filled, self._filled + count)
-        self._filled += count
-
     def run_to_end(self, jobs: int) -> float:
-        """Jobs a second from the first to the last of those that wait; what `accept` left is run before."""
-        with self.working():  # until nothing is left
-            self._wait_until_quiet()
-        self.ran.unlink(missing_ok=True)
-        self.fill(jobs)
+        """Jobs a second from the first to the last of those that wait when a process begins."""
+        self.ask("fill", 0, jobs)
         with self.working():
             while len(self.events()) < jobs:
                 time.sleep(0.05)
         times = sorted(float(each[2]) for each in self.events())
         return (len(times) - 1) / (times[-1] - times[0])
-
-    def _wait_until_quiet(self) -> None:
-        before, since = -1, time.monotonic()
-        while time.monotonic() - since < 5:
-            now = len(self.events())
-            if now != before:
-                before, since = now, time.monotonic()
-            time.sleep(0.1)
 
     def pick_up(self) -> float | None:
         """Seconds from the kill of a process to the second start of its job in another one; ``None``: too long."""
@@ -169,7 +153,11 @@ def answered_by_server(bench: Bench, seconds: float) -> dict[str, dict[str, floa
     ) as server:
         try:
             wait_for(port)
-            return {name: load(port, f"/_functions/{name}", seconds) for name in ("insert", "deferred")}
+            answers = {}
+            for name in ("insert", "deferred"):
+                load(port, f"/_functions/{name}", 0.5)  # what it needs is loaded, and its files are there
+                answers[name] = load(port, f"/_functions/{name}", seconds)
+            return answers
         finally:
             os.killpg(server.pid, signal.SIGTERM)
 
@@ -221,18 +209,18 @@ Results = dict[str, dict[str, list[Any]]]
 
 def measure(bench: Bench, options: argparse.Namespace, results: dict[str, list[Any]]) -> None:
     """One round of one candidate."""
-    for threads in (1, 8):
-        for role in ("accept", "insert") if bench.candidate.engine == "wixhttp" else ("accept",):
-            results[f"{role} {threads}"].append(bench.ask(role, threads, options.seconds))
-    results["run"].append(bench.run_to_end(options.jobs))
-    if bench.candidate.engine != "dbos":
-        for count in (20, 20_000):
-            results[f"claims {count}"].append(bench.ask("claims", count)["claim"])
+    results["run"].append(bench.run_to_end(options.jobs if bench.candidate.engine != "dbos" else options.jobs // 10))
     if options.kills:
         results["pick up"].append(bench.pick_up())
     if options.server and bench.candidate.engine == "wixhttp":
         for name, answers in answered_by_server(bench, options.seconds).items():
             results[f"server {name}"].append(answers)
+    for threads in (1, 8):
+        for role in ("accept", "insert") if bench.candidate.engine == "wixhttp" else ("accept",):
+            results[f"{role} {threads}"].append(bench.ask(role, threads, options.seconds))
+    if bench.candidate.engine != "dbos":
+        for count in (20, 20_000):
+            results[f"claims {count}"].append(bench.ask("claims", count)["claim"])
 
 
 def show(results: Results) -> None:

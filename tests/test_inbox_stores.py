@@ -26,6 +26,7 @@ from wixhttp.data.stores.contract import Store, Transaction
 from wixhttp.data.stores.postgres import PostgresStore
 from wixhttp.data.stores.sqlite import SQLiteStore
 from wixhttp.errors import StoreUnavailable, WixDataError
+from wixhttp.inbox.stores import postgres_tables
 from wixhttp.inbox.stores.contract import (
     KEPT_DEAD,
     KEPT_DONE,
@@ -319,6 +320,21 @@ def test_a_job_that_ends_its_process_each_time_ends_dead(store: Store) -> None:
     assert [delay_after_death(attempt) for attempt in (1, 2, 3, 4, 99)] == [0, 0.5, 1, 2, 60]
 
 
+def test_a_claim_whose_answer_was_lost_is_given_back(store: Store) -> None:
+    owner = NamedOwner("only")
+    inbox = make_inbox(store, owner=owner)
+    inbox.accept([new("1"), new("2")])
+    [known] = inbox.claim(NAMES, 1)
+    # As a commit does whose connection breaks before it is answered.
+    change(store, inbox, "UPDATE wixhttp_inbox SET state='running', owner='only', attempt=1, claims=1 WHERE attempt=0")
+    assert inbox.free_dead() == 1
+    assert inbox.free_dead() == 0
+    [lost] = inbox.claim(NAMES, 9)
+    assert (lost.payload, lost.attempt, lost.claims) == (b"2", 1, 2)
+    assert inbox.finish(known, Done())
+    assert inbox.finish(lost, Done())
+
+
 # --- by hand ---------------------------------------------------------------------------------------------------------
 
 
@@ -595,6 +611,66 @@ def test_a_database_that_is_read_only_stores_nothing_and_is_told() -> None:
         for call in (lambda: inbox.accept([new("2")]), lambda: inbox.claim(NAMES, 1)):
             with pytest.raises(StoreUnavailable, match="read-only"):
                 call()
+
+
+# --- how much is looked at -------------------------------------------------------------------------------------------
+
+
+def test_a_claim_takes_as_many_steps_with_many_jobs_as_with_few() -> None:
+    """Of a key, waiting; of other keys; over; and for later."""
+
+    def steps(waiting: int, others: int) -> int:
+        with opened_store("memory", Path()) as store:
+            inbox = make_inbox(store)
+            inbox.accept([new("x", key=f"{number}") for number in range(others)])
+            ended(inbox, others)
+            ended_badly = inbox.accept([new("x") for _ in range(others)])
+            assert len(ended_badly) == len(ended(inbox, others, Failed("bad")))
+            inbox.accept([new("x", key="k") for _ in range(waiting)])
+            inbox.accept([new("x", delay=FAR, priority=5) for _ in range(others)])
+            inbox.accept([NewJob("unknown") for _ in range(others)])
+            made = 0
+
+            def count() -> bool:
+                nonlocal made
+                made += 1
+                return False
+
+            with store.companions["inbox in memory"].reading() as connection:
+                connection.set_progress_handler(count, 1)
+                assert len(ended(inbox, 4)) == 1
+                connection.set_progress_handler(None)
+            return made
+
+    few, many = steps(20, 20), steps(2000, 2000)
+    assert many < 1.3 * few
+
+
+def test_every_statement_goes_by_an_index_of_the_server(tmp_path: Path) -> None:
+    with opened_store("postgres", tmp_path) as store, contextlib.closing(store):
+        assert isinstance(store, PostgresStore)
+        inbox = make_inbox(store)
+        inbox.accept([new("x", key="k") for _ in range(1000)] + [new("x", dedup=f"{n}") for n in range(1000)])
+        change(store, inbox, "UPDATE wixhttp_inbox SET state = 'done', is_over = TRUE, ended = now() WHERE seq % 2 = 0")
+        statements: list[tuple[str, tuple[Any, ...]]] = [
+            (postgres_tables.DUE, (list(NAMES), 4)),
+            (postgres_tables.IS_DUE, (list(NAMES),)),
+            (postgres_tables.FIRST_DUE, (list(NAMES),)),
+            (postgres_tables.WAITING_NAMES, ()),
+            (postgres_tables.CLAIM, ([1, 2, 3], "owner")),
+            (postgres_tables.PROMOTE, ("a\nk",)),
+            (postgres_tables.INSERT, ("t", "a", "job", "k", "d", 0, 1, "go", None, 0.0, b"", b"")),
+        ]
+        for known in ("SELECT 1", "ANALYZE wixhttp_inbox"):  # nothing of the table; how it is
+            change(store, inbox, known)
+            for statement, values in statements:
+
+                def explained(connection: Any, statement: str = statement, values: tuple[Any, ...] = values) -> str:
+                    return "\n".join(line for (line,) in connection.execute(f"EXPLAIN {statement}", values))
+
+                plan = store.ask(explained)
+                assert "Seq Scan" not in plan, plan
+                assert "pkey" not in plan or "Index Cond: (seq = " in plan, plan
 
 
 # --- clocks ----------------------------------------------------------------------------------------------------------

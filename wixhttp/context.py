@@ -24,6 +24,7 @@ Process globals, each set by the module that it stands in:
   process that this one was forked from
 - ``wixhttp.leases.owners._owners``, ``wixhttp.leases.owners._making``: the owners of claims that this process is
 - ``wixhttp.webhooks.once_claims._claims``: the claims of this process on deliveries, by store
+- ``wixhttp.inbox.stores.owner._held``: the claims on jobs that this process has
 - ``wixhttp.asgi._NAMES``: the names of header fields as bytes
 - ``wixhttp.measurements._counter``: what counts events for metrics
 - ``wixhttp.inbox.process_jobs._noted``: the jobs of the site, for functions that enqueue

@@ -131,7 +131,7 @@ class DBOSEngine:
     def _queue(self, *, runs: bool) -> Any:
         self.dbos.listen_queues(["benchmark"] if runs else ["none"])
         self.dbos.launch()
-        return self.dbos.register_queue("benchmark", worker_concurrency=PLACES, polling_interval_sec=1.0)
+        return self.dbos.register_queue("benchmark", worker_concurrency=PLACES, polling_interval_sec=0.1)
 
     def set_up(self) -> None:
         self._queue(runs=False)

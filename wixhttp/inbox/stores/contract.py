@@ -38,6 +38,9 @@ KEPT: Mapping[State, float] = MappingProxyType({"done": KEPT_DONE, "cancelled": 
 
 OnDead = Literal["go", "hold"]
 
+CLAIM_LOST = "the answer to its claim was lost"
+"""The error of a job that was given back since the process that claimed it never learnt of it."""
+
 LONGEST = 200  # characters of a key as it is stored
 LONGEST_DELAY = 100 * 365 * 86400.0  # seconds
 _EARLIEST = datetime(1970, 1, 1, tzinfo=timezone.utc)

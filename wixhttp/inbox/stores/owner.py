@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 from weakref import WeakMethod
 
 from .clock import Clock
+from .contract import Job
 
 _SHARE = 6  # a claim renews a lease of which one part in so many has gone by
 
@@ -24,6 +25,36 @@ class ClaimOwner(Protocol):
 
     def renew_with(self, callback: Callable[[], object]) -> Callable[[], None]:
         """Call ``callback`` at times, for it to renew the lease; the function that is returned ends that."""
+
+
+class HeldClaims:
+    """The claims that a process knows that it has. Where the answer to a claim was lost with the connection, the store
+    knows of more: those are given back."""
+
+    def __init__(self) -> None:
+        self.claiming = threading.Lock()
+        """Held while a claim is under way, which is in the store before it is here."""
+        self._held: set[tuple[int, int]] = set()
+
+    def add(self, jobs: Iterable[Job]) -> None:
+        """Learn of claims."""
+        self._held.update((job.seq, job.claims) for job in jobs)
+
+    def end(self, job: Job) -> None:
+        """Learn that a claim is over."""
+        self._held.discard((job.seq, job.claims))
+
+    def are_lacking(self, claims: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+        """Those claims of this process, each a job's ``seq`` and ``claims``, that it does not know of."""
+        return set(claims) - self._held
+
+
+_held: dict[str, HeldClaims] = {}
+
+
+def held_by(owner: str) -> HeldClaims:
+    """The claims of an owner, which all inboxes of this process share."""
+    return _held.setdefault(owner, HeldClaims())
 
 
 class LeaseRenewal:

@@ -22,6 +22,7 @@ from wixhttp.messages import brief
 
 from .clock import MachineClock
 from .contract import (
+    CLAIM_LOST,
     KEPT,
     LONGEST_DELAY,
     OPEN,
@@ -46,7 +47,7 @@ from .contract import (
 )
 from .figures import Figures, stats_of
 from .job_ids import JobId, new_token, parse_ids
-from .owner import ClaimOwner, LeaseRenewal
+from .owner import ClaimOwner, LeaseRenewal, held_by
 from .postgres_tables import (
     CLAIM,
     COLUMNS,
@@ -188,13 +189,17 @@ class PostgresInbox:
             jobs = {job.seq: job for job in map(job_of, _rows(connection, CLAIM, (found, owner)))} if found else {}
             return [jobs[seq] for seq in found]
 
-        jobs = self._write(work)
+        held = held_by(owner)
+        with held.claiming:
+            jobs = self._write(work)
+            held.add(jobs)
         if jobs and renews:
             self._renewal.note(owner, began)
         return jobs
 
     def finish(self, job: Job, outcome: Outcome) -> bool:
         is_current = self._write(lambda transaction: _finish(transaction.connection, job, outcome))
+        held_by(str(job.owner)).end(job)
         if not is_current:
             logger.warning(
                 "the job %s (%s) was not this process's any more when its attempt %d ended: its result is refused",
@@ -220,8 +225,18 @@ class PostgresInbox:
             statement = f"SELECT {COLUMNS} FROM wixhttp_inbox WHERE state = 'running' AND owner = $1::text ORDER BY seq"
             freed += sum(self._free(job_of(row)) for row in self._rows(statement, (owner,)))
             self._forget(owner)
+        freed += self._give_back()
         self._tidy()
         return freed
+
+    def _give_back(self) -> int:
+        """Give back claims of which this process never learnt."""
+        mine = self._owner.id
+        statement = f"SELECT {COLUMNS} FROM wixhttp_inbox WHERE state = 'running' AND owner = $1::text ORDER BY seq"
+        with held_by(mine).claiming:
+            jobs = [job_of(row) for row in self._rows(statement, (mine,))]
+            lost = held_by(mine).are_lacking((job.seq, job.claims) for job in jobs)
+        return sum(self.finish(job, GivenBack(CLAIM_LOST)) for job in jobs if (job.seq, job.claims) in lost)
 
     def _gone(self) -> list[str]:
         """The owners of running jobs whose lease has run out: by the server's clock, or, as somebody may set that one,

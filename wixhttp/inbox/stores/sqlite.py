@@ -24,6 +24,7 @@ from wixhttp.messages import brief
 
 from .clock import STEP, Clock, Moment
 from .contract import (
+    CLAIM_LOST,
     KEPT,
     LONGEST_DELAY,
     OPEN,
@@ -49,7 +50,7 @@ from .contract import (
 from .figures import Figures, stats_of
 from .job_ids import JobId, new_token, parse_ids
 from .memory import MemoryDatabase
-from .owner import ClaimOwner, LeaseRenewal
+from .owner import ClaimOwner, LeaseRenewal, held_by
 from .room import Room
 from .sqlite_tables import (
     COLUMNS,
@@ -190,7 +191,10 @@ class SQLiteInbox:
                 self._renew(connection, owner)
             return [_claimed(connection, seq, owner, now) for seq in found]
 
-        jobs = self._write(work)
+        held = held_by(owner)
+        with held.claiming:
+            jobs = self._write(work)
+            held.add(jobs)
         if jobs and renews:
             self._renewal.note(owner, began)
         return jobs
@@ -201,6 +205,7 @@ class SQLiteInbox:
 
     def finish(self, job: Job, outcome: Outcome) -> bool:
         is_current = self._write(lambda connection, now: _finish(connection, job, outcome, now))
+        held_by(str(job.owner)).end(job)
         if not is_current:
             logger.warning(
                 "the job %s (%s) was not this process's any more when its attempt %d ended: its result is refused",
@@ -220,21 +225,23 @@ class SQLiteInbox:
         )
 
     def free_dead(self) -> int:
-        gone = self._read(lambda connection, _: self._gone(connection), set[str]())
+        statement = f"SELECT owner, seq, claims FROM {RUNNING} WHERE state = 'running'"
+        mine = self._owner.id
+        with held_by(mine).claiming:
+            running = self._rows(statement)
+            lost = held_by(mine).are_lacking((seq, claims) for owner, seq, claims in running if owner == mine)
+        others = {owner for owner, _, _ in running} - {mine}
+        gone = self._read(lambda connection, _: self._gone(connection, others), set[str]()) if others else set()
         freed = 0
-        if gone:
-            freed = self._write(lambda connection, now: self._free(connection, gone, now))
+        if gone or lost:
+            freed = self._write(
+                lambda connection, now: self._free(connection, gone, now) + _give_back(connection, lost, now)
+            )
         self._tidy()
         return freed
 
-    def _gone(self, connection: apsw.Connection) -> set[str]:
-        """The owners of running jobs that are dead, or whose lease has run out."""
-        owners = {
-            owner for (owner,) in connection.execute(f"SELECT DISTINCT owner FROM {RUNNING} WHERE state = 'running'")
-        }
-        owners.discard(self._owner.id)
-        if not owners:
-            return set()
+    def _gone(self, connection: apsw.Connection, owners: set[str]) -> set[str]:
+        """Those that are dead, or whose lease has run out."""
         return self._owner.dead_owners(owners) | self._expired(connection, owners)
 
     def _expired(self, connection: apsw.Connection, owners: set[str]) -> set[str]:
@@ -249,7 +256,7 @@ class SQLiteInbox:
     def _free(self, connection: apsw.Connection, gone: set[str], now: float) -> int:
         """Free the jobs of owners that are gone, and still are now that nobody else writes."""
         freed = 0
-        for owner in sorted(self._owner.dead_owners(gone) | self._expired(connection, gone)):
+        for owner in sorted(self._gone(connection, gone)):
             statement = f"SELECT {COLUMNS} FROM {RUNNING} WHERE state = 'running' AND owner = ? ORDER BY seq"
             jobs = _rows(connection, statement, (owner,))
             for job in map(job_of, jobs):
@@ -527,6 +534,13 @@ def _finish(connection: apsw.Connection, job: Job, outcome: Outcome, now: float)
     if isinstance(outcome, Done | Failed):  # also behind one that holds the key there may be an earlier one, retried
         _promote(connection, job.name, job.key)
     return True
+
+
+def _give_back(connection: apsw.Connection, lost: set[tuple[int, int]], now: float) -> int:
+    """Give back claims of which this process never learnt."""
+    statement = f"SELECT {COLUMNS} FROM wixhttp_inbox WHERE seq = ? AND claims = ? AND state = 'running'"
+    jobs = [job_of(row) for claim in sorted(lost) for row in _rows(connection, statement, claim)]
+    return sum(_finish(connection, job, GivenBack(CLAIM_LOST), now) for job in jobs)
 
 
 def _promote(connection: apsw.Connection, name: str, key: str | None) -> None:
