@@ -13,14 +13,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openapi_spec_validator import validate
 
 from tests.interfaces import ASGIInterface, Reply, Served, load_app, write_project
 from wixhttp import ok
+from wixhttp.cli.openapi.document import openapi_document
 from wixhttp.data.calls.access import Collections
 from wixhttp.data.collections import set_default
 from wixhttp.data.queries.values import format_date, stored_date
 from wixhttp.data.stores.contract import Store, Transaction
 from wixhttp.data.stores.memory import MemoryStore
+from wixhttp.dispatch.site import load_site
 from wixhttp.errors import ProjectError, StoreUnavailable
 from wixhttp.project.config import load_config
 from wixhttp.services import load_served_site
@@ -215,6 +218,37 @@ def test_deliveries_that_cannot_be_told_apart_are_refused_when_the_site_is_loade
         return
     with pytest.raises(ProjectError, match=message):
         load_served_site(config)
+
+
+def test_the_openapi_document_tells_keys(tmp_path: Path) -> None:
+    source = """
+        from wixhttp import ok
+        from wixhttp.webhooks import idempotent, once
+
+        @idempotent(required=True)
+        def use_order(request): return ok(request.headers["Idempotency-Key"])
+
+        @idempotent()
+        def post_free(request): return ok()
+
+        @once(key=lambda request: request.headers["x-id"])
+        def post_hook(request): return ok()
+
+        def post_plain(request): return ok()
+    """
+    document, _ = openapi_document(load_site(load_config(write_project(tmp_path, source), environ={}, flags={})))
+    validate(document)
+
+    def told(name: str, method: str = "post") -> tuple[list[tuple[str, bool]], bool]:
+        operation = document["paths"][f"/_functions/{name}"][method]
+        parameters = [(each["name"], each["required"]) for each in operation.get("parameters", [])]
+        return parameters, "409" in operation["responses"]
+
+    assert told("order") == ([("Idempotency-Key", True)], True)
+    assert told("order", "get") == ([("Idempotency-Key", False)], True)
+    assert told("free") == ([("Idempotency-Key", False)], True)
+    assert told("hook") == ([], True)
+    assert told("plain") == ([], False)
 
 
 def move(store: Store, seconds: float) -> None:

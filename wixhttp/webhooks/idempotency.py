@@ -80,7 +80,7 @@ def idempotent(
             raise HTTPError(400, f"The Idempotency-Key header is malformed: it is {_FORM}.")
         return json.dumps([*_client(request, client), key]), _digest(request)
 
-    guard = OnceGuard(key_of, seconds, most, needs_sender=False, sends_status=False)
+    guard = OnceGuard(key_of, seconds, most, needs_sender=False, needs_header=required, sends_status=False)
     return lambda function: note_guard(guard, function)
 
 

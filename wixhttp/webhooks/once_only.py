@@ -51,9 +51,9 @@ class OnceGuard:
     """Lets a delivery pass once, and answers its repeats. ``key_of`` gives its key and the digest of its content;
     ``None``: it is not of this kind. ``keep`` and ``wait`` are in seconds.
 
-    ``needs_sender``: the key is the id of a verified delivery.
-    ``sends_status``: a repeat of a request whose answer cannot be kept gets its status alone, which is all that the
-    sender of a webhook reads; else it is refused (409).
+    ``needs_sender``: the key is the id of a verified delivery. ``needs_header``: there is none without the header
+    ``Idempotency-Key``; ``None``: that is not read. ``sends_status``: a repeat of a request whose answer cannot be kept
+    gets its status alone, which is all that the sender of a webhook reads; else it is refused (409).
     """
 
     place = ONCE
@@ -66,8 +66,10 @@ class OnceGuard:
         wait: float,
         *,
         needs_sender: bool,
+        needs_header: bool | None,
         sends_status: bool,
     ) -> None:
+        self.needs_header = needs_header
         self.needs_sender = needs_sender
         self._key_of = key_of
         self._keep = keep
@@ -204,7 +206,7 @@ def once(
             )
         return webhook.id, ""
 
-    guard = OnceGuard(key_of, seconds, most, needs_sender=key is None, sends_status=True)
+    guard = OnceGuard(key_of, seconds, most, needs_sender=key is None, needs_header=None, sends_status=True)
     return lambda function: note_guard(guard, function)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wixhttp.dispatch.site import Site
+from wixhttp.http.request_head import SAFE_METHODS
 from wixhttp.project.toml_file import read_toml
 
 from .handler_facts import JSON, BodyKind, HandlerFacts, NamedType
@@ -91,13 +92,14 @@ def _operation(each: Operation, method: str, name: str, types: TypeTable, has_to
     made |= {key: value for key in ("summary", "description") if (value := getattr(each, key))}
     if each.is_deprecated:
         made["deprecated"] = True
-    if parameters := _parameters(facts, types):
+    if parameters := _parameters(facts, types, _own_headers(each, method)):
         made["parameters"] = parameters
     body = None if method in _WITHOUT_BODY else _request_body(facts, types, is_optional=each.is_optional)
     if body is not None:
         made["requestBody"] = body
-    scopes, is_limited = each.access
+    scopes, is_limited, is_once, _ = each.access
     refusals = ([401] if scopes is not None else []) + ([403] if scopes else []) + ([429] if is_limited else [])
+    refusals += [409] if is_once else []
     made["responses"] = responses_of(facts, types, reads_body=body is not None, refusals=refusals)
     if security := _security(scopes, facts, has_tokens=has_tokens):
         made["security"] = security
@@ -114,8 +116,9 @@ def _security(scopes: tuple[str, ...] | None, facts: HandlerFacts, *, has_tokens
     return [key] if key else []
 
 
-def _parameters(facts: HandlerFacts, types: TypeTable) -> list[Schema]:
-    """The parameters of the query, and headers: of types first, then those that are read by name."""
+def _parameters(facts: HandlerFacts, types: TypeTable, own: dict[str, Schema]) -> list[Schema]:
+    """The parameters of the query, and headers: of types first, then those that are read by name, then ``own`` ones of
+    decorators, by their names in lower case."""
     found: dict[tuple[str, str], Schema] = {}
     for named in facts.query_types:
         schema = types.inner(types.schema(named, "validation"))
@@ -125,12 +128,28 @@ def _parameters(facts: HandlerFacts, types: TypeTable) -> list[Schema]:
             }  # fmt: skip
     for each in facts.parameters:
         name = each.name if each.place == "query" else each.name.lower()
-        if each.place == "header" and name in _IGNORED_HEADERS:
+        if each.place == "header" and (name in _IGNORED_HEADERS or name in own):
             continue
         kind: Schema = {"type": "array", "items": {"type": "string"}} if each.is_many else {"type": "string"}
         if (each.place, name) not in found or each.is_many:
             found[each.place, name] = {"name": each.name, "in": each.place, "required": False, "schema": kind}
-    return list(found.values())
+    return [*found.values(), *own.values()]
+
+
+def _own_headers(each: Operation, method: str) -> dict[str, Schema]:
+    """The headers that decorators read: that of ``@idempotent``."""
+    is_needed = each.access.needs_idempotency_key
+    if is_needed is None:
+        return {}
+    return {
+        "idempotency-key": {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": is_needed and method not in SAFE_METHODS,
+            "description": "A text of the client's choice, in quotes, the same when it sends the same request again.",
+            "schema": {"type": "string", "minLength": 1},
+        }
+    }
 
 
 def _request_body(facts: HandlerFacts, types: TypeTable, *, is_optional: bool) -> Schema | None:
