@@ -140,12 +140,25 @@ class Bench:
         return None
 
 
-def answered_by_server(bench: Bench, seconds: float) -> dict[str, dict[str, float]]:
-    """Requests to `wixhttp serve` that are accepted for later, and those whose function inserts an item."""
+SERVED = {
+    "an insert": ("insert", "4"),
+    "accepted, run by others": ("deferred", "0"),
+    "accepted, and run there too": ("deferred", "4"),
+}
+"""What is asked of the server: the function, and inbox_concurrency."""
+
+
+def answered_by_server(bench: Bench, function: str, concurrency: str, seconds: float) -> dict[str, float]:
+    """Requests to `wixhttp serve` with one process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {**os.environ, "WIXHTTP_DATABASE_URL": bench.url, "WIXHTTP_LOG_LEVEL": "error"}
+    environment = {
+        **os.environ,
+        "WIXHTTP_DATABASE_URL": bench.url,
+        "WIXHTTP_LOG_LEVEL": "error",
+        "WIXHTTP_INBOX_CONCURRENCY": concurrency,
+    }
     arguments = ["wixhttp", "serve", "--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--no-access-log"]
     quiet = subprocess.DEVNULL
     with subprocess.Popen(
@@ -153,11 +166,8 @@ def answered_by_server(bench: Bench, seconds: float) -> dict[str, dict[str, floa
     ) as server:
         try:
             wait_for(port)
-            answers = {}
-            for name in ("insert", "deferred"):
-                load(port, f"/_functions/{name}", 0.5)  # what it needs is loaded, and its files are there
-                answers[name] = load(port, f"/_functions/{name}", seconds)
-            return answers
+            load(port, f"/_functions/{function}", 0.5)  # what it needs is loaded, and its files are there
+            return load(port, f"/_functions/{function}", seconds)
         finally:
             os.killpg(server.pid, signal.SIGTERM)
 
@@ -213,7 +223,8 @@ def measure(bench: Bench, options: argparse.Namespace, results: dict[str, list[A
     if options.kills:
         results["pick up"].append(bench.pick_up())
     if options.server and bench.candidate.engine == "wixhttp":
-        for name, answers in answered_by_server(bench, options.seconds).items():
+        for name, (function, concurrency) in SERVED.items():
+            answers = answered_by_server(bench, function, concurrency, options.seconds)
             results[f"server {name}"].append(answers)
     for threads in (1, 8):
         for role in ("accept", "insert") if bench.candidate.engine == "wixhttp" else ("accept",):
@@ -254,21 +265,15 @@ def show(results: Results) -> None:
     print(report.table(head, rows), "\n")
     rows = []
     for name, each in results.items():
-        for role in ("insert", "deferred"):
+        inserts = [one["per_second"] for one in each.get("server an insert", [])]
+        for role in SERVED:
             if samples := each.get(f"server {role}"):
-                rows.append(
-                    [f"{name}: {role}", *(f"{of(samples, what) * 1000:.1f}" for what in ("p50", "p99")),
-                     f"{of(samples, 'per_second'):,.0f}"]
-                )  # fmt: skip
-        if "server deferred" in each:
-            deferred, insert = (
-                [one["per_second"] for one in each[f"server {role}"]] for role in ("deferred", "insert")
-            )
-            rows.append([f"{name}: cost of a deferred one, of an insert", "", "", report.ratio_range(insert, deferred)])
+                shown = [f"{of(samples, what) * 1000:.1f}" for what in ("p50", "p99")]
+                cost = report.ratio_range(inserts, [one["per_second"] for one in samples])
+                rows.append([f"{name}: {role}", *shown, f"{of(samples, 'per_second'):,.0f}", cost])
     if rows:
-        print(
-            report.table([f"wixhttp serve, {CONNECTIONS} connections", "p50, ms", "p99, ms", "per second"], rows), "\n"
-        )
+        head = [f"wixhttp serve, {CONNECTIONS} connections", "p50, ms", "p99, ms", "per second", "cost"]
+        print(report.table(head, rows), "\n")
 
 
 def main() -> None:

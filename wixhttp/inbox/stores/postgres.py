@@ -88,6 +88,7 @@ class PostgresInbox:
         self._is_made = False  # the tables are there, and of this version
         self._seen_leases: dict[str, tuple[datetime, float]] = {}
         self._tidy_at = 0.0
+        self._is_busy = False  # the last claim found jobs: the next one need not look first
 
     # --- transactions ---
 
@@ -176,7 +177,7 @@ class PostgresInbox:
 
     def claim(self, names: Collection[str], most: int) -> list[Job]:
         known = list(names)
-        if most < 1 or not self._read(lambda connection: _value(connection, IS_DUE, (known,)), empty=False):
+        if most < 1 or not (self._is_busy or self._read(lambda run: _value(run, IS_DUE, (known,)), empty=False)):
             return []
         owner, began = self._renewal.id(), self._clock.elapsed()
         renews = self._renewal.is_due(owner)
@@ -193,12 +194,14 @@ class PostgresInbox:
         with held.claiming:
             jobs = self._write(work)
             held.add(jobs)
+        self._is_busy = bool(jobs)
         if jobs and renews:
             self._renewal.note(owner, began)
         return jobs
 
     def finish(self, job: Job, outcome: Outcome) -> bool:
-        is_current = self._write(lambda transaction: _finish(transaction.connection, job, outcome))
+        # Of a job without a key the outcome is one statement.
+        is_current = self._write(lambda tx: _finish(tx.connection, job, outcome), single=job.key is None)
         held_by(str(job.owner)).end(job)
         if not is_current:
             logger.warning(
