@@ -1,4 +1,4 @@
-"""What the verification of a kept request's sender found, step by step."""
+"""The verification of the senders of kept requests, explained step by step."""
 
 from __future__ import annotations
 
