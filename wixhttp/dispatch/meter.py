@@ -13,7 +13,7 @@ from wixhttp.http.response import Response
 
 
 class AccessLines(Protocol):
-    """What is told of each request that was answered."""
+    """Somebody who is told of each request that was answered."""
 
     def line(self, head: Head, status: int, started: float, bytes_out: int) -> None:
         """Note an answered request; ``started`` is a time of ``time.perf_counter``."""
@@ -26,7 +26,7 @@ class Meter(Protocol):
         """So many slots, whose use is counted under ``kind``."""
 
     def watching(self, access: AccessLines | None) -> AccessLines:
-        """What counts each answered request, and tells ``access`` of it, too."""
+        """Access lines that count each answered request, and tell ``access`` of it, too."""
 
     def page(self, accept: str) -> Response:
         """The numbers of all processes of the server, in the format that the ``Accept`` header asks for. It reads
