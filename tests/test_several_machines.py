@@ -200,7 +200,7 @@ def let_leases_run_out(database: str) -> None:
 
 
 def runs(machines: Machines) -> Counter[str]:
-    """How often each delivery was run."""
+    """The number of runs of each delivery."""
     return Counter(requests.get(f"{machines.url}/_functions/runs", timeout=TIMEOUT).json())
 
 

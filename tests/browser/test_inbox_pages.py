@@ -96,7 +96,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
 
 
 class Sender:
-    """What sends to the site, as other programs do."""
+    """A sender of requests to the site, as other programs are."""
 
     def __init__(self, server: Development) -> None:
         self.url = server.server.url
