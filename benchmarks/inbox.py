@@ -33,7 +33,7 @@ import report
 DISTRIBUTIONS = ["wixhttp", "apsw", "psycopg", "dbos", "procrastinate"]
 URL = os.environ.get("WIXHTTP_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 PROGRAM = Path(__file__).parent / "peers" / "inbox_engines.py"
-PATIENCE = 60.0  # seconds in which a job whose process died has to be started again
+PATIENCE = 40.0  # seconds in which a job whose process died has to be started again
 HANGS = "-1"
 CONNECTIONS = 16
 

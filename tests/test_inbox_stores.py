@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -613,6 +616,68 @@ def test_a_database_that_is_read_only_stores_nothing_and_is_told() -> None:
                 call()
 
 
+# --- at once ---------------------------------------------------------------------------------------------------------
+
+
+def test_of_equal_dedup_values_that_come_at_once_one_is_stored(store: Store) -> None:
+    inbox = make_inbox(store)
+    ready = threading.Barrier(8)
+
+    def accept(number: int) -> Accepted:
+        ready.wait(60)
+        [made] = inbox.accept([new(f"{number}", dedup="d", key="k")])
+        return made
+
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(accept, range(8)))
+    assert sum(each.is_new for each in made) == 1
+    assert len({each.id for each in made}) == len(inbox.list()) == 1
+
+
+def test_jobs_of_a_key_that_are_accepted_while_others_run_keep_their_order(store: Store) -> None:
+    inbox = make_inbox(store)
+    inbox.accept([new("first", key="k")])
+    total = 4 * 25
+    started: list[int] = []
+    running: list[int] = []
+
+    def accept(thread: int) -> None:
+        for number in range(total // 4):
+            inbox.accept([new(f"{thread}-{number}", key="k"), new("free")])
+
+    def work(_: int) -> None:
+        deadline = time.monotonic() + 60
+        while len(started) <= total:
+            assert time.monotonic() < deadline
+            for job in inbox.claim(NAMES, 2):
+                if job.key == "k":
+                    running.append(job.seq)
+                    started.append(job.seq)
+                    assert running == [job.seq], "one at a time"
+                    running.remove(job.seq)
+                assert inbox.finish(job, Done())
+
+    with ThreadPoolExecutor(6) as threads:
+        calls = [threads.submit(accept, thread) for thread in range(4)] + [threads.submit(work, n) for n in range(2)]
+        for call in calls:
+            call.result()
+    assert started == sorted(started)
+    assert len(started) == total + 1
+
+
+def test_a_database_that_is_replaced_while_it_is_in_use_is_that_of_the_inbox(tmp_path: Path) -> None:
+    path, copy = tmp_path / "site.sqlite3", tmp_path / "copy.sqlite3"
+    with contextlib.closing(SQLiteStore(path)) as store:
+        store.create("c")
+        inbox = make_inbox(store)
+        inbox.accept([new("1")])
+        store.backup(str(copy))
+        inbox.accept([new("2")])
+        os.replace(copy, path)
+        assert inbox.accept([new("3")])[0].is_new
+        assert payloads(inbox.list()) == ["3", "1"]
+
+
 # --- how much is looked at -------------------------------------------------------------------------------------------
 
 
@@ -751,3 +816,28 @@ def test_a_process_that_is_idle_renews_nothing(machine: Machine) -> None:
     clock.advance(60)
     inbox.renew()
     assert other.free_dead() == 0
+
+
+def test_a_lease_that_nobody_renews_ends_though_the_server_s_clock_was_set_back() -> None:
+    with postgres_url() as url, contextlib.closing(PostgresStore(url)) as store:
+        gone, idle, observer = (
+            make_inbox(store, owner=NamedOwner(name), lease=0.5) for name in ("gone", "renewed", "observer")
+        )
+        observer.accept([new("1")])
+        gone.claim(NAMES, 1)
+        observer.accept([new("2")])
+        idle.claim(NAMES, 1)
+        freed = 0
+        deadline = time.monotonic() + 60
+        while not freed:
+            # As a clock that went back by a day leaves it; one of the two owners goes on renewing.
+            change(
+                store,
+                gone,
+                "UPDATE wixhttp_inbox_owners SET lease_until = CASE owner WHEN 'gone' THEN now()::date + 3"
+                " ELSE clock_timestamp() + interval '1 day' END",
+            )
+            freed = observer.free_dead()
+            assert time.monotonic() < deadline
+        assert freed == 1
+        assert states(observer) == {"1": "waiting", "2": "running"}
