@@ -38,6 +38,7 @@ class DeferredGuard:
 
     place = DEFERRED
     blocks = True
+    only_checks = True
 
     def __init__(self, rules: DeferredRules) -> None:
         self.rules = rules

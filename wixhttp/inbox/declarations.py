@@ -92,8 +92,9 @@ def job(
     """A decorator that makes a function a job, which `enqueue` has run later: ``@job("send-mail")``.
 
     The function, ``def`` or ``async def``, takes the arguments that `enqueue` is given. It stands at the top of
-    ``backend/jobs.py``, or of any module of the project that is imported when the site is loaded. Options are those of
-    `deferred`; its time is that of ``@limits(timeout=...)``, 600 seconds unless given.
+    ``backend/jobs.py``, or of any module below ``backend`` whose text names ``wixhttp.inbox``: these are imported when
+    the site is loaded. It acts on collections with the rights of the site's owner. Options are those of `deferred`; its
+    time is that of ``@limits(timeout=...)``, 600 seconds unless given.
 
     Raises:
         ValueError, TypeError: an argument is wrong, at once.

@@ -149,7 +149,7 @@ class JobRunner:
             wait = min(wait, self._tick(self._make_timetable))
         if time.monotonic() >= self._free_at:
             inbox.free_dead()
-            self._free_at = time.monotonic() + POLL / 2
+            self._free_at = time.monotonic() + POLL
         free = self.places - len(self._running)
         if free <= 0:
             return wait
