@@ -75,12 +75,17 @@ def stream(store: Store, worker: str, count: str) -> dict[str, str]:
 
 
 def stubborn(store: Store, worker: str, count: str) -> dict[str, str]:
-    """As `stream`, but what the database refuses is left out."""
-    for number in range(int(count)):
-        name = f"{worker}-{number}"
-        with contextlib.suppress(StoreUnavailable):
-            add(store, row(name, '{"pad":"' + "x" * 300 + '"}'))
-            os.write(1, f"{name}\n".encode())
+    """As `stream`, but of so many items as each line of standard input says, and what the database refuses is left
+    out."""
+    numbers = iter(range(int(count)))
+    for line in sys.stdin:
+        left = int(line)
+        while left:
+            name = f"{worker}-{next(numbers)}"
+            with contextlib.suppress(StoreUnavailable):
+                add(store, row(name, '{"pad":"' + "x" * 300 + '"}'))
+                os.write(1, f"{name}\n".encode())
+                left -= 1
     return {}
 
 
@@ -121,6 +126,11 @@ class Process:
         """The next line that it writes."""
         assert self.process.stdout is not None
         return self.process.stdout.readline().decode().strip()
+
+    def order(self, count: int) -> None:
+        """Have it insert so many items more."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{count}\n".encode())
 
     def begin(self) -> None:
         """Tell it to begin, once it is ready."""

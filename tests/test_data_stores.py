@@ -478,15 +478,21 @@ def test_logs_deleted_under_several_processes_lose_nothing(sqlite: SQLiteStore) 
     acknowledged: set[str] = set()
     for endings in (["-wal"], ["-shm"], ["-wal", "-shm"]):
         for _ in range(3):
-            acknowledged |= {process.line() for process in running for _ in range(20)}
+            for process in running:
+                process.order(20)
+            acknowledged |= {process.line() for process in running for _ in range(8)}
             for ending in endings:
                 beside(sqlite, ending).unlink(missing_ok=True)
+            for process in running:  # each notices before there is a next time
+                process.order(1)
+            acknowledged |= {process.line() for process in running for _ in range(13)}
     for process in running:
-        acknowledged |= {process.line() for _ in range(20)}
+        process.order(100)
+    acknowledged |= {process.line() for process in running for _ in range(8)}
     for process in running:
         process.process.kill()
         acknowledged |= set(process.rest().split("\n")[:-1])
-    assert len(acknowledged) >= 600
+    assert len(acknowledged) >= 3 * (9 * 21 + 8)
     assert acknowledged <= {each.id for each in sqlite.scan("c", EVERYTHING)}
     assert sqlite.check() == []
 
