@@ -37,7 +37,7 @@ Fields = list[tuple[str, str]]
 
 SITES = Path(__file__).parent / "sites"
 
-TIMEOUT = 20.0  # seconds that a test waits for what takes milliseconds
+TIMEOUT = 60.0  # seconds that a test waits for what takes milliseconds
 
 
 @dataclass(frozen=True)
