@@ -31,9 +31,9 @@ def load_served_site(config: Config) -> Site:
         check_keys((each.file, each.exported_name, each.policy.guards) for each in _handlers(site))
     site = _with_inbox(_with_access(site), config)
     if config.metrics:  # the last: it shows what the others do
-        from wixhttp.metrics.factory import make_meter
+        from wixhttp.metrics.factory import measured
 
-        site = site.with_meter(make_meter(site))
+        site = measured(site)
     return site
 
 

@@ -11,9 +11,9 @@ import platform
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -24,6 +24,7 @@ from wixhttp.dispatch.meter import AccessLines
 from wixhttp.http.request_head import Head
 from wixhttp.http.response import Response
 
+from .running_requests import RunningRequests
 from .worker_files import count_worker, is_of_workers, shared_folder
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
@@ -62,7 +63,8 @@ EVENTS: dict[str, tuple[EventCounter, ...]] = {
 
 
 class SiteMeter:
-    """The meter of a site. ``inbox`` returns the metrics of deferred work, when the page is asked for."""
+    """The meter of a site. ``inbox`` returns the metrics of deferred work, when the page is asked for; ``running`` is
+    work beside requests, to be started in each process."""
 
     def __init__(self, inbox: Callable[[], Iterator[Metric]] | None = None) -> None:
         self.folder = shared_folder()
@@ -76,10 +78,7 @@ class SiteMeter:
         )  # fmt: skip
         self._received = self._counter("request_body_bytes", "Bytes of bodies that handlers were given", ("function",))
         self._sent = self._counter("response_body_bytes", "Bytes of the bodies of answers", ("function",))
-        self._running = Gauge(
-            "wixhttp_requests_in_flight", "Requests whose handlers run, or wait for a thread", ("kind",),
-            multiprocess_mode="livesum", registry=self._own,
-        )  # fmt: skip
+        self.running = RunningRequests(self._own, is_shared=self.folder is not None)
         if self.folder is None or not is_of_workers(self.folder):
             count_worker(self._own)
         counters: dict[str, Counter] = {}
@@ -99,7 +98,7 @@ class SiteMeter:
 
     def slots(self, count: int, kind: str) -> deque[None]:
         """See `wixhttp.dispatch.meter.Meter`."""
-        return _CountedSlots(count, self._running.labels(kind))
+        return self.running.slots(count, kind)
 
     def watching(self, access: AccessLines | None) -> AccessLines:
         """See `wixhttp.dispatch.meter.Meter`."""
@@ -180,22 +179,6 @@ class _Everything(Collector):
     def describe(self) -> list[Metric]:
         """Nothing: names are not compared, which would collect twice."""
         return []
-
-
-class _CountedSlots(deque[None]):
-    """Slots, of which it is counted how many are taken."""
-
-    def __init__(self, count: int, gauge: Any) -> None:
-        super().__init__([None] * count)
-        self._taken, self._given_back = gauge.inc, gauge.dec
-
-    def pop(self) -> None:  # type: ignore[override]  # of a deque, which takes no index
-        super().pop()
-        self._taken()
-
-    def append(self, slot: None, /) -> None:
-        super().append(slot)
-        self._given_back()
 
 
 class _Watcher:

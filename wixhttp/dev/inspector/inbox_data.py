@@ -6,6 +6,7 @@ Whatever knows deferred work is loaded here when a page asks for it: that it is 
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ def open_site_inbox(site: Site) -> OpenedInbox | None:
         ProjectError, StoreUnavailable: it cannot be opened.
     """
     service = None
-    if site.background:
+    if "wixhttp.inbox.service" in sys.modules:
         from wixhttp.inbox.service import jobs_of
 
         service = jobs_of(site)
