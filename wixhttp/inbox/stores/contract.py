@@ -297,7 +297,7 @@ def stored_text(value: str | None) -> str | None:
 
 
 def stored_moment(at: datetime | None) -> datetime | None:
-    """When a job is due, as databases take it."""
+    """The moment at which a job is due, as databases take it."""
     return None if at is None else min(max(at, _EARLIEST), _LATEST)
 
 

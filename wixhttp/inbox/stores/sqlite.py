@@ -417,7 +417,7 @@ def _row(connection: apsw.Connection, statement: str, values: Any = None) -> Any
 
 
 def _facts(connection: apsw.Connection) -> dict[str, Any] | None:
-    """What is noted of the tables; ``None`` where there are none.
+    """The facts that are noted of the tables; ``None`` where there are none.
 
     Raises:
         InboxVersion: they are of another version.
@@ -606,7 +606,7 @@ def _waiting_names(connection: apsw.Connection) -> list[str]:
 
 
 def _first_due(connection: apsw.Connection, names: str) -> float | None:
-    """When the first of the jobs that wait is due."""
+    """The time at which the first of the jobs that wait is due; ``None``: none waits."""
     statement = f"SELECT due FROM {READY} WHERE state = 'waiting' AND name = ? AND priority = ? ORDER BY due LIMIT 1"
     levels = _rows(connection, LEVELS, (names,))
     return min((_row(connection, statement, level)[0] for level in levels), default=None)
