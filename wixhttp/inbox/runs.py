@@ -73,6 +73,7 @@ class Run:
             outcome = context.run(self._outcome, *self._call(head, context))
         finally:
             flush_prints()
+            head.deadline = 0.0  # what it left behind, a task, has time
             self.is_over = True
         kind = type(outcome).__name__.lower()
         is_last = isinstance(outcome, Again) and job.attempt >= job.max_attempts
@@ -177,7 +178,8 @@ class Run:
         then = "it is dead" if is_last else f"again in {delay:.1f} seconds"
         level = logging.ERROR if is_error or is_last else logging.INFO
         traceback = (type(cause), cause, cause.__traceback__) if cause is not None else None
-        logger.log(level, "%s failed, %s: %s", self._said, then, why, exc_info=traceback)
+        what = "failed" if is_error else "asked to be run again"
+        logger.log(level, "%s %s, %s: %s", self._said, what, then, why, exc_info=traceback)
         return Again(delay, why)
 
     def _dead(self, why: str) -> Outcome:
