@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openapi_spec_validator import validate
 
 from tests.interfaces import write_project
 from wixhttp import Response
+from wixhttp.cli.openapi.document import openapi_document
 from wixhttp.errors import ProjectError
 from wixhttp.guards import SENDER, GuardedRequest
 from wixhttp.http.policy import note_guard
@@ -297,6 +299,20 @@ def test_deferred_functions_of_the_test_site_have_names_of_their_own(site: Make)
     client.post("/_functions-dev/a")
     client.post("/_functions/a")
     assert [run.name for run in client.run_deferred()] == ["test-site:post_a", "post_a"]
+
+
+def test_the_openapi_document_tells_the_answer_of_acceptance(site: Make) -> None:
+    client = site("""
+@deferred()
+def post_a(request):
+    \"\"\"Take it.\"\"\"
+    return ok(body={"nobody": request.body.json()["x"]})
+""")
+    document, _ = openapi_document(client.app.site)
+    validate(document)
+    responses = document["paths"]["/_functions/a"]["post"]["responses"]
+    assert list(responses) == ["202", "500", "503", "default"]
+    assert responses["202"]["content"]["application/json"]["schema"]["required"] == ["id"]
 
 
 # --- outcomes --------------------------------------------------------------------------------------------------------

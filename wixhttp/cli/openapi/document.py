@@ -12,7 +12,7 @@ from wixhttp.project.toml_file import read_toml
 
 from .handler_facts import JSON, BodyKind, HandlerFacts, NamedType
 from .operations import Operation, operations_of
-from .responses import problem_components, responses_of
+from .responses import deferred_responses, problem_components, responses_of
 from .schemas import FILE, Mode, Schema, TypeTable
 
 _WITHOUT_BODY = ("GET", "HEAD", "OPTIONS", "DELETE")
@@ -97,10 +97,14 @@ def _operation(each: Operation, method: str, name: str, types: TypeTable, has_to
     body = None if method in _WITHOUT_BODY else _request_body(facts, types, is_optional=each.is_optional)
     if body is not None:
         made["requestBody"] = body
-    scopes, is_limited, is_once, _ = each.access
+    scopes, is_limited, is_once, *_ = each.access
     refusals = ([401] if scopes is not None else []) + ([403] if scopes else []) + ([429] if is_limited else [])
     refusals += [409] if is_once else []
-    made["responses"] = responses_of(facts, types, reads_body=body is not None, refusals=refusals)
+    made["responses"] = (
+        deferred_responses(refusals)
+        if each.access.is_deferred
+        else responses_of(facts, types, reads_body=body is not None, refusals=refusals)
+    )
     if security := _security(scopes, facts, has_tokens=has_tokens):
         made["security"] = security
     return made

@@ -18,7 +18,7 @@ from wixhttp.dispatch.site import Site
 from wixhttp.endpoints.endpoint_table import Route
 from wixhttp.endpoints.routing.matcher import Part
 from wixhttp.endpoints.routing.paths import encode
-from wixhttp.guards import ADDRESS_RATE, KEY, ONCE, RATE
+from wixhttp.guards import ADDRESS_RATE, DEFERRED, KEY, ONCE, RATE
 from wixhttp.http.policy import Policy
 from wixhttp.project.config import Config
 from wixhttp.project.function_table import EVERY_METHOD, Methods
@@ -36,12 +36,14 @@ _EMPTY_REST = "The rest of the path. It may hold slashes, or be empty: then the 
 class HandlerAccess(NamedTuple):
     """The access to a handler: ``scopes`` are those of the API key that it asks for, ``None`` for no key. ``is_once``:
     repeats of a request are refused while it runs; ``needs_idempotency_key`` is ``None`` where that header is not read.
+    ``is_deferred``: requests are answered 202 once they are stored.
     """
 
     scopes: tuple[str, ...] | None
     is_limited: bool
     is_once: bool = False
     needs_idempotency_key: bool | None = None
+    is_deferred: bool = False
 
 
 class Operation(NamedTuple):
@@ -164,6 +166,7 @@ def _access_of(policy: Policy, config: Config) -> HandlerAccess:
         is_limited or not all(isinstance(guard, Exemption) for guard in limits),
         ONCE in asking,
         getattr(asking.get(ONCE), "needs_header", None),
+        DEFERRED in asking,
     )
 
 

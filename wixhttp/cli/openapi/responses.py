@@ -73,6 +73,16 @@ def responses_of(
     return made
 
 
+def deferred_responses(refusals: Iterable[int]) -> dict[str, Any]:
+    """The responses of a handler whose requests are stored, by status: those of its own answers are sent to nobody."""
+    accepted: Schema = {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}
+    made: dict[str, Any] = {
+        "202": {"description": "Accepted", "content": {"application/json": {"schema": accepted}}},
+        **{str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in (*refusals, 500, 503)},
+    }
+    return {**dict(sorted(made.items())), "default": {"$ref": "#/components/responses/Problem"}}
+
+
 def _add(content: dict[str, Any], answer: SentAnswer, types: TypeTable) -> None:
     """Add an answer to the content of its status. Several types of one content type are any of them."""
     media, schema = answer.media, types.schema(answer.type, "serialization")
