@@ -15,7 +15,8 @@ The quick start. ``backend/http_functions.py``::
 The modules: ``wixhttp.endpoints`` (files that are routes: Response, sequence, paginate, adapt), ``wixhttp.data``
 (collections: ``from wixhttp import data as wix_data``; ``wixhttp.data.aio`` for ``async def``, ``wixhttp.data.items``
 as in ``@wix/data``), ``wixhttp.auth`` (getTokenInfo, require, elevate, fetchWithAuth), ``wixhttp.access`` (require_key,
-rate_limit), ``wixhttp.fetch`` (fetch, getJSON, postJSON: requests to other servers), ``wixhttp.secrets`` (getSecret),
+rate_limit), ``wixhttp.webhooks`` (verified, verify, once), ``wixhttp.inbox`` (deferred, job, enqueue, scheduled),
+``wixhttp.fetch`` (fetch, getJSON, postJSON: requests to other servers), ``wixhttp.secrets`` (getSecret),
 ``wixhttp.testing`` (fake requests and contexts, a client and collections for tests), ``wixhttp.errors`` (the exception
 tree), ``wixhttp.wsgi`` and ``wixhttp.asgi`` (the application for any server).
 """
