@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,7 +27,7 @@ SITE = {
         import os
 
         from wixhttp import ok
-        from wixhttp.inbox import Dead, deferred, enqueue, job
+        from wixhttp.inbox import Dead, Retry, deferred, enqueue, job
         from wixhttp.webhooks import verified
 
 
@@ -35,7 +36,7 @@ SITE = {
         def post_stripe(request):
             """Take an event of Stripe."""
             if not os.path.exists("mended"):
-                raise ValueError("the mail server does not answer")
+                raise Retry("the mail server does not answer", after=3600)
             return ok()
 
 
@@ -115,12 +116,19 @@ def sender(server: Development) -> Sender:
     return Sender(server)
 
 
+def reload_until(page: Page, part: str, text: str) -> None:
+    """Load a page again until a part of it has a text."""
+    deadline = time.monotonic() + TIMEOUT
+    while text not in page.locator(part).inner_text():
+        assert time.monotonic() < deadline, page.locator("body").inner_text()
+        page.reload()
+
+
 def failed_form(page: Page, sender: Sender) -> str:
     """Send a form whose function fails for good, open its job, and return the id of that."""
     job_id: str = sender.post("form", data={"name": "Ada"}, headers={"Authorization": "Bearer of-nobody"}).json()["id"]
     page.goto(f"/_wixhttp/inbox/{job_id}")
-    while "dead" not in page.locator("h1").inner_text():
-        page.reload()
+    reload_until(page, "h1", "dead")
     return job_id
 
 
@@ -154,15 +162,14 @@ def test_a_job_that_waits_is_cancelled_and_begins_anew_once_it_is_mended(
     page = open_page(server.server.url, java_script_enabled=False)
     job_id = sender.stripe(100).json()["id"]
     page.goto(f"/_wixhttp/inbox/{job_id}")
-    while "the mail server does not answer" not in page.content():
-        page.get_by_role("link", name="Refresh").click()
+    expect(page.get_by_role("link", name="Refresh")).to_be_visible()
+    reload_until(page, "body", "the mail server does not answer")
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("cancelled")
     expect(page.get_by_role("status")).to_have_text("It does not run any more.")
     (server.folder / "mended").touch()
     page.get_by_role("button", name="Retry").click()
-    while "done" not in page.locator("h1").inner_text():
-        page.reload()
+    reload_until(page, "h1", "done")
     expect(page.get_by_role("group", name="The result as JSON")).to_contain_text('"status": 200')
     expect(page.get_by_role("button")).to_have_count(0)
     (server.folder / "mended").unlink()
@@ -185,8 +192,7 @@ def test_a_scheduled_function_runs_now(server: Development, open_page: OpenPage)
     expect(card).to_contain_text("none yet")
     card.get_by_role("button", name="Run now").press("Enter")
     page.wait_for_url("**/inbox/*")
-    while "done" not in page.locator("h1").inner_text():
-        page.reload()
+    reload_until(page, "h1", "done")
     page.goto("/_wixhttp/jobs")
     expect(page.get_by_role("listitem").filter(has_text="clean_up")).to_contain_text("done")
 
