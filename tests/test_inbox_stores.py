@@ -657,12 +657,37 @@ def test_jobs_of_a_key_that_are_accepted_while_others_run_keep_their_order(store
                     running.remove(job.seq)
                 assert inbox.finish(job, Done())
 
-    with ThreadPoolExecutor(6) as threads:
+    def look() -> None:
+        while len(started) <= total:
+            due, stats = inbox.next_due(), inbox.stats()
+            assert due is None or due >= 0
+            assert stats.oldest_age is None or stats.oldest_age >= 0
+            assert inbox.free_dead() == 0
+
+    with ThreadPoolExecutor(7) as threads:
         calls = [threads.submit(accept, thread) for thread in range(4)] + [threads.submit(work, n) for n in range(2)]
+        calls.append(threads.submit(look))
         for call in calls:
             call.result()
     assert started == sorted(started)
     assert len(started) == total + 1
+
+
+def test_what_is_read_bears_that_others_claim_meanwhile(tmp_path: Path) -> None:
+    with contextlib.closing(SQLiteStore(tmp_path / "site.sqlite3")) as store:
+        inbox = make_inbox(store)
+        inbox.accept([new("1")])
+        claimed: list[Job] = []
+
+        def between(cursor: object, statement: str, values: object) -> bool:
+            if "ORDER BY due LIMIT 1" in statement and not claimed:
+                claimed.extend(inbox.claim(NAMES, 1))
+            return True
+
+        with store.reading() as connection:
+            connection.exec_trace = between
+        assert inbox.next_due() is None
+        assert payloads(claimed) == ["1"]
 
 
 def test_a_database_that_is_replaced_while_it_is_in_use_is_that_of_the_inbox(tmp_path: Path) -> None:

@@ -609,7 +609,8 @@ def _first_due(connection: apsw.Connection, names: str) -> float | None:
     """The time at which the first of the jobs that wait is due; ``None``: none waits."""
     statement = f"SELECT due FROM {READY} WHERE state = 'waiting' AND name = ? AND priority = ? ORDER BY due LIMIT 1"
     levels = _rows(connection, LEVELS, (names,))
-    return min((_row(connection, statement, level)[0] for level in levels), default=None)
+    found = [_row(connection, statement, level) for level in levels]
+    return min((row[0] for row in found if row is not None), default=None)  # others may have claimed some meanwhile
 
 
 def _counts(connection: apsw.Connection) -> list[tuple[str, State, int]]:
