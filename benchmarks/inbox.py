@@ -230,8 +230,8 @@ def measure(bench: Bench, options: argparse.Namespace, results: dict[str, list[A
         for role in ("accept", "insert") if bench.candidate.engine == "wixhttp" else ("accept",):
             results[f"{role} {threads}"].append(bench.ask(role, threads, options.seconds))
     if bench.candidate.engine != "dbos":
-        for count in (20, 20_000):
-            results[f"claims {count}"].append(bench.ask("claims", count)["claim"])
+        for count, wait in bench.ask("claims", 20, 20_000).items():
+            results[f"claims {count}"].append(wait)
 
 
 def show(results: Results) -> None:
@@ -284,7 +284,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--no-kills", dest="kills", action="store_false")
     parser.add_argument("--no-server", dest="server", action="store_false")
-    parser.add_argument("--load", nargs=3)
+    parser.add_argument("--json", action="store_true", help="print every sample")
+    parser.add_argument("--load", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.load:
         port, path, seconds = options.load
@@ -299,7 +300,10 @@ def main() -> None:
                 bench.ask("set-up")
                 measure(bench, options, results[name])
                 print(name, json.dumps(results[name]), file=sys.stderr)
-    show(results)
+    if options.json:
+        print(json.dumps(results))
+    else:
+        show(results)
     print(json.dumps(report.environment(DISTRIBUTIONS)))
 
 

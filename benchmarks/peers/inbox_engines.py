@@ -2,7 +2,8 @@
 
 Roles: ``set-up``; ``accept THREADS SECONDS``, ``insert THREADS SECONDS`` (into a collection of wixhttp) and ``fill
 COUNT`` print a line of JSON; ``work`` runs jobs, four at once, until it is killed, and appends a line to FOLDER/ran as
-each begins; ``claims COUNT`` times taking and ending one of so many waiting jobs of one key.
+each begins; ``claims COUNT ...`` times taking and ending one of so many waiting jobs of one key,
+in turn.
 """
 
 from __future__ import annotations
@@ -86,21 +87,22 @@ class Wixhttp:
         os.chdir(self.folder)
         os.execvpe(arguments[0], arguments, self.environment)  # noqa: S606
 
-    def claims(self, count: int) -> list[float]:
+    def claims(self, counts: list[int]) -> dict[int, list[float]]:
         from wixhttp.data.stores.factory import open_store
         from wixhttp.inbox.stores.contract import Done, NewJob
         from wixhttp.inbox.stores.factory import make_inbox
 
         inbox = make_inbox(open_store(os.environ["WIXHTTP_DATABASE_URL"], self.folder))
-        name = f"claimed-{count}-{os.getpid()}"
-        for _ in range(0, count, 20):
-            inbox.accept([NewJob(name, key="one")] * 20)
-        waits = []
+        for count in counts:
+            for _ in range(0, count, 20):
+                inbox.accept([NewJob(f"claimed-{count}", key="one")] * 20)
+        waits: dict[int, list[float]] = {count: [] for count in counts}
         for _ in range(CLAIMED):
-            began = time.perf_counter()
-            [job] = inbox.claim([name], PLACES)
-            assert inbox.finish(job, Done())
-            waits.append(time.perf_counter() - began)
+            for count in counts:
+                began = time.perf_counter()
+                [job] = inbox.claim([f"claimed-{count}"], PLACES)
+                assert inbox.finish(job, Done())
+                waits[count].append(time.perf_counter() - began)
         return waits
 
 
@@ -186,23 +188,25 @@ class Procrastinate:
 
         asyncio.run(run())
 
-    def claims(self, count: int) -> list[float]:
+    def claims(self, counts: list[int]) -> dict[int, list[float]]:
         from procrastinate.jobs import Status
 
-        async def run() -> list[float]:
-            waits = []
+        async def run() -> dict[int, list[float]]:
+            waits: dict[int, list[float]] = {count: [] for count in counts}
             async with self.app.open_async():
-                queue = f"claimed-{count}-{os.getpid()}"
-                task = self.note.configure(lock=queue, queue=queue)
-                for _ in range(0, count, 20):
-                    await task.batch_defer_async(*[{"number": 0, "body": ""}] * 20)
-                worker = await self.app.job_manager.register_worker()
+                manager = self.app.job_manager
+                for count in counts:
+                    task = self.note.configure(lock=f"claimed-{count}", queue=f"claimed-{count}")
+                    for _ in range(0, count, 20):
+                        await task.batch_defer_async(*[{"number": 0, "body": ""}] * 20)
+                worker = await manager.register_worker()
                 for _ in range(CLAIMED):
-                    began = time.perf_counter()
-                    job = await self.app.job_manager.fetch_job(queues=[queue], worker_id=worker)
-                    assert job is not None
-                    await self.app.job_manager.finish_job(job, status=Status.SUCCEEDED, delete_job=False)
-                    waits.append(time.perf_counter() - began)
+                    for count in counts:
+                        began = time.perf_counter()
+                        job = await manager.fetch_job(queues=[f"claimed-{count}"], worker_id=worker)
+                        assert job is not None
+                        await manager.finish_job(job, status=Status.SUCCEEDED, delete_job=False)
+                        waits[count].append(time.perf_counter() - began)
             return waits
 
         return asyncio.run(run())
@@ -247,7 +251,7 @@ def main() -> None:
     elif role == "work":
         engine.work()
     else:
-        result = {"claim": median(engine.claims(int(arguments[0])))}
+        result = {str(count): median(waits) for count, waits in engine.claims(list(map(int, arguments))).items()}
     print(json.dumps(result), flush=True)
     os._exit(0)  # their threads are not waited for
 
