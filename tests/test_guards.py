@@ -39,7 +39,7 @@ released, begun = threading.Event(), threading.Event()
 
 class Recorder:
     def __init__(self, place, blocks):
-        self.place, self.blocks = place, blocks
+        self.place, self.blocks, self.blocks_leaving = place, blocks, blocks
 
     def check(self, request):
         said = request.request.headers["x-guard"] or ""
@@ -318,7 +318,7 @@ def test_a_guard_whose_request_is_cancelled_while_it_checks_is_told_once_it_has_
 class Once:
     """A guard that lets one request pass at a time."""
 
-    place, blocks = ONCE, True
+    place, blocks, blocks_leaving = ONCE, True, True
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -430,6 +430,7 @@ def test_guards_on_static_endpoints_are_refused_when_they_are_loaded(tmp_path: P
 
 
 class Plain:
+    blocks_leaving = False
     blocks = False
 
     def __init__(self, place: int, error: Exception | None = None) -> None:

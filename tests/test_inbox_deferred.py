@@ -18,7 +18,7 @@ from tests.interfaces import write_project
 from wixhttp import Response
 from wixhttp.cli.openapi.document import openapi_document
 from wixhttp.errors import ProjectError
-from wixhttp.guards import SENDER, GuardedRequest
+from wixhttp.guards import SENDER, CheckGuard, GuardedRequest
 from wixhttp.http.policy import note_guard
 from wixhttp.inbox import Dead, Retry, deferred
 from wixhttp.inbox.keys import key_text
@@ -32,19 +32,13 @@ from wixhttp.inbox import Dead, Retry, deferred
 """
 
 
-class Verified:
+class Verified(CheckGuard):
     """A guard in place of a verified sender: the id of the delivery stands in a header."""
 
     place, blocks = SENDER, False
 
     def check(self, request: GuardedRequest) -> None:
         request.notes.webhook = Webhook(request.head.header("x-delivery"), 1_700_000_000, "paid", {"a": [1]})
-
-    def leave(self, request: GuardedRequest, response: Any) -> Any:
-        return response
-
-    def fail(self, request: GuardedRequest, error: BaseException) -> None:
-        pass
 
 
 def verified(function: Any) -> Any:

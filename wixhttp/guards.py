@@ -78,8 +78,8 @@ class GuardedRequest:
 
 
 class Guard(Protocol):
-    """One step around a handler. ``blocks``: it may wait for a database, a disk or another host, and so runs on a
-    thread in front of an ``async def``; of one that has ``only_checks`` and sets it, `check` alone does."""
+    """One step around a handler. What may wait for a database, a disk or another host runs on a thread in front of an
+    ``async def``."""
 
     @property
     def place(self) -> int:
@@ -87,7 +87,11 @@ class Guard(Protocol):
 
     @property
     def blocks(self) -> bool:
-        """Return whether its methods may block."""
+        """Return whether `check` may wait."""
+
+    @property
+    def blocks_leaving(self) -> bool:
+        """Return whether `leave` and `fail` may wait."""
 
     def check(self, request: GuardedRequest) -> Response | None:
         """Let a request pass (``None``), or answer in place of the handler.
@@ -102,6 +106,19 @@ class Guard(Protocol):
 
     def fail(self, request: GuardedRequest, error: BaseException) -> None:
         """Note that what is behind it raised ``error``: a refusal, the handler's own, or its cancellation."""
+
+
+class CheckGuard:
+    """The base of guards that only check, and leave every answer as it is."""
+
+    blocks_leaving = False
+
+    def leave(self, request: GuardedRequest, response: Response) -> Response:
+        """Return the answer as it is."""
+        return response
+
+    def fail(self, request: GuardedRequest, error: BaseException) -> None:
+        """There is nothing to note."""
 
 
 class NotYet(Exception):
@@ -146,7 +163,7 @@ class Guarded:
         self.answer_of = answer_of
         self.sent = sent
         self.blocks = any(guard.blocks for guard in guards)
-        self.blocks_leaving = any(guard.blocks and not getattr(guard, "only_checks", False) for guard in guards)
+        self.blocks_leaving = any(guard.blocks_leaving for guard in guards)
 
     def _passage(self, asked: Any) -> Passage:
         request = self.seen(asked)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from wixhttp.errors import HTTPError
-from wixhttp.guards import KEY, GuardedRequest
+from wixhttp.guards import KEY, CheckGuard, GuardedRequest
 from wixhttp.http.policy import note_guard
 from wixhttp.http.request_head import Head
 from wixhttp.http.response import Response
@@ -35,12 +35,12 @@ class ApiKey:
         return f"<ApiKey {self.name!r} scopes={sorted(self.scopes)!r}>"
 
 
-class KeyGuard:
+class KeyGuard(CheckGuard):
     """Lets requests with an API key pass that has all of ``scopes``. It reads the store for each, so that a key that
     was revoked is refused at once, and by every process."""
 
     place = KEY
-    blocks = only_checks = True
+    blocks = True
 
     def __init__(self, scopes: frozenset[str] = frozenset()) -> None:
         self.scopes = scopes
@@ -76,13 +76,6 @@ class KeyGuard:
         keys.note_use(record)
         request.notes.api_key = ApiKey(record.name, record.scopes)
         return None
-
-    def leave(self, request: GuardedRequest, response: Response) -> Response:
-        """Leave the answer as it is."""
-        return response
-
-    def fail(self, request: GuardedRequest, error: BaseException) -> None:
-        """There is nothing to note."""
 
 
 def _shown(head: Head) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from wixhttp.guards import GuardedRequest
+from wixhttp.guards import CheckGuard, GuardedRequest
 from wixhttp.http.response import Response
 
 
-class Exemption:
+class Exemption(CheckGuard):
     """The exemption of a handler from the guard of the site at a ``place``."""
 
     blocks = False
@@ -17,10 +17,3 @@ class Exemption:
     def check(self, request: GuardedRequest) -> Response | None:
         """Let it pass."""
         return None
-
-    def leave(self, request: GuardedRequest, response: Response) -> Response:
-        """Leave the answer as it is."""
-        return response
-
-    def fail(self, request: GuardedRequest, error: BaseException) -> None:
-        """There is nothing to note."""

@@ -52,7 +52,7 @@ class RateGuard:
     ``scope`` are the handlers that are counted together; ``""``: each by itself.
     """
 
-    only_checks = True
+    blocks_leaving = False
 
     def __init__(self, text: str, kind: str, key: KeyFunction | None = None, scope: str = "") -> None:
         self.place = ADDRESS_RATE if kind == "address" else RATE

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wixhttp.errors import ProjectError
-from wixhttp.guards import DEFERRED, GuardedRequest
+from wixhttp.guards import DEFERRED, CheckGuard, GuardedRequest
 from wixhttp.http.response import Response
 from wixhttp.measurements import counted
 
@@ -31,14 +31,13 @@ class DeferredRules:
     headers: frozenset[str] | None
 
 
-class DeferredGuard:
+class DeferredGuard(CheckGuard):
     """The guard of a deferred function. ``prefix`` stands in front of the function's name in the inbox; ``limit`` is
     the setting ``inbox_limit``; ``wake`` is called when something was stored. All three are set when the site is
     loaded."""
 
     place = DEFERRED
     blocks = True
-    only_checks = True
 
     def __init__(self, rules: DeferredRules) -> None:
         self.rules = rules
@@ -81,13 +80,6 @@ class DeferredGuard:
         if isinstance(dedup, str):
             return key_text(request.head.header(dedup.lower()), f"{name}: dedup")
         return key_text(dedup(request.request), f"{name}: dedup")
-
-    def leave(self, request: GuardedRequest, response: Response) -> Response:
-        """Return the answer as it is."""
-        return response
-
-    def fail(self, request: GuardedRequest, error: BaseException) -> None:
-        """Do nothing: what was stored stays so."""
 
 
 def check_event(guard: DeferredGuard, name: str, has_sender: bool) -> None:

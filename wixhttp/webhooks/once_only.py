@@ -57,7 +57,7 @@ class OnceGuard:
     """
 
     place = ONCE
-    blocks = True
+    blocks = blocks_leaving = True
 
     def __init__(
         self,

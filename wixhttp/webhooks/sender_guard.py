@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from wixhttp.errors import SecretNotFound
-from wixhttp.guards import SENDER, GuardedRequest
+from wixhttp.guards import SENDER, CheckGuard, GuardedRequest
 from wixhttp.http.response import Response
 from wixhttp.measurements import counted
 from wixhttp.secrets import getSecret
@@ -20,7 +20,7 @@ from .schemes import Scheme
 from .verification import verify_message
 
 
-class SenderGuard:
+class SenderGuard(CheckGuard):
     """The verification of a sender by a scheme and the secrets of those names, any of which may have signed."""
 
     place = SENDER
@@ -58,13 +58,6 @@ class SenderGuard:
         if not scheme.handshake:
             return None
         return challenge_answer(scheme, message, lambda: _signer(scheme, message, secrets, now))
-
-    def leave(self, request: GuardedRequest, response: Response) -> Response:
-        """See `Guard.leave`."""
-        return response
-
-    def fail(self, request: GuardedRequest, error: BaseException) -> None:
-        """See `Guard.fail`."""
 
     def problems(self) -> Iterator[str]:
         """The secrets that it needs and that are missing or cannot be used, each with the way out."""
