@@ -677,12 +677,28 @@ def test_process_that_ends_within_its_first_import(tmp_path: Path) -> None:
     assert "ended before it could serve" in errors
 
 
-def test_worker_that_is_killed_while_it_loads_first_is_started_again(tmp_path: Path) -> None:
-    once = "import os, pathlib, signal\nif not pathlib.Path('once').exists():\n    pathlib.Path('once').touch()\n"
-    root = project(tmp_path, once + "    os.kill(os.getpid(), signal.SIGKILL)\n" + SERVED)
+KILLED = """
+import os, pathlib, signal
+kills = pathlib.Path("kills")
+if kills.exists():
+    left = int(kills.read_text())
+    kills.write_text(str(left - 1)) if left > 1 else kills.unlink()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_worker_that_is_killed_while_it_loads_is_replaced_and_the_project_not_blamed(tmp_path: Path) -> None:
+    root = project(tmp_path, KILLED + SERVED)
+    (root / "kills").write_text("1")
     with serving(root, "--workers", "1") as server:
-        server.wait_for_message("ended before it could serve, and did not say why; 0 of 1 workers serve; next try")
-        assert version_of(server)["version"] == 1
+        server.wait_for_message("was killed while it loaded the project; 0 of 1 workers serve; another one is started")
+        pid = version_of(server)["pid"]
+        (root / "kills").write_text("3")
+        os.kill(pid, signal.SIGKILL)
+        assert version_of(server)["pid"] != pid
+        server.wait_for_message("was killed while it loaded", 4)
+        assert not [line for line in server.messages() if "cannot be loaded" in line]
+        assert server.stop() == 0
 
 
 def test_gunicorns_settings_that_break_stay_as_they_are(tmp_path: Path) -> None:

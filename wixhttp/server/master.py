@@ -32,6 +32,8 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types for it
     - A worker is ready once it reports so, which is when it serves.
     - While no worker has ever been ready, one that cannot load the project ends the server, with `LOAD_FAILED`.
     - Later, loading is tried again, by one worker at a time and with exponential back-off, while the others serve.
+    - A worker that a signal ends while it loads (the system's, which is out of memory; somebody's) says nothing about
+      the project: another one is started at once, and after several in a row each second.
     - A worker that is to be replaced, at SIGHUP or after ``max_requests``, serves until another is ready.
 
     ``app`` has ``reports``, the `WorkerReports` of the workers, and ``worker_files``, by which they count together, or
@@ -57,6 +59,7 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types for it
         self._fatal: WorkerReport | None = None
         self._delay = 0.0  # seconds; 0: the last load succeeded
         self._next_try = 0.0
+        self._killed = 0  # workers in a row that a signal ended while they loaded
         self._last_round = 0  # the age of the last worker that was started before loading failed last
         self._said: deque[WorkerReport] = deque(
             maxlen=_MOST_SAID
@@ -97,7 +100,7 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types for it
     def reload(self) -> None:
         """Read gunicorn's settings again, and replace all workers."""
         self._outdated.update(self.WORKERS)
-        self._delay = 0.0  # what was wrong may be mended
+        self._delay = self._next_try = 0.0  # what was wrong may be mended
         # gunicorn would start the new workers, stop the old ones at once, and wait for their end. It does not see them.
         workers, self.WORKERS = self.WORKERS, {}
         self._is_reloading = True
@@ -163,10 +166,12 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types for it
     def _missing(self, serving: list[int]) -> int:
         """The number of workers to start now."""
         missing: int = self.num_workers - sum(pid not in self._outdated for pid in serving)
+        if time.monotonic() < self._next_try:
+            return 0
         if not self._delay:
             return missing
         is_loading = any(pid not in self._ready for pid in serving)
-        return 0 if is_loading or time.monotonic() < self._next_try else min(missing, 1)
+        return 0 if is_loading else min(missing, 1)
 
     def reap_workers(self) -> None:
         """Take note of the workers that have ended, and of those that could not load the project."""
@@ -177,8 +182,9 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types for it
         for pid in before.keys() - self.WORKERS.keys() - self._ready - self._stopping:
             unknown = WorkerReport(FAILED, pid, "a worker ended before it could serve, and did not say why")
             failure = self._failures.get(pid, unknown)
-            # A signal is no fault of the project: the system's, which is out of memory, or somebody's.
-            if not self._has_served and (pid in exited or failure is not unknown):
+            if failure is unknown and pid not in exited:
+                self._note_killed(pid)
+            elif not self._has_served:
                 self._fatal = failure
             else:
                 self._back_off(failure, before[pid].age)
@@ -198,10 +204,21 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types for it
             elif report.kind == READY:
                 self._ready.add(report.pid)
                 self._has_served = True
+                self._killed = 0
                 if self._delay:
                     logger.info("the project can be loaded again; worker %d serves", report.pid)
-                    self._delay = 0.0
+                    self._delay = self._next_try = 0.0
                     self._said.clear()
+
+    def _note_killed(self, pid: int) -> None:
+        """Say that a signal ended a worker while it loaded, and start no more than one each second after several."""
+        self._killed += 1
+        if self._killed > self.num_workers:
+            self._next_try = max(self._next_try, time.monotonic() + FIRST_DELAY)
+        logger.warning(
+            "worker %d was killed while it loaded the project; %d of %d workers serve; another one is started",
+            pid, len(self._ready & self.WORKERS.keys()), self.num_workers,
+        )  # fmt: skip
 
     def _back_off(self, failure: WorkerReport, age: int) -> None:
         """Say why a worker could not load the project, each different reason once, and when it is tried again."""
