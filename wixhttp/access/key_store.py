@@ -13,21 +13,22 @@ from collections.abc import Callable, Collection
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
-from wixhttp.data.queries.tree import EVERYTHING, Compare, Order
+from wixhttp.data.queries.tree import Compare, Order
 from wixhttp.data.queries.values import decode, encode, format_date, stored_date
 from wixhttp.data.stores.contract import Index, Row, Store, Transaction
+from wixhttp.data.stores.service_collections import ServiceCollection, damaged
 from wixhttp.errors import StoreUnavailable, WixDataError
 
 from .key_format import MARK, checked_name, checked_scopes, new_key
 
 COLLECTION = "wixhttp:keys"
-"""The collection of the keys. Calls on collections refuse the name (WDE0025), for its colon."""
+"""The name of the collection of the keys."""
 NOTED_EVERY = 60.0
 """Seconds in which the last use of a key is written once."""
 
 _HINT = len(MARK) + 4  # characters of a key by which its owner knows it again
 _BY_NAME = Order(("name",))
-_INDEX = Index((_BY_NAME,), unique=True)
+_KEYS = ServiceCollection(COLLECTION, Index((_BY_NAME,), unique=True))
 
 logger = logging.getLogger("wixhttp")
 
@@ -78,9 +79,7 @@ class KeyStore:
         }
         date = format_date(now)
         row = Row(_digest(key), encode(fields), date, date, None)
-        self._store.create(COLLECTION)
-        if _INDEX not in self._store.collections().get(COLLECTION, ()):
-            self._store.add_index(COLLECTION, _INDEX)
+        _KEYS.make(self._store)
         [outcome] = self._store.write(lambda changes: changes.insert(COLLECTION, [row]), single=True)
         if outcome != "done":
             raise ValueError(f"there is a key {name!r} already; choose another name, or revoke it first")
@@ -88,31 +87,16 @@ class KeyStore:
 
     def all(self) -> list[KeyRecord]:
         """All keys, by name."""
-        return self._find(None)
+        return [_record(row) for row in _KEYS.find(self._store)]
 
     def revoke(self, name: str) -> bool:
         """Remove the key of a name: no process takes it any more. False where there is none."""
-        found = [record.digest for record in self._find(name)]
+        found = [row.id for row in _KEYS.find(self._store, Compare("eq", _BY_NAME.path, name))]
         return bool(found) and bool(self._store.write(lambda changes: changes.delete(COLLECTION, found), single=True))
-
-    def _find(self, name: str | None) -> list[KeyRecord]:
-        tree = EVERYTHING if name is None else Compare("eq", _BY_NAME.path, name)
-        try:
-            return [_record(row) for row in self._store.find(COLLECTION, tree, [_BY_NAME])]
-        except WixDataError as error:
-            if error.code != "WDE0025":
-                raise
-            return []
 
     def find(self, key: str) -> KeyRecord | None:
         """The record of a key; ``None`` where it is unknown, or was revoked."""
-        digest = _digest(key)
-        try:
-            row = self._store.get(COLLECTION, [digest]).get(digest)
-        except WixDataError as error:
-            if error.code != "WDE0025":  # there was never a key
-                raise
-            return None
+        row = _KEYS.get(self._store, _digest(key))
         return None if row is None else _record(row)
 
     def is_over(self, record: KeyRecord) -> bool:
@@ -170,6 +154,4 @@ def _record(row: Row) -> KeyRecord:
             row,
         )
     except (ValueError, TypeError, KeyError) as error:  # no key was written like this
-        raise StoreUnavailable(
-            f"The API key {row.id} is damaged ({error!r}). List all faults: wixhttp data check"
-        ) from error
+        raise damaged(f"API key {row.id}", error) from error

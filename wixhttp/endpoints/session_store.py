@@ -16,11 +16,11 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol, TypeVar
 
 from wixhttp.data.collections import current
-from wixhttp.data.queries.tree import Compare, Order
-from wixhttp.data.queries.values import decode, encode, format_date, normalised, stored_date
+from wixhttp.data.queries.values import decode, encode, format_date, stored_date
 from wixhttp.data.stores.contract import Index, Row, Store, Transaction
+from wixhttp.data.stores.service_collections import BY_CHANGE, ServiceCollection, damaged
 from wixhttp.endpoints.web.cookies import Cookies
-from wixhttp.errors import HeadersSent, InvalidInput, StoreUnavailable, WixDataError
+from wixhttp.errors import HeadersSent, InvalidInput
 from wixhttp.messages import brief
 from wixhttp.promises import Promise
 
@@ -31,15 +31,13 @@ from .session_values import decode_values, encode_values, held
 NAME = "wixhttp-session"
 """The name of the cookie, behind a prefix where it has one (`cookie_name`)."""
 COLLECTION = "wixhttp:sessions"
-"""The collection of the sessions. Calls on collections refuse the name (WDE0025), for its colon."""
+"""The name of their collection."""
 MAX_SIZE = 65_536
 """Bytes of a session's values as JSON."""
 
 _ID = re.compile("[A-Za-z0-9_-]{43}")  # what token_urlsafe(32) gives
 _REFRESH = 10  # one part in so many of the lifetime, after which reading renews the session, too
-_MOST_EXPIRED = 100  # sessions that are removed at once
-_BY_CHANGE = Order(("_updatedDate",))
-_INDEX = Index((_BY_CHANGE,))
+_SESSIONS = ServiceCollection(COLLECTION, Index((BY_CHANGE,)))
 _DELETED: Any = object()
 _Value = TypeVar("_Value")
 
@@ -172,12 +170,7 @@ class SessionState:
         if cookie is None or not _ID.fullmatch(cookie.value):
             return {}
         key, now = _digest(cookie.value), self._clock()
-        try:
-            row = current().store.get(COLLECTION, [key]).get(key)
-        except WixDataError as error:
-            if error.code != "WDE0025":  # nobody has a session yet
-                raise
-            row = None
+        row = _SESSIONS.get(current().store, key)
         if row is None or stored_date(row.updated) + self._lifetime <= now:
             return {}
         self._key = key
@@ -268,13 +261,7 @@ class SessionState:
         def work(changes: Transaction) -> bool:
             return self._apply(changes, made, date)
 
-        try:
-            is_there = store.write(work, single=self._key is None)
-        except WixDataError as error:
-            if error.code != "WDE0025":
-                raise
-            _prepare(store)
-            is_there = store.write(work, single=self._key is None)
+        is_there = _SESSIONS.write(store, work, single=self._key is None)
         if made is not None and _digest(made).startswith("0"):  # one in sixteen
             remove_expired(store, now - self._lifetime)
         return is_there
@@ -313,9 +300,7 @@ def _values(row: Row) -> dict[str, Any]:
         values = decode(row.text)["values"]
         return decode_values(values) if isinstance(values, str) else values  # sessions were once kept as plain objects
     except (ValueError, TypeError, KeyError) as error:  # no session was written like this
-        raise StoreUnavailable(
-            f"The session {row.id} is damaged ({error!r}). List all faults: wixhttp data check"
-        ) from error
+        raise damaged(f"session {row.id}", error) from error
 
 
 def _text(values: dict[str, Any], reason: str = "") -> str:
@@ -331,24 +316,10 @@ def _text(values: dict[str, Any], reason: str = "") -> str:
     return encode({"values": text})
 
 
-def _prepare(store: Store) -> None:
-    store.create(COLLECTION)
-    if _INDEX not in store.collections().get(COLLECTION, ()):
-        store.add_index(COLLECTION, _INDEX)
-
-
 def remove_expired(store: Store, last: datetime) -> int:
     """Remove sessions that were last changed at ``last`` or before, the oldest 100 of them, and return their number.
 
     Raises:
         StoreUnavailable: the database cannot be reached.
     """
-    _prepare(store)
-    expired = Compare("lte", _BY_CHANGE.path, normalised(last))
-    rows = {row.id: row for row in store.find(COLLECTION, expired, [_BY_CHANGE], limit=_MOST_EXPIRED)}
-
-    def work(changes: Transaction) -> int:
-        there = changes.get(COLLECTION, list(rows))  # some may be in use again
-        return len(changes.delete(COLLECTION, [key for key, row in there.items() if row.updated == rows[key].updated]))
-
-    return store.write(work) if rows else 0
+    return _SESSIONS.remove_old(store, last)

@@ -14,28 +14,25 @@ import threading
 import weakref
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import Any, TypeVar
+from typing import Any
 
-from wixhttp.data.queries.tree import Compare, Order
-from wixhttp.data.queries.values import decode, encode, format_date, normalised, stored_date
+from wixhttp.data.queries.values import decode, encode, format_date, stored_date
 from wixhttp.data.stores.contract import Index, Row, Store, Transaction
-from wixhttp.errors import StoreUnavailable, WixDataError
+from wixhttp.data.stores.service_collections import BY_CHANGE, ServiceCollection, damaged
+from wixhttp.errors import StoreUnavailable
 from wixhttp.leases.owners import LEASE, Owner, owner_of
 
 from .once_answers import KeptAnswer
 
 COLLECTION = "wixhttp:once"
-"""The collection of the deliveries. Calls on collections refuse the name (WDE0025), for its colon.
+"""The name of the collection of the deliveries.
 
 The date of change of an item is the one at which it is forgotten: stores keep that beside the item, with an index."""
 
 TOO_LATE = "the answer to a delivery came too late: it was taken over by another process, whose answer is kept"
 
 _DAY = timedelta(days=1)
-_MOST_EXPIRED = 100  # that are removed at once
-_BY_END = Order(("_updatedDate",))
-_INDEX = Index((_BY_END,))
-_Value = TypeVar("_Value")
+_DELIVERIES = ServiceCollection(COLLECTION, Index((BY_CHANGE,)))
 _numbers = itertools.count()
 
 logger = logging.getLogger("wixhttp")
@@ -174,13 +171,13 @@ class Claims:
 
     def _found(self, claim: Claim) -> Claim | KeptAnswer | None:
         store = self.store
-        row = _read(store, claim.id)
+        row = _DELIVERIES.get(store, claim.id)
         if row is not None:  # repeats, and those who wait, write nothing
             found = self._state(row, claim, store.clock)
             if found is not claim:
                 return found
         until = store.clock() + self._lease
-        return _prepared(store, lambda changes: self._claimed(changes, claim, until))
+        return _DELIVERIES.write(store, lambda changes: self._claimed(changes, claim, until))
 
     def _claimed(self, changes: Transaction, claim: Claim, until: float) -> Claim | KeptAnswer | None:
         ends = self._end_of(claim)
@@ -213,9 +210,7 @@ class Claims:
                 raise OtherContent
             return KeptAnswer.of_fields(fields["answer"]) if "answer" in fields else None
         except (ValueError, TypeError, KeyError, AttributeError) as error:  # none was written like this
-            raise StoreUnavailable(
-                f"The delivery {row.id} is damaged ({error!r}). List all faults: wixhttp data check"
-            ) from error
+            raise damaged(f"delivery {row.id}", error) from error
 
     def _end_of(self, claim: Claim) -> str:
         """The date after which a claim that nobody renews is forgotten."""
@@ -285,33 +280,7 @@ class Claims:
             if mine:
                 changes.update(COLLECTION, mine)
 
-        _prepared(self.store, work)
-
-
-def _read(store: Store, id: str) -> Row | None:
-    try:
-        return store.get(COLLECTION, [id]).get(id)
-    except WixDataError as error:
-        if error.code != "WDE0025":  # there is none yet
-            raise
-        return None
-
-
-def _prepared(store: Store, work: Callable[[Transaction], _Value]) -> _Value:
-    """The result of a write, for which the collection is made where it is not there."""
-    try:
-        return store.write(work)
-    except WixDataError as error:
-        if error.code != "WDE0025":
-            raise
-    _prepare(store)
-    return store.write(work)
-
-
-def _prepare(store: Store) -> None:
-    store.create(COLLECTION)
-    if _INDEX not in store.collections().get(COLLECTION, ()):
-        store.add_index(COLLECTION, _INDEX)
+        _DELIVERIES.write(self.store, work)
 
 
 def remove_expired(store: Store, now: datetime) -> int:
@@ -320,15 +289,7 @@ def remove_expired(store: Store, now: datetime) -> int:
     Raises:
         StoreUnavailable: the database cannot be reached.
     """
-    _prepare(store)
-    expired = Compare("lte", _BY_END.path, normalised(now))
-    ids = [row.id for row in store.find(COLLECTION, expired, [_BY_END], limit=_MOST_EXPIRED)]
-
-    def work(changes: Transaction) -> int:
-        there = changes.get(COLLECTION, ids)  # some may be in use again
-        return len(changes.delete(COLLECTION, [row.id for row in there.values() if stored_date(row.updated) <= now]))
-
-    return store.write(work) if ids else 0
+    return _DELIVERIES.remove_old(store, now)
 
 
 _claims: weakref.WeakKeyDictionary[Store, Claims] = weakref.WeakKeyDictionary()
