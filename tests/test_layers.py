@@ -19,6 +19,7 @@ REQUEST, SERVICE, TOOL = "request path", "service", "tool"
 ORDER = {
     "errors": REQUEST,
     "messages": REQUEST,
+    "public_calls": REQUEST,
     "misuse": REQUEST,
     "measurements": REQUEST,
     "promises": REQUEST,

@@ -8,7 +8,7 @@ import random
 import re
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl, quote, urlencode
 
 import jwt
@@ -407,6 +407,10 @@ def test_what_a_site_describes_is_signed_and_verified_alike(digest: str, encodin
         ("github", {"header": "X"}, "header is an option of 'hmac', not of 'github'"),
         ("github", {"verify_token": "X"}, "an option of 'meta'"),
         ("twilio", {"url": 1}, "url is a text, not 1"),
+        ("twilio", {"url": "www.example.com/x"}, "url is the whole URL that the sender was given, https://..., not"),
+        ("twilio", {"url": "https:///x"}, "url is the whole URL"),
+        ("hmac", {"header": "X Y"}, "header is the name of a header, with neither blanks nor a colon, not 'X Y'"),
+        ("hmac", {"header": "X", "event_header": "X:"}, "event_header is the name of a header"),
         ("hmac", {}, "takes header="),
         ("hmac", {"header": "X", "digest": "md5"}, "digest is 'md5'"),
         ("hmac", {"header": "X", "encoding": "hexa"}, "did you mean 'hex'?"),
@@ -429,7 +433,11 @@ def test_a_scheme_that_cannot_be_is_told_at_once(scheme: Any, options: dict[str,
     ("call", "message"),
     [
         (lambda: verify(fake_request("x"), "stripe", "whsec_x"), "keywords behind the scheme"),
-        (lambda: verify(fake_request("x"), "stripe", secrets="x"), "no option 'secrets'; did you mean 'secret'?"),
+        (lambda: verify(fake_request("x"), "stripe", secrets="x"), "no argument 'secrets'; did you mean 'secret'?"),
+        (lambda: sign("stripe", cast("Any", "{}"), secret="x"), "not '{}'; write .encode()"),
+        (lambda: sign("stripe", cast("Any", {"id": 1}), secret="x"), "not {'id': 1}; write json.dumps(...).encode()"),
+        (lambda: sign("stripe", b"{}", secret=cast("Any", b"x")), "secret is the secret itself, a text, not bytes"),
+        (lambda: sign("stripe", b"{}", secret="x", nw=3), "sign() has no argument 'nw'; did you mean 'now'?"),
         (lambda: verify(fake_request("x"), "stripe", secret=None), "secret= is missing"),
         (lambda: verify(fake_request("x"), "stripe", secret=b"x"), "not bytes"),
         (lambda: verify(fake_request("x"), "stripe", secret="x", now="1"), "now is a number"),

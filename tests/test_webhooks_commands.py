@@ -479,7 +479,9 @@ def test_the_secrets_that_are_missing_are_known_when_a_site_is_loaded(tmp_path: 
     ("call", "message"),
     [
         ('"strip", secret="KEY"', "'strip' is no scheme of webhooks; did you mean 'stripe'?"),
-        ('"stripe", secrets="KEY"', "verified has no option 'secrets'; did you mean 'secret'?"),
+        ('"stripe", secrets="KEY"', "verified() has no argument 'secrets'; did you mean 'secret'?"),
+        ('"stripe", secret="whsec_abcdefgh"', "this looks like the secret itself (whsec_***); store it"),
+        ('"twilio", secret="00112233445566778899aabbccddeeff"', "this looks like the secret itself (001122***)"),
         ('"stripe"', "secret= is missing"),
         ('"stripe", "KEY"', "verified takes keywords behind the scheme, not 'KEY'"),
         ('"stripe", secret=[]', "secret is an empty list"),
@@ -489,3 +491,5 @@ def test_the_secrets_that_are_missing_are_known_when_a_site_is_loaded(tmp_path: 
 def test_a_decorator_that_cannot_be_is_told_by_check(tmp_path: Path, call: str, message: str) -> None:
     code, output = checked(tmp_path, VERIFIES.format(call), "KEY=x\n")
     assert (code, message in output) == (NOT_LOADED, True)
+    assert "abcdefgh" not in output
+    assert "aabbcc" not in output

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SYMMETRIC_PREFIX, PUBLIC_PREFIX, PRIVATE_PREFIX = "whsec_", "whpk_", "whsk_"
 """Prefixes of the keys of Standard Webhooks: a secret, and the two keys of ed25519."""
 
+# The beginnings of the secrets of senders, in lower case; names of secrets have underscores, too, and other words.
+_BEGINNINGS = ("whsec_", "whsk_", "whpk_", "sk_live_", "sk_test_", "rk_live_", "pdl_ntfset_", "shpss_", "-----begin ")
+_HEXADECIMAL = frozenset("0123456789abcdef")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _PEM = re.compile(r"-----BEGIN [A-Z ]+-----")
 
@@ -183,6 +186,16 @@ def public_key(pem: str) -> Any:
     if not isinstance(key, RSAPublicKey) or key.key_size < 2048:
         raise UnusableSecret("it is no key of RSA with 2048 bits or more, which RS256 takes")
     return key
+
+
+def looks_secret(name: str) -> bool:
+    """Return whether what should be the name of a secret looks like a secret of a sender itself.
+
+    >>> looks_secret("whsec_MfKQ9r8G"), looks_secret("STRIPE_SECRET"), looks_secret("0123456789abcdef" * 2)
+    (True, False, True)
+    """
+    lower = name.lower()
+    return lower.startswith(_BEGINNINGS) or (len(name) >= 32 and _HEXADECIMAL.issuperset(lower))
 
 
 def digest_of(body: bytes) -> str:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from wixhttp.http.response import is_token
 from wixhttp.messages import brief, nearest
 
 TOLERANCE = 300.0
@@ -127,6 +128,9 @@ SCHEMES: Mapping[str, Scheme] = {
 }  # fmt: skip
 """The schemes by name."""
 
+OPTIONS = tuple(dict.fromkeys(option for scheme in SCHEMES.values() for option in scheme.options))
+"""The options of all schemes."""
+
 
 def scheme_of(name: object, tolerance: float | None = None, **options: str | None) -> Scheme:
     """The scheme of that name with a site's own ``tolerance`` and ``options``; ``None`` of these is not given.
@@ -146,13 +150,23 @@ def scheme_of(name: object, tolerance: float | None = None, **options: str | Non
             raise ValueError(f"{key} is a text, not {brief(value)}")
     if given:
         scheme = replace(scheme, **given)  # type: ignore[arg-type]  # all of them are texts
+    if scheme.url and not _is_whole(scheme.url):
+        raise ValueError(f"url is the whole URL that the sender was given, https://..., not {brief(scheme.url)}")
     if name == "hmac":
         scheme = _checked(scheme)
     return scheme if tolerance is None else replace(scheme, tolerance=_checked_tolerance(scheme, tolerance))
 
 
+def _is_whole(url: str) -> bool:
+    """Return whether a URL has all that its sender signs, scheme and host among it."""
+    scheme, _, rest = url.partition("://")
+    return scheme.lower() in ("http", "https") and rest[:1] not in ("", "/", "?", "#") and len(url.split()) == 1
+
+
 def _misplaced(scheme: Scheme, key: str) -> str:
     owners = [each.name for each in SCHEMES.values() if key in each.options]
+    if not owners:
+        return f"{key} is no option of a scheme; {nearest(key, ('secret', 'tolerance', *OPTIONS))}"
     return f"{key} is an option of {' and '.join(repr(each) for each in owners)}, not of {scheme.name!r}; leave it out"
 
 
@@ -173,6 +187,10 @@ def _checked(scheme: Scheme) -> Scheme:
     """
     if not scheme.header:
         raise ValueError('the scheme "hmac" takes header=, the name of the header with the signature')
+    for key in ("header", "timestamp_header", "id_header", "event_header"):
+        value = getattr(scheme, key)
+        if value and not is_token(value):
+            raise ValueError(f"{key} is the name of a header, with neither blanks nor a colon, not {brief(value)}")
     for key, known in (("digest", _DIGESTS), ("encoding", _ENCODINGS), ("key", _KEY_FORMS)):
         value = getattr(scheme, key)
         if value not in known:

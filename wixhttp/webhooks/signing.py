@@ -7,14 +7,21 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from wixhttp.messages import brief
+from wixhttp.messages import brief, nearest
+from wixhttp.public_calls import named
 
 from .keys import AsymmetricKey, UnusableSecret, digest_of, key_of
 from .message import SignedMessage
-from .schemes import Scheme, scheme_of
+from .schemes import OPTIONS, Scheme, scheme_of
 from .signed_text import signed_texts
 
 _FORM = "application/x-www-form-urlencoded"
+_KEYWORDS = ("secret", "now", "id", "url", "method", "event", "content_type", "tolerance", *OPTIONS)
+_AS_BYTES = {
+    str: "; write .encode()",
+    dict: "; write json.dumps(...).encode()",
+    list: "; write json.dumps(...).encode()",
+}
 
 
 def sign(
@@ -39,8 +46,16 @@ def sign(
     Raises:
         ValueError: there is no such scheme, the secret is no key of it, or an option is wrong. Wix signs with a key of
             its own: make a token with a key pair of yours.
+        TypeError: there is no such option, or the body is something else than bytes.
     """
-    chosen = scheme_of(scheme, None, **options)
+    for key in options:
+        if key not in _KEYWORDS:
+            raise TypeError(f"sign() has no argument {key!r}; {nearest(key, _KEYWORDS)}")
+    if not isinstance(body, bytes):
+        raise TypeError(f"body is the exact bytes that are sent, not {named(body)}{_AS_BYTES.get(type(body), '')}")
+    if not isinstance(secret, str):
+        raise TypeError(f"secret is the secret itself, a text, not {type(secret).__name__}")
+    chosen = scheme_of(scheme, options.pop("tolerance", None), **options)
     if chosen.body == "jwt":
         raise ValueError("Wix sends a token as the body, signed with its own private key; make one by jwt.encode")
     return signed_fields(

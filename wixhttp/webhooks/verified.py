@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 from wixhttp.http.policy import check_origin, note_guard, policy_of
 from wixhttp.http.request import AsyncRequest, Request
 from wixhttp.http.request_head import Head, Notes
+from wixhttp.logs.masking import mask_with
 from wixhttp.messages import brief, nearest
 from wixhttp.promises import Promise, Reading
+from wixhttp.public_calls import explained
 
+from .keys import looks_secret
 from .message import SignedMessage
-from .schemes import Scheme, scheme_of
+from .schemes import OPTIONS, Scheme, scheme_of
 from .sender_guard import SenderGuard
 from .verification import verify_message
 from .webhook import Webhook
@@ -23,12 +26,9 @@ if TYPE_CHECKING:  # a site without endpoints does not load them
     from wixhttp.endpoints.web.request import Request as WebRequest
 
 F = TypeVar("F", bound=Callable[..., Any])
-_OPTIONS = (
-    "secret", "tolerance", "url", "verify_token", "header", "signed", "prefix", "separator", "timestamp_prefix",
-    "timestamp_header", "digest", "encoding", "key", "id_header", "event_header",
-)  # fmt: skip
 
 
+@explained('verified("stripe", secret="NAME")')
 def verified(
     scheme: str,
     *misplaced: NoReturn,
@@ -47,7 +47,6 @@ def verified(
     key: str | None = None,
     id_header: str | None = None,
     event_header: str | None = None,
-    **unknown: NoReturn,
 ) -> Callable[[F], F]:
     """A decorator that lets in requests of one sender of webhooks alone: ``@verified("github", secret="NAME")``.
 
@@ -69,16 +68,25 @@ def verified(
     ``timestamp_prefix`` before it.
 
     Raises:
-        ValueError: there is no such scheme, or an option has a value that it cannot have, at once.
+        ValueError: there is no such scheme, or an option has a value that it cannot have, at once; ``secret`` is not
+            the name of a secret, but looks like one itself.
         TypeError: there is no such option, or the name of the secret is missing.
     """
-    _check_call("verified", misplaced, unknown)
+    _check_call("verified", misplaced)
     options = {
         "url": url, "verify_token": verify_token, "header": header, "signed": signed, "prefix": prefix,
         "separator": separator, "timestamp_prefix": timestamp_prefix, "timestamp_header": timestamp_header,
         "digest": digest, "encoding": encoding, "key": key, "id_header": id_header, "event_header": event_header,
     }  # fmt: skip
-    guard = SenderGuard(scheme_of(scheme, tolerance, **options), _texts(secret, "the name of the secret"))
+    names = _texts(secret, "the name of the secret")
+    for key, name in (*(("secret", each) for each in names), ("verify_token", verify_token or "")):
+        if looks_secret(name):
+            mask_with(lambda text, secret=name: text.replace(secret, "***"))  # type: ignore[misc]  # not told by name
+            raise ValueError(
+                f"{key}= takes the name of a secret, and this looks like the secret itself ({name[:6]}***); store it, "
+                f'wixhttp secrets set NAME, and write {key}="NAME"'
+            )
+    guard = SenderGuard(scheme_of(scheme, tolerance, **options), names)
 
     def note(function: F) -> F:
         if policy_of(function).check_origin is None:
@@ -129,7 +137,12 @@ def verify(
         TypeError: there is no such option, the secret is missing, or this is no request.
         BodyAlreadyUsed: the body of an endpoint's request was read before.
     """
-    _check_call("verify", misplaced, {key: value for key, value in options.items() if key not in _OPTIONS})
+    _check_call("verify", misplaced)
+    for key in options:
+        if key not in OPTIONS:
+            raise TypeError(
+                f"verify() has no argument {key!r}; {nearest(key, ('secret', 'tolerance', 'now', *OPTIONS))}"
+            )
     chosen = scheme_of(scheme, tolerance, **options)
     secrets = _texts(secret, "the secret")
     if now is not None and (isinstance(now, bool) or not isinstance(now, int | float)):
@@ -188,8 +201,6 @@ def _texts(given: Any, what: str) -> list[str]:
     return list(texts)
 
 
-def _check_call(name: str, misplaced: tuple[object, ...], unknown: dict[str, Any]) -> None:
+def _check_call(name: str, misplaced: tuple[object, ...]) -> None:
     if misplaced:
         raise TypeError(f"{name} takes keywords behind the scheme, not {brief(misplaced[0])}; write secret=...")
-    for key in unknown:
-        raise TypeError(f"{name} has no option {key!r}; {nearest(key, _OPTIONS)}")

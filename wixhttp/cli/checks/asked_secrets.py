@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from wixhttp.errors import SecretNotFound
 from wixhttp.project.findings import Finding
 from wixhttp.secrets import SecretStore
+from wixhttp.webhooks.keys import looks_secret
 from wixhttp.webhooks.sender_guard import without_advice
 
 from .scopes import ScopedTree
@@ -53,7 +54,7 @@ def _of_senders(source: Source, secrets: SecretStore) -> Iterator[Finding]:
                 continue
             listed = keyword.value.elts if isinstance(keyword.value, ast.List | ast.Tuple) else [keyword.value]
             for each in listed:
-                if isinstance(each, ast.Constant) and isinstance(each.value, str):
+                if isinstance(each, ast.Constant) and isinstance(each.value, str) and not looks_secret(each.value):
                     try:
                         secrets.get(each.value)
                     except SecretNotFound as error:
