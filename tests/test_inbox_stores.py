@@ -45,10 +45,10 @@ from wixhttp.inbox.stores.contract import (
     Job,
     NewJob,
     Outcome,
-    delay_after_death,
     stored_text,
 )
 from wixhttp.inbox.stores.factory import make_inbox, open_inbox
+from wixhttp.inbox.stores.lifecycle import delay_after_death
 
 FAR = 86400.0  # seconds after which no test ends
 

@@ -7,7 +7,7 @@ the store in memory has too, and `postgres.PostgresInbox`; one suite runs over a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from hashlib import sha256
@@ -99,6 +99,11 @@ class Job:
     error: str | None
     result: bytes | None
 
+    @property
+    def why(self) -> str | None:
+        """The first line of its error, without the traceback."""
+        return None if self.error is None else self.error.strip().partition("\n")[0]
+
 
 class Accepted(NamedTuple):
     """The id of a job that is stored; ``is_new`` is false where the job of that id had its ``dedup`` before."""
@@ -185,12 +190,16 @@ class Stats:
         return not any(self.by_state.values())
 
 
-class Accepting(Protocol):
-    """Jobs that a write of collections carries in its own transaction: all is in one commit, or nothing."""
+class Accepting:
+    """Jobs that a write of collections carries in its own transaction: all is in one commit, or nothing. ``store``
+    stores them in a transaction.
 
-    @property
-    def accepted(self) -> Sequence[Accepted]:
-        """The jobs, once the write has returned; empty where it wrote nothing, and so stored none."""
+    ``accepted`` are the jobs, once the write has returned; empty where it wrote nothing, and so stored none.
+    """
+
+    def __init__(self, store: Callable[[Transaction], Sequence[Accepted]]) -> None:
+        self._store = store
+        self.accepted: Sequence[Accepted] = ()
 
     def add_to(self, transaction: Transaction) -> None:
         """Store the jobs. It may be called again, where the transaction is.
@@ -198,6 +207,8 @@ class Accepting(Protocol):
         Raises:
             InboxFull: the limit is reached.
         """
+        self.accepted = ()
+        self.accepted = self._store(transaction)
 
 
 class Inbox(Protocol):
@@ -304,11 +315,3 @@ def stored_moment(at: datetime | None) -> datetime | None:
 def stored_error(text: str) -> str:
     """The text of an error as databases take it."""
     return text[:_LONGEST_ERROR].replace("\0", "\ufffd").encode("utf-8", "replace").decode()
-
-
-def delay_after_death(attempt: int) -> float:
-    """Seconds for which a job is not started again whose process died, or was away past its lease, in that attempt.
-
-    The first may have died of anything; a job that kills its process each time is not to keep it busy.
-    """
-    return 0.0 if attempt <= 1 else min(0.5 * 2.0 ** (attempt - 2), 60.0)

@@ -23,13 +23,10 @@ from wixhttp.messages import brief
 from .clock import MachineClock
 from .contract import (
     CLAIM_LOST,
-    KEPT,
     LONGEST_DELAY,
-    OPEN,
-    STATES,
     VERSION,
     Accepted,
-    Again,
+    Accepting,
     Done,
     Failed,
     GivenBack,
@@ -40,17 +37,17 @@ from .contract import (
     Outcome,
     State,
     Stats,
-    delay_after_death,
     stored_error,
     stored_moment,
     stored_text,
 )
 from .figures import Figures, stats_of
 from .job_ids import JobId, new_token, parse_ids
+from .job_rows import COLUMNS
+from .lifecycle import BATCH, Tidying, check_over, death, final_outcome, is_over_by
 from .owner import ClaimOwner, LeaseRenewal, held_by
 from .postgres_tables import (
     CLAIM,
-    COLUMNS,
     DUE,
     FIRST_DUE,
     INSERT,
@@ -66,8 +63,6 @@ from .room import Room
 
 Result = TypeVar("Result")
 
-_BATCH = 500  # jobs that one transaction of a command changes, or removes
-_TIDIED = 60.0  # seconds between two looks for old jobs
 _LATER = "clock_timestamp() + make_interval(secs => $5::double precision)"
 _OPEN = "state IN ('waiting', 'blocked', 'running')"
 
@@ -87,7 +82,7 @@ class PostgresInbox:
         self._figures = Figures()
         self._is_made = False  # the tables are there, and of this version
         self._seen_leases: dict[str, tuple[datetime, float]] = {}
-        self._tidy_at = 0.0
+        self._tidying = Tidying()
         self._is_busy = False  # the last claim found jobs: the next one need not look first
 
     # --- transactions ---
@@ -136,7 +131,12 @@ class PostgresInbox:
         try:
             self._room.take(len(jobs), limit, lambda most: self._read(lambda run: _count_open(run, most), 0))
         except InboxFull:
-            return self._seen(jobs)
+            nothing: Sequence[str | None] = ()
+            seen = self._read(lambda connection: [_seen(connection, job) for job in jobs], nothing)
+            before = [Accepted(each, is_new=False) for each in seen if each is not None]
+            if not jobs or len(before) < len(jobs):
+                raise
+            return before  # all are there already
         made: list[Accepted] = []
         is_single = len(jobs) == 1 and jobs[0].key is None
         try:
@@ -146,19 +146,10 @@ class PostgresInbox:
                 self._room.give_back(len(jobs) - sum(each.is_new for each in made))
         return made
 
-    def _seen(self, jobs: Sequence[NewJob]) -> list[Accepted]:
-        """The jobs of a full inbox, where all are there already. Raises InboxFull, which is handled, where not."""
-        nothing: Sequence[str | None] = ()
-        found = self._read(lambda connection: [_seen(connection, job) for job in jobs], nothing)
-        made = [Accepted(each, is_new=False) for each in found if each is not None]
-        if not jobs or len(made) < len(jobs):
-            raise  # noqa: PLE0704 - it is called where the error is handled
-        return made
+    def accepting(self, jobs: Sequence[NewJob], *, limit: int | None = None) -> Accepting:
+        return Accepting(lambda transaction: self._store_in(transaction, jobs, limit))
 
-    def accepting(self, jobs: Sequence[NewJob], *, limit: int | None = None) -> PostgresAccepting:
-        return PostgresAccepting(self, jobs, limit)
-
-    def store_in(self, transaction: Transaction, jobs: Sequence[NewJob], limit: int | None) -> list[Accepted]:
+    def _store_in(self, transaction: Transaction, jobs: Sequence[NewJob], limit: int | None) -> list[Accepted]:
         """Store jobs in a transaction of collections."""
         if not isinstance(transaction, PostgresTransaction):
             raise TypeError(f"jobs are stored in a transaction of their own store, not in a {brief(transaction)}")
@@ -229,7 +220,7 @@ class PostgresInbox:
             freed += sum(self._free(job_of(row)) for row in self._rows(statement, (owner,)))
             self._forget(owner)
         freed += self._give_back()
-        self._tidy()
+        self._tidying.step(self._remove_old)
         return freed
 
     def _give_back(self) -> int:
@@ -265,7 +256,7 @@ class PostgresInbox:
 
     def _free(self, job: Job) -> bool:
         """Free a job, unless its owner renewed its lease meanwhile."""
-        error = f"its process ended, or was away past its lease, while it ran (attempt {job.attempt})"
+        outcome = death(job)
         statement = (
             "SELECT max(lease_until) FROM wixhttp_inbox_owners"
             " WHERE owner = $1::text AND lease_until > clock_timestamp()"
@@ -275,11 +266,11 @@ class PostgresInbox:
             until = _value(transaction.connection, statement, (job.owner,))
             if until is not None and self._seen_leases.get(str(job.owner), (None,))[0] != until:
                 return False
-            return _finish(transaction.connection, job, Again(delay_after_death(job.attempt), error))
+            return _finish(transaction.connection, job, outcome)
 
         is_freed = self._write(work)
         if is_freed:
-            logger.warning("the job %s (%s): %s", job.id, job.name, error)
+            logger.warning("the job %s (%s): %s", job.id, job.name, outcome.error)
         return is_freed
 
     def _forget(self, owner: str) -> None:
@@ -325,13 +316,12 @@ class PostgresInbox:
         return sum(map(changed, wanted))
 
     def purge(self, state: State, older_than: float) -> int:
-        if state not in STATES or state in OPEN:
-            raise ValueError(f"jobs that are done, dead or cancelled are removed, not {brief(state)}")
+        check_over(state)
         removed = 0
         while True:
             step = self._purged(state, older_than, is_by_hand=True)
             removed += step
-            if step < _BATCH:
+            if step < BATCH:
                 return removed
 
     def _purged(self, state: State, older_than: float, *, is_by_hand: bool) -> int:
@@ -339,11 +329,11 @@ class PostgresInbox:
         statement = (
             "DELETE FROM wixhttp_inbox WHERE seq IN (SELECT seq FROM wixhttp_inbox WHERE state = $1::text"
             " AND ended IS NOT NULL AND ended <= statement_timestamp() - make_interval(secs => $2::float8)"
-            f" AND is_over ORDER BY ended LIMIT {_BATCH} FOR UPDATE SKIP LOCKED)"
+            f" AND is_over ORDER BY ended LIMIT {BATCH} FOR UPDATE SKIP LOCKED)"
         )
         holding = (
             "SELECT seq, token FROM wixhttp_inbox WHERE state = $1::text AND ended IS NOT NULL AND NOT is_over"
-            f" AND ended <= statement_timestamp() - make_interval(secs => $2::float8) LIMIT {_BATCH}"
+            f" AND ended <= statement_timestamp() - make_interval(secs => $2::float8) LIMIT {BATCH}"
         )
         older_than = min(older_than, LONGEST_DELAY)
         values = (state, older_than)
@@ -352,15 +342,7 @@ class PostgresInbox:
             removed += self._each([JobId(*row) for row in self._rows(holding, values)], _remove)
         return removed
 
-    def _tidy(self) -> None:
-        """Remove some of the jobs that are kept no longer; all of them in several calls."""
-        now = time.monotonic()
-        if now < self._tidy_at:
-            return
-        removed = sum(self._tidied(state, kept) for state, kept in KEPT.items())
-        self._tidy_at = now if removed >= _BATCH else now + _TIDIED
-
-    def _tidied(self, state: State, kept: float) -> int:
+    def _remove_old(self, state: State, kept: float) -> int:
         statement = (
             "SELECT ended <= clock_timestamp() - make_interval(secs => $2::float8) FROM wixhttp_inbox"
             " WHERE state = $1::text AND ended IS NOT NULL ORDER BY ended LIMIT 1"
@@ -429,20 +411,6 @@ class PostgresInbox:
         values.append(limit)
         statement = f"SELECT {COLUMNS} FROM wixhttp_inbox {where} ORDER BY seq DESC LIMIT ${len(values)}::bigint"
         return [job_of(row) for row in self._rows(statement, values)]
-
-
-class PostgresAccepting:
-    """See `contract.Accepting`."""
-
-    def __init__(self, inbox: PostgresInbox, jobs: Sequence[NewJob], limit: int | None) -> None:
-        self._inbox = inbox
-        self._jobs = jobs
-        self._limit = limit
-        self.accepted: Sequence[Accepted] = ()
-
-    def add_to(self, transaction: Transaction) -> None:
-        self.accepted = ()
-        self.accepted = self._inbox.store_in(transaction, self._jobs, self._limit)
 
 
 # --- statements ------------------------------------------------------------------------------------------------------
@@ -533,9 +501,7 @@ def _first_due(connection: Connection, names: Collection[str] | None) -> float |
 
 
 def _finish(connection: Connection, job: Job, outcome: Outcome) -> bool:
-    if isinstance(outcome, Again) and job.attempt >= job.max_attempts:
-        outcome = Failed(outcome.error)
-    is_over = isinstance(outcome, Done) or (isinstance(outcome, Failed) and (job.on_dead == "go" or job.key is None))
+    outcome = final_outcome(job, outcome)
     values: list[Any] = []
     if isinstance(outcome, Done):
         change, values = "state = 'done', result = $4::bytea, error = NULL, ended = clock_timestamp()", [outcome.result]
@@ -554,7 +520,7 @@ def _finish(connection: Connection, job: Job, outcome: Outcome) -> bool:
     if frees_key:
         _lock(connection, [(job.name, str(job.key))])
     changed = connection.execute(
-        f"UPDATE wixhttp_inbox SET {change}, owner = NULL, is_over = {is_over}"
+        f"UPDATE wixhttp_inbox SET {change}, owner = NULL, is_over = {is_over_by(job, outcome)}"
         " WHERE seq = $1::bigint AND state = 'running' AND owner = $2::text AND claims = $3::integer",
         (job.seq, job.owner, job.claims, *values),
     )

@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from .contract import VERSION, Job
+from .job_rows import COLUMNS, job_of_row
 
 _TEXT = 'text COLLATE "C"'
 
@@ -39,11 +40,6 @@ CREATE TABLE IF NOT EXISTS wixhttp_inbox_watermarks (name text PRIMARY KEY, at t
 CREATE TABLE IF NOT EXISTS wixhttp_inbox_facts (name text PRIMARY KEY, value integer NOT NULL);
 INSERT INTO wixhttp_inbox_facts VALUES ('version', {VERSION}) ON CONFLICT DO NOTHING;
 """
-
-COLUMNS = (
-    "seq, token, name, kind, state, key, dedup, priority, attempt, max_attempts, on_dead, claims, payload, body,"
-    " accepted, due, started, ended, owner, error, result"
-)
 
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1::text, 20090))"
 """The lock of a lane until the transaction ends. 20090 tells it from others' locks."""
@@ -142,31 +138,7 @@ def lane_of(name: str, key: str) -> str:
 
 def job_of(row: Sequence[Any]) -> Job:
     """The job of a row of `COLUMNS`."""
-    (seq, token, name, kind, state, key, dedup, priority, attempt, most, on_dead, claims, payload, body, *rest) = row
-    accepted, due, started, ended, owner, error, result = rest
-    return Job(
-        id=f"{seq}-{token}",
-        seq=seq,
-        name=name,
-        kind=kind,
-        state=state,
-        key=key,
-        dedup=dedup,
-        priority=priority,
-        attempt=attempt,
-        max_attempts=most,
-        on_dead=on_dead,
-        claims=claims,
-        payload=payload,
-        body=body,
-        accepted_at=_date(accepted),
-        run_at=_date(due),
-        started_at=None if started is None else _date(started),
-        ended_at=None if ended is None else _date(ended),
-        owner=owner,
-        error=error,
-        result=result,
-    )
+    return job_of_row(row, _date)
 
 
 def _date(value: datetime) -> datetime:

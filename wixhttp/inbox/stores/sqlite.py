@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -25,13 +24,10 @@ from wixhttp.messages import brief
 from .clock import STEP, Clock, Moment
 from .contract import (
     CLAIM_LOST,
-    KEPT,
     LONGEST_DELAY,
-    OPEN,
-    STATES,
     VERSION,
     Accepted,
-    Again,
+    Accepting,
     Done,
     Failed,
     GivenBack,
@@ -42,18 +38,18 @@ from .contract import (
     Outcome,
     State,
     Stats,
-    delay_after_death,
     stored_error,
     stored_moment,
     stored_text,
 )
 from .figures import Figures, stats_of
 from .job_ids import JobId, new_token, parse_ids
+from .job_rows import COLUMNS
+from .lifecycle import BATCH, Tidying, check_over, death, final_outcome, is_over_by
 from .memory import MemoryDatabase
 from .owner import ClaimOwner, LeaseRenewal, held_by
 from .room import Room
 from .sqlite_tables import (
-    COLUMNS,
     ENDED,
     INSERT,
     LEVELS,
@@ -68,8 +64,6 @@ from .sqlite_tables import (
 Result = TypeVar("Result")
 
 _FACTS_KEPT = 60.0  # seconds after which the clock is noted again, as clocks drift
-_BATCH = 500  # jobs that one commit of a command changes, or removes
-_TIDIED = 60.0  # seconds between two looks for old jobs
 
 logger = logging.getLogger("wixhttp")
 
@@ -95,7 +89,7 @@ class SQLiteInbox:
         self._renewal = LeaseRenewal(owner, self.renew, lease, clock)
         self._room = Room()
         self._figures = Figures()
-        self._tidy_at = 0.0
+        self._tidying = Tidying()
         self._is_busy = False  # the last claim found jobs: the next one need not look first
 
     # --- transactions ---
@@ -142,7 +136,12 @@ class SQLiteInbox:
         try:
             self._room.take(len(jobs), limit, lambda most: self._read(lambda run, _: _count_open(run, most), 0))
         except InboxFull:
-            return self._seen(jobs)
+            nothing: Sequence[str | None] = ()
+            seen = self._read(lambda connection, _: [_seen(connection, job) for job in jobs], nothing)
+            before = [Accepted(each, is_new=False) for each in seen if each is not None]
+            if not jobs or len(before) < len(jobs):
+                raise
+            return before  # all are there already
         made: list[Accepted] = []
         try:
             made = self._write(lambda connection, now: _store(connection, jobs, now))
@@ -151,19 +150,10 @@ class SQLiteInbox:
                 self._room.give_back(len(jobs) - sum(each.is_new for each in made))
         return made
 
-    def _seen(self, jobs: Sequence[NewJob]) -> list[Accepted]:
-        """The jobs of a full inbox, where all are there already. Raises InboxFull, which is handled, where not."""
-        nothing: Sequence[str | None] = ()
-        found = self._read(lambda connection, _: [_seen(connection, job) for job in jobs], nothing)
-        made = [Accepted(each, is_new=False) for each in found if each is not None]
-        if not jobs or len(made) < len(jobs):
-            raise  # noqa: PLE0704 - it is called where the error is handled
-        return made
+    def accepting(self, jobs: Sequence[NewJob], *, limit: int | None = None) -> Accepting:
+        return Accepting(lambda transaction: self._store_in(transaction, jobs, limit))
 
-    def accepting(self, jobs: Sequence[NewJob], *, limit: int | None = None) -> SQLiteAccepting:
-        return SQLiteAccepting(self, jobs, limit)
-
-    def store_in(self, transaction: Transaction, jobs: Sequence[NewJob], limit: int | None) -> list[Accepted]:
+    def _store_in(self, transaction: Transaction, jobs: Sequence[NewJob], limit: int | None) -> list[Accepted]:
         """Store jobs in a transaction of collections."""
         connection = self._connection_of(transaction)
         now = self._begin(connection)
@@ -239,7 +229,7 @@ class SQLiteInbox:
             freed = self._write(
                 lambda connection, now: self._free(connection, gone, now) + _give_back(connection, lost, now)
             )
-        self._tidy()
+        self._tidying.step(self._remove_old)
         return freed
 
     def _gone(self, connection: apsw.Connection, owners: set[str]) -> set[str]:
@@ -262,11 +252,9 @@ class SQLiteInbox:
             statement = f"SELECT {COLUMNS} FROM {RUNNING} WHERE state = 'running' AND owner = ? ORDER BY seq"
             jobs = _rows(connection, statement, (owner,))
             for job in map(job_of, jobs):
-                error = stored_error(
-                    f"its process ended, or was away past its lease, while it ran (attempt {job.attempt})"
-                )
-                logger.warning("the job %s (%s): %s", job.id, job.name, error)
-                _finish(connection, job, Again(delay_after_death(job.attempt), error), now)
+                outcome = death(job)
+                logger.warning("the job %s (%s): %s", job.id, job.name, outcome.error)
+                _finish(connection, job, outcome, now)
                 freed += 1
             connection.execute("DELETE FROM wixhttp_inbox_owners WHERE owner = ?", (owner,))
         return freed
@@ -301,8 +289,8 @@ class SQLiteInbox:
 
     def _in_batches(self, wanted: Sequence[JobId], change: Callable[[apsw.Connection, JobId, float], bool]) -> int:
         changed = 0
-        for start in range(0, len(wanted), _BATCH):
-            batch = wanted[start : start + _BATCH]
+        for start in range(0, len(wanted), BATCH):
+            batch = wanted[start : start + BATCH]
 
             def work(connection: apsw.Connection, now: float, batch: Sequence[JobId] = batch) -> int:
                 return sum(change(connection, each, now) for each in batch)
@@ -311,24 +299,15 @@ class SQLiteInbox:
         return changed
 
     def purge(self, state: State, older_than: float) -> int:
-        if state not in STATES or state in OPEN:
-            raise ValueError(f"jobs that are done, dead or cancelled are removed, not {brief(state)}")
+        check_over(state)
         removed = 0
         while True:
             step = self._write(lambda connection, now: _purge(connection, state, now - older_than))
             removed += step
-            if step < _BATCH:
+            if step < BATCH:
                 return removed
 
-    def _tidy(self) -> None:
-        """Remove some of the jobs that are kept no longer; all of them in several calls."""
-        now = time.monotonic()
-        if now < self._tidy_at:
-            return
-        removed = sum(self._tidied(state, kept) for state, kept in KEPT.items())
-        self._tidy_at = now if removed >= _BATCH else now + _TIDIED
-
-    def _tidied(self, state: State, kept: float) -> int:
+    def _remove_old(self, state: State, kept: float) -> int:
         statement = f"SELECT min(ended) FROM {ENDED} WHERE state = ? AND ended IS NOT NULL"
         [first] = self._read(lambda connection, _: _row(connection, statement, (state,)), [None])
         if first is None or first > self._clock.now() - kept:
@@ -388,20 +367,6 @@ class SQLiteInbox:
         statement = f"SELECT {COLUMNS} FROM wixhttp_inbox {where} ORDER BY seq DESC LIMIT :limit"
         values = {**asked, "before": before, "limit": limit}
         return [job_of(row) for row in self._rows(statement, values)]
-
-
-class SQLiteAccepting:
-    """See `contract.Accepting`."""
-
-    def __init__(self, inbox: SQLiteInbox, jobs: Sequence[NewJob], limit: int | None) -> None:
-        self._inbox = inbox
-        self._jobs = jobs
-        self._limit = limit
-        self.accepted: Sequence[Accepted] = ()
-
-    def add_to(self, transaction: Transaction) -> None:
-        self.accepted = ()
-        self.accepted = self._inbox.store_in(transaction, self._jobs, self._limit)
 
 
 # --- statements ------------------------------------------------------------------------------------------------------
@@ -508,15 +473,14 @@ def _claimed(connection: apsw.Connection, seq: int, owner: str, now: float) -> J
 
 
 def _finish(connection: apsw.Connection, job: Job, outcome: Outcome, now: float) -> bool:
-    if isinstance(outcome, Again) and job.attempt >= job.max_attempts:
-        outcome = Failed(outcome.error)
+    outcome = final_outcome(job, outcome)
     values: dict[str, Any] = {"seq": job.seq, "owner": job.owner, "claims": job.claims, "now": now}
     if isinstance(outcome, Done):
         change = "state = 'done', result = :result, error = NULL, ended = :now, is_over = 1"
         values["result"] = outcome.result
     elif isinstance(outcome, Failed):
         change = "state = 'dead', error = :error, ended = :now, is_over = :is_over"
-        values |= {"error": stored_error(outcome.error), "is_over": job.on_dead == "go" or job.key is None}
+        values |= {"error": stored_error(outcome.error), "is_over": is_over_by(job, outcome)}
     elif isinstance(outcome, GivenBack):
         change = "state = 'waiting', error = coalesce(:error, error), attempt = attempt - 1"
         values["error"] = stored_error(outcome.error) or None
@@ -588,7 +552,7 @@ def _purge(connection: apsw.Connection, state: str, before: float, *, is_by_hand
         "DELETE FROM wixhttp_inbox WHERE seq IN"
         f" (SELECT seq FROM {ENDED} WHERE state = :state AND ended IS NOT NULL AND ended <= :before"
         " AND (is_over OR :is_by_hand) ORDER BY ended LIMIT :most) RETURNING name, key, is_over",
-        {"state": state, "before": before, "is_by_hand": is_by_hand, "most": _BATCH},
+        {"state": state, "before": before, "is_by_hand": is_by_hand, "most": BATCH},
     )
     for name, key, is_over in rows:
         if not is_over:

@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from .contract import VERSION, Job
+from .job_rows import job_of_row
 
 READY = "wixhttp_inbox INDEXED BY wixhttp_inbox_ready"
 KEYS = "wixhttp_inbox INDEXED BY wixhttp_inbox_keys"
@@ -39,11 +40,6 @@ CREATE TABLE IF NOT EXISTS wixhttp_inbox_owners (
     owner TEXT PRIMARY KEY, boot TEXT NOT NULL, lease_until REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS wixhttp_inbox_watermarks (name TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
 """
-
-COLUMNS = (
-    "seq, token, name, kind, state, key, dedup, priority, attempt, max_attempts, on_dead, claims, payload, body,"
-    " accepted, due, started, ended, owner, error, result"
-)
 
 INSERT = f"""
 INSERT INTO wixhttp_inbox (token, name, kind, state, key, dedup, priority, max_attempts, on_dead, accepted, due,
@@ -80,31 +76,7 @@ WHERE state = 'blocked'
 
 def job_of(row: Sequence[Any]) -> Job:
     """The job of a row of `COLUMNS`."""
-    (seq, token, name, kind, state, key, dedup, priority, attempt, most, on_dead, claims, payload, body, *rest) = row
-    accepted, due, started, ended, owner, error, result = rest
-    return Job(
-        id=f"{seq}-{token}",
-        seq=seq,
-        name=name,
-        kind=kind,
-        state=state,
-        key=key,
-        dedup=dedup,
-        priority=priority,
-        attempt=attempt,
-        max_attempts=most,
-        on_dead=on_dead,
-        claims=claims,
-        payload=payload,
-        body=body,
-        accepted_at=date_of(accepted),
-        run_at=date_of(due),
-        started_at=None if started is None else date_of(started),
-        ended_at=None if ended is None else date_of(ended),
-        owner=owner,
-        error=error,
-        result=result,
-    )
+    return job_of_row(row, date_of)
 
 
 def date_of(seconds: float) -> datetime:
