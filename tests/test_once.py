@@ -77,7 +77,7 @@ KIND post_github(request):
 @once()
 KIND post_unverified(request): return ok()
 
-@once(key=lambda request: 1.5)
+@once(key=lambda request: request.body.json()["id"])
 KIND post_odd(request): return ok()
 
 @idempotent()
@@ -192,8 +192,9 @@ def test_a_request_without_a_key_is_refused_and_the_developer_told(
     assert "key= of @once gave None" in caplog.text
     assert post(served, "unverified").status == 500
     assert "@once() has no key; add @verified(...)" in caplog.text
-    assert post(served, "odd").status == 500
-    assert "key= of @once gives a str or an int, not 1.5" in caplog.text
+    for body, said in ((b"{}", "raised KeyError: 'id'"), (b'{"id": 1.5}', "gave 1.5, which is neither text nor")):
+        assert served("odd", "POST", body=body).status == 400
+        assert f"post_odd: key= of @once {said}" in caplog.text
 
 
 @pytest.mark.parametrize(

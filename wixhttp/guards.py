@@ -16,14 +16,19 @@ from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from typing import Any, Protocol
 
 from wixhttp.concurrency.service_threads import begin_on_thread
-from wixhttp.errors import HTTPError
+from wixhttp.errors import HTTPError, WixHTTPError
 from wixhttp.http.request import AsyncRequest, Request, set_body
 from wixhttp.http.request_head import Head, Notes
 from wixhttp.http.response import Response
+from wixhttp.logs.tracebacks import summary_of
+from wixhttp.messages import brief
 
 ADDRESS_RATE, SENDER, KEY, RATE, ONCE, DEFERRED = 10, 20, 30, 35, 40, 50
 """The places of the guards: rate limits by address, the verification of a sender, API keys, other rate limits, the
 idempotency of deliveries, deferred work. The lowest runs first, and leaves last."""
+
+_NO_KEY = "The request does not say which one it is."
+_OF_JSON = (dict, list, str, int, float, type(None))
 
 logger = logging.getLogger("wixhttp")
 
@@ -134,6 +139,28 @@ def merged(own: Sequence[Guard], of_site: Iterable[Guard]) -> tuple[Guard, ...]:
     """The guards of a handler in their order: its own, and those of the site for places where it has none."""
     places = {guard.place for guard in own}
     return tuple(sorted((*own, *(each for each in of_site if each.place not in places)), key=lambda each: each.place))
+
+
+def made_key(make: Callable[[Any], object], request: GuardedRequest, where: str) -> str | None:
+    """The key that a function of users' makes of a request, as text; ``None`` where it gives ``None`` or no text.
+
+    Raises:
+        HTTPError: 400, the request does not hold it: the function misses a member, or finds a value of another kind, or
+            gives what is neither text nor a whole number. ``where`` begins the reason, which the log has.
+    """
+    try:
+        value = make(request.request)
+    except WixHTTPError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, AttributeError) and not isinstance(error.obj, _OF_JSON):
+            raise  # of an object that no request holds: the function itself is wrong
+        raise HTTPError(400, _NO_KEY, reason=f"{where} raised {summary_of(error)}") from error
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise HTTPError(400, _NO_KEY, reason=f"{where} gave {brief(value)}, which is neither text nor a whole number")
+    return str(value)
 
 
 class Guarded:

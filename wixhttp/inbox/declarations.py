@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar
 
 from wixhttp.http.policy import note_guard
 from wixhttp.http.response import is_token
+from wixhttp.messages import brief
+from wixhttp.project.signatures import is_async_callable
 
-from .acceptance import DeferredGuard, DeferredRules
+from .acceptance import EVENT, DeferredGuard, DeferredRules
 from .options import ATTEMPTS, BACKOFF, JobOptions, OnDead, parse_options
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,6 +42,7 @@ def deferred(
     on_dead: OnDead = "go",
     priority: int = 0,
     headers: Collection[str] | None = None,
+    status: int = 202,
 ) -> Callable[[F], F]:
     """A decorator that answers for a function at once, and runs it later: ``@deferred(dedup="event")``.
 
@@ -49,13 +53,16 @@ def deferred(
     or `Dead`, ends it. **At least once**: a function must bear to be run again.
 
     ``dedup``: what is stored only once in seven days: ``"event"`` is the id of a verified webhook, any other text the
-    name of a header; or a function of the request. A repeat is answered 202 with the first id.
+    name of a header; or a function of the request. A repeat is answered as the first, with the first id. A request
+    without that id or header is refused (400); one for which the function returns ``None`` is stored each time.
     ``key``: a function of the request; those of one key run one after the other, in the order of their acceptance.
+    Both functions return text or a whole number. What they miss in a request is its fault: it is refused (400).
     ``attempts``: runs at most, 10. ``backoff``: base and cap in seconds of the pause before the next, which is random,
     up to base times 2 to the number of those that failed.
     ``on_dead``: once one is dead, the next of its key may ``"go"``, or is ``"hold"``.
     ``priority``: -100 to 100, the highest first.
     ``headers``: the names of those that are stored; all but those with credentials unless given.
+    ``status``: that of the answer, 200 to 299, for senders that take no 202; 204 and 205 have no body.
 
     Raises:
         ValueError, TypeError: an argument is wrong, at once.
@@ -63,16 +70,30 @@ def deferred(
     if misplaced:
         raise TypeError(f"deferred takes keywords only, not {misplaced[0]!r}; write @deferred()")
     options = parse_options("@deferred", attempts, backoff, on_dead, priority)
-    if isinstance(dedup, str) and not is_token(dedup):
+    if isinstance(dedup, str):
+        _check_dedup(dedup)
+    for name, maker in (("dedup", dedup), ("key", key)):
+        if maker is None or (name == "dedup" and isinstance(maker, str)):
+            continue
+        if not callable(maker) or is_async_callable(maker):
+            raise TypeError(f"@deferred: {name} is a function of the request, a def, not {brief(maker)}")
+    if type(status) is not int or not 200 <= status <= 299:
+        raise ValueError(f"@deferred: status is a whole number from 200 to 299, not {brief(status)}")
+    kept = None if headers is None else _parse_headers(headers)
+    rules = DeferredRules(options, dedup, key, kept, status)
+    return lambda function: note_guard(DeferredGuard(rules), function)
+
+
+def _check_dedup(dedup: str) -> None:
+    if not is_token(dedup):
         raise ValueError(
             f'@deferred: dedup is "event", the name of a header or a function of the request, not {dedup!r}'
         )
-    for name, maker in (("dedup", dedup), ("key", key)):
-        if maker is not None and not callable(maker) and not (name == "dedup" and isinstance(maker, str)):
-            raise TypeError(f"@deferred: {name} is a function of the request, not {maker!r}")
-    kept = None if headers is None else _parse_headers(headers)
-    rules = DeferredRules(options, dedup, key, kept)
-    return lambda function: note_guard(DeferredGuard(rules), function)
+    if dedup != EVENT and "-" not in dedup and get_close_matches(dedup.lower(), [EVENT]):
+        raise ValueError(
+            f'@deferred: dedup is {dedup!r}; did you mean "event", the id of a verified webhook? A header of that name '
+            f"is dedup=lambda request: request.headers[{dedup!r}]"
+        )
 
 
 def _parse_headers(headers: Collection[str]) -> frozenset[str]:

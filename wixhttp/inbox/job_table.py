@@ -130,7 +130,7 @@ def _prepare(table: JobTable, policy: Policy, name: str, config: Config, prefix:
     guard = next((each for each in policy.guards if isinstance(each, DeferredGuard)), None)
     if guard is not None:
         table.guards.append(guard)
-        check_event(guard, name, any(each.place == SENDER for each in policy.guards))
+        check_event(guard, name, [each for each in policy.guards if each.place == SENDER])
         guard.prefix, guard.limit = prefix, config.inbox_limit
     return guard
 

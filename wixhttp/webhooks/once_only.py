@@ -12,11 +12,10 @@ from typing import Any, NoReturn, TypeVar
 
 from wixhttp.data.collections import current
 from wixhttp.errors import HTTPError, ProjectError, StoreUnavailable
-from wixhttp.guards import ONCE, Guard, GuardedRequest, NotYet
+from wixhttp.guards import ONCE, Guard, GuardedRequest, NotYet, made_key
 from wixhttp.http.policy import note_guard, parse_duration, parse_seconds
 from wixhttp.http.response import Response
 from wixhttp.measurements import counted
-from wixhttp.messages import brief
 from wixhttp.project.signatures import is_async_callable
 
 from .once_answers import KeptAnswer, asks_for_another
@@ -192,7 +191,11 @@ def once(
 
     def key_of(request: GuardedRequest) -> tuple[str, str]:
         if key is not None:
-            return _key_text(key(request.request), request.name), ""
+            named = made_key(key, request, f"{request.name}: key= of @once")
+            if named is None:
+                reason = f"{request.name}: key= of @once gave None, or an empty text"
+                raise HTTPError(400, "The request does not say which one it is.", reason=reason)
+            return named, ""
         webhook = request.notes.webhook
         if webhook is None:
             raise HTTPError(
@@ -219,31 +222,15 @@ def check_keys(handlers: Iterable[tuple[str, str, Sequence[Guard]]]) -> None:
     for file, name, guards in handlers:
         if not any(isinstance(guard, OnceGuard) and guard.needs_sender for guard in guards):
             continue
-        schemes = [guard.scheme for guard in guards if isinstance(guard, SenderGuard)]
-        if not schemes:
+        senders = [guard for guard in guards if isinstance(guard, SenderGuard)]
+        if not senders:
             raise ProjectError(
                 f"{file}: @once() of {name} has no key: add @verified(...), whose deliveries have an id, or write"
                 " @once(key=lambda request: ...)"
             )
-        for scheme in schemes:
-            if not (scheme.id_header or scheme.id_members or scheme.body == "jwt"):
+        for sender in senders:
+            if not sender.has_ids:
                 raise ProjectError(
-                    f"{file}: @once() of {name} has no key: deliveries by the scheme {scheme.name!r} have no id; write"
-                    " @once(key=lambda request: ...)"
+                    f"{file}: @once() of {name} has no key: deliveries by the scheme {sender.scheme.name!r} have no id;"
+                    " write @once(key=lambda request: ...)"
                 )
-
-
-def _key_text(value: object, name: str) -> str:
-    """The key that a user's function gave, as text.
-
-    Raises:
-        HTTPError: 400, there is none.
-        TypeError: it is something else.
-    """
-    if value is None or value == "":
-        raise HTTPError(
-            400, "The request does not say which one it is.", reason=f"{name}: key= of @once gave {value!r}"
-        )
-    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
-        return str(value)
-    raise TypeError(f"{name}: key= of @once gives a str or an int, not {brief(value)}")

@@ -59,6 +59,12 @@ class SenderGuard(CheckGuard):
             return None
         return challenge_answer(scheme, message, lambda: _signer(scheme, message, secrets, now))
 
+    @property
+    def has_ids(self) -> bool:
+        """Return whether its deliveries have an id by which repeats are known."""
+        scheme = self.scheme
+        return bool(scheme.id_header or scheme.id_members or scheme.body == "jwt")
+
     def problems(self) -> Iterator[str]:
         """The secrets that it needs and that are missing or cannot be used, each with the way out."""
         makes: Callable[[str], Any] = (

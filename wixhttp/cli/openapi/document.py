@@ -101,8 +101,8 @@ def _operation(each: Operation, method: str, name: str, types: TypeTable, has_to
     refusals = ([401] if scopes is not None else []) + ([403] if scopes else []) + ([429] if is_limited else [])
     refusals += [409] if is_once else []
     made["responses"] = (
-        deferred_responses(refusals)
-        if each.access.is_deferred
+        deferred_responses(each.access.deferred_status, refusals)
+        if each.access.deferred_status is not None
         else responses_of(facts, types, reads_body=body is not None, refusals=refusals)
     )
     if security := _security(scopes, facts, has_tokens=has_tokens):

@@ -36,14 +36,14 @@ _EMPTY_REST = "The rest of the path. It may hold slashes, or be empty: then the 
 class HandlerAccess(NamedTuple):
     """The access to a handler: ``scopes`` are those of the API key that it asks for, ``None`` for no key. ``is_once``:
     repeats of a request are refused while it runs; ``needs_idempotency_key`` is ``None`` where that header is not read.
-    ``is_deferred``: requests are answered 202 once they are stored.
+    ``deferred_status`` is that of the answer to requests that are stored; ``None`` for a handler that answers itself.
     """
 
     scopes: tuple[str, ...] | None
     is_limited: bool
     is_once: bool = False
     needs_idempotency_key: bool | None = None
-    is_deferred: bool = False
+    deferred_status: int | None = None
 
 
 class Operation(NamedTuple):
@@ -166,7 +166,7 @@ def _access_of(policy: Policy, config: Config) -> HandlerAccess:
         is_limited or not all(isinstance(guard, Exemption) for guard in limits),
         ONCE in asking,
         getattr(asking.get(ONCE), "needs_header", None),
-        DEFERRED in asking,
+        getattr(asking.get(DEFERRED), "status", None),
     )
 
 

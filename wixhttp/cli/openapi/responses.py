@@ -73,13 +73,15 @@ def responses_of(
     return made
 
 
-def deferred_responses(refusals: Iterable[int]) -> dict[str, Any]:
-    """The responses of a handler whose requests are stored, by status: those of its own answers are sent to nobody."""
+def deferred_responses(status: int, refusals: Iterable[int]) -> dict[str, Any]:
+    """The responses of a handler whose requests are stored, by status: those of its own answers are sent to nobody.
+    ``status`` is that of what was stored."""
     accepted: Schema = {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}
-    made: dict[str, Any] = {
-        "202": {"description": "Accepted", "content": {"application/json": {"schema": accepted}}},
-        **{str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in (*refusals, 500, 503)},
-    }
+    stored: dict[str, Any] = {"description": _phrase(status)}
+    if status not in (204, 205):
+        stored["content"] = {"application/json": {"schema": accepted}}
+    problems = {str(each): {"$ref": f"#/components/responses/Problem{each}"} for each in (*refusals, 500, 503)}
+    made: dict[str, Any] = {str(status): stored, **problems}
     return {**dict(sorted(made.items())), "default": {"$ref": "#/components/responses/Problem"}}
 
 
