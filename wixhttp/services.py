@@ -6,16 +6,10 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from wixhttp.dispatch.site import Site, load_site
 from wixhttp.project.config import Config
 from wixhttp.project.inbox_files import uses_inbox
-
-if TYPE_CHECKING:  # a site without endpoints does not load them
-    from wixhttp.endpoints.handlers import EndpointHandler
-    from wixhttp.project.function_table import Function
 
 
 def load_served_site(config: Config) -> Site:
@@ -28,7 +22,7 @@ def load_served_site(config: Config) -> Site:
     if "wixhttp.webhooks.once_only" in sys.modules:
         from wixhttp.webhooks.once_only import check_keys
 
-        check_keys((each.file, each.exported_name, each.policy.guards) for each in _handlers(site))
+        check_keys((each.file, each.exported_name, each.policy.guards) for each in site.handlers())
     site = _with_inbox(_with_access(site), config)
     if config.metrics:  # the last: it shows what the others do
         from wixhttp.metrics.factory import measured
@@ -70,21 +64,8 @@ def _with_inbox(site: Site, config: Config) -> Site:
 def _with_access(site: Site) -> Site:
     """The site with its rate limits counted, and with the guards that ``api_keys`` and ``rate_limit`` ask for."""
     config = site.config
-    if not (config.api_keys or config.rate_limit is not None or _has_guards(site)):
+    if not (config.api_keys or config.rate_limit is not None or any(each.policy.guards for each in site.handlers())):
         return site
     from wixhttp.access.site_guards import access_guards
 
     return site.with_guards(access_guards(site))
-
-
-def _has_guards(site: Site) -> bool:
-    """Return whether a handler has guards of its own."""
-    return any(handler.policy.guards for handler in _handlers(site))
-
-
-def _handlers(site: Site) -> Iterator[Function | EndpointHandler]:
-    """All functions of a site, those of its test site, and the handlers of its endpoints."""
-    for table in (site.functions, site.test_functions):
-        yield from table
-    for route in site.endpoints.routes if site.endpoints is not None else ():
-        yield from route.methods.values()

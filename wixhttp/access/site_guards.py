@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from wixhttp.dispatch.site import Site
 from wixhttp.errors import ProjectError
 from wixhttp.guards import ADDRESS_RATE, KEY, RATE, Guard, merged
-from wixhttp.http.policy import Policy
 
 from .exemption import Exemption
 
-if TYPE_CHECKING:  # with its library, which a site without rate limits does not load
+if TYPE_CHECKING:  # a site without endpoints or rate limits does not load them
+    from wixhttp.endpoints.handlers import EndpointHandler
+    from wixhttp.project.function_table import Function
+
     from .rate_limits import RateGuard
 
 
@@ -39,24 +41,19 @@ def access_guards(site: Site) -> tuple[Guard, ...]:
         from .counters import count_in
 
         count_in(config.rate_limit_storage)
-    for name, guard, policy in rates:
-        asking = [each for each in merged(policy.guards, guards) if each.place == KEY]
+    for handler, guard in rates:
+        asking = [each for each in merged(handler.policy.guards, guards) if each.place == KEY]
         if guard.kind == "key" and all(isinstance(each, Exemption) for each in asking):
             raise ProjectError(
-                f'{name}: @rate_limit(..., key="key") counts by API key, and nothing asks for one; add '
-                "@require_key(), or set api_keys = true"
+                f'{handler.file}: @rate_limit(..., key="key") of {handler.exported_name} counts by API key, and '
+                "nothing asks for one; add @require_key(), or set api_keys = true"
             )
     return tuple(guards)
 
 
-def _rates_of(site: Site) -> Iterator[tuple[str, RateGuard, Policy]]:
-    """The rate limits of single handlers, with the handler's name and policy."""
-    handlers: list[tuple[str, Policy]] = []
-    for table in (site.functions, site.test_functions):
-        handlers += [(function.exported_name, function.policy) for function in table]
-    for route in site.endpoints.routes if site.endpoints is not None else ():
-        handlers += [(f"{each.method} of {each.file}", each.policy) for each in route.methods.values()]
-    for name, policy in handlers:
-        for guard in policy.guards:
+def _rates_of(site: Site) -> Iterator[tuple[Function | EndpointHandler, RateGuard]]:
+    """The rate limits of single handlers."""
+    for handler in site.handlers():
+        for guard in handler.policy.guards:
             if guard.place in (ADDRESS_RATE, RATE) and not isinstance(guard, Exemption):
-                yield name, guard, policy
+                yield handler, guard

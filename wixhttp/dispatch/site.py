@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wixhttp.errors import ConfigError, ProjectError
 from wixhttp.project.config import Config
-from wixhttp.project.function_table import FunctionTable, functions_of
+from wixhttp.project.function_table import Function, FunctionTable, functions_of
 from wixhttp.project.loader import has_functions, load_functions_module
 from wixhttp.project.misplaced_files import misplaced_files, nothing_to_serve
 
@@ -17,6 +18,7 @@ from .background_work import BackgroundWork
 
 if TYPE_CHECKING:  # a site without endpoints or guards does not load them
     from wixhttp.endpoints.endpoint_table import Endpoints
+    from wixhttp.endpoints.handlers import EndpointHandler
     from wixhttp.guards import Guard
 
     from .meter import Meter
@@ -52,6 +54,14 @@ class Site:
     def with_meter(self, meter: Meter) -> Site:
         """The same site, measured."""
         return replace(self, meter=meter)
+
+    def handlers(self) -> Iterator[Function | EndpointHandler]:
+        """All functions, those of the test site, and the handlers of the endpoints, each once."""
+        yield from self.functions
+        if self.test_functions is not self.functions:
+            yield from self.test_functions
+        for route in self.endpoints.routes if self.endpoints is not None else ():
+            yield from dict.fromkeys(route.methods.values())
 
     @property
     def summary(self) -> str:

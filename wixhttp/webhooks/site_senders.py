@@ -20,16 +20,10 @@ class VerifiedHandler(NamedTuple):
 
 def verified_handlers(site: Site) -> Iterator[VerifiedHandler]:
     """The handlers of a site that verify their senders: functions, then endpoints."""
-    tables = [site.functions] if site.test_functions is site.functions else [site.functions, site.test_functions]
-    for function in (each for table in tables for each in table):
-        for guard in function.policy.guards:
+    for handler in site.handlers():
+        for guard in handler.policy.guards:
             if isinstance(guard, SenderGuard):
-                yield VerifiedHandler(function.exported_name, function.file, guard)
-    for route in site.endpoints.routes if site.endpoints is not None else ():
-        for handler in dict.fromkeys(route.methods.values()):
-            for guard in handler.policy.guards:
-                if isinstance(guard, SenderGuard):
-                    yield VerifiedHandler(handler.exported_name, handler.file, guard)
+                yield VerifiedHandler(handler.exported_name, handler.file, guard)
 
 
 def problems_of_senders(site: Site) -> list[str]:
