@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import hmac
 import io
 import json
 import shlex
@@ -53,6 +54,11 @@ def post_releases(request):
 
 @verified("hmac", secret="OWN_SECRET", header="X-Sig", signed="{timestamp}.{body}", timestamp_header="X-Time")
 async def post_own(request):
+    return ok()
+
+
+@verified("twilio", secret="TWILIO_TOKEN", url="https://www.example.com/_functions/sms")
+def post_sms(request):
     return ok()
 """
 SECRETS = {
@@ -119,6 +125,14 @@ def test_twilio_is_signed_with_its_url_and_a_body_of_another_kind_by_its_digest(
     assert words[words.index("--data-binary") + 1] == "@event.json"
     sent = dict(words[at + 1].split(": ", 1) for at, word in enumerate(words) if word == "-H")
     assert verify(fake_request(words[-1], "POST", data=EVENT, headers=sent), "twilio", secret="12345").id is None
+
+
+def test_the_url_that_a_function_verifies_is_signed_and_told_where_another_is_named(run: Callable[..., Result]) -> None:
+    result = run("sign", "twilio", "-d", "@form.txt", "--url", "http://localhost:8000/_functions/sms")
+    url = "https://www.example.com/_functions/sms"
+    assert f"Note: the URL that is signed is that of @verified(url=...), {url}" in result.output
+    fields = fields_of("\n".join(line for line in result.output.splitlines() if not line.startswith("Note")))
+    assert verify(fake_request(url, "POST", data=FORM, headers=fields), "twilio", secret="12345", url=url).id == "SM1"
 
 
 def test_a_token_of_wix_is_made_with_a_private_key_of_ones_own(run: Callable[..., Result], site: Path) -> None:
@@ -251,8 +265,8 @@ def test_a_secret_that_is_another_of_the_site_is_found_out_by_its_name() -> None
 @pytest.mark.parametrize(
     ("stamp", "now", "text"),
     [
-        (f"{NOW:.0f}", NOW + 412, "is 412 s old; 300 s are let; it is a repeat"),
-        (f"{NOW:.0f}", NOW - 412, "412 s in the future; 300 s are let; this machine's clock is slow"),
+        (f"{NOW:.0f}", NOW + 412, "is 412 s old; 300 s are allowed; it is a repeat"),
+        (f"{NOW:.0f}", NOW - 412, "412 s in the future; 300 s are allowed; this machine's clock is slow"),
         (f"{NOW:.0f}", NOW + 7205, "it is 2 h off"),
         (f"{NOW:.0f}123", NOW, f"it is in milliseconds: {NOW:.0f} in seconds is 0 s"),
         (f"{NOW:.1f}", NOW, "a whole decimal number of seconds"),
@@ -327,6 +341,23 @@ def test_a_scheme_that_a_site_describes_wrongly_is_told_rightly() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "sent", "found"),
+    [
+        ({"prefix": "sha256="}, "sha1=", 'prefix="sha1=", digest="sha1"'),
+        ({}, "sha1=", 'prefix="sha1=", digest="sha1"'),
+        ({"prefix": "sha1="}, "", 'prefix="", digest="sha1"'),
+    ],
+)
+def test_a_prefix_that_a_site_describes_wrongly_is_told_with_the_digest_that_fits(
+    options: dict[str, str], sent: str, found: str
+) -> None:
+    fields = [("X-Sig", sent + hmac.digest(b"key", b"body", "sha1").hex())]
+    steps = explain(scheme_of("hmac", None, header="X-Sig", **options), fields, URL, b"body", {"KEY": "key"}, 5)
+    [text] = [step.text for step in steps if step.name == SIGNATURE]
+    assert text == f'the sender signs by {found}, encoding="hex", signed="{{body}}"'
+
+
 def test_a_token_of_wix_is_explained() -> None:
     sender = SENDERS["wix"]
     assert failed(steps_of(sender, now=NOW + 100))[0] == TIMESTAMP
@@ -351,6 +382,30 @@ def test_a_request_that_is_given_is_explained(run: Callable[..., Result]) -> Non
     wrong = run("explain", "stripe", "-d", "@event.json", "-H", f"Stripe-Signature: t={now},v1={other}")
     assert "FAILS  secret     the signature is by the secret GITHUB_SECRET, not by STRIPE_SECRET" in wrong.output
     assert not any(value in wrong.output for value in SECRETS.values() if len(value) > 5)
+
+
+def test_files_that_the_pages_make_are_explained_as_curl_sends_them(run: Callable[..., Result], site: Path) -> None:
+    (site / "headers.txt").write_text(run("sign", "stripe", "-d", "@event.json").output)
+    assert run("explain", "stripe", "-d", "@event.json", "-H", "@headers.txt").exit_code == 0
+    signature = run("sign", "twilio", "--secret", "TWILIO_TOKEN", "-d", "@form.txt", "--url", URL).output
+    [header] = [line for line in signature.splitlines() if line.startswith("X-Twilio")]
+    twilio = ("explain", "twilio", "--secret", "TWILIO_TOKEN", "-d", "@form.txt", "--url", URL, "-H", header)
+    result = run(*twilio)
+    assert (result.exit_code, "Note: the content type is taken for" in result.output) == (0, True)
+    assert run(*twilio, "-H", "Content-Type: text/plain").exit_code == FAILED
+    private, public = wix_keys()
+    (site / "private.pem").write_text(private)
+    (site / "public.pem").write_text(public)
+    token = run("sign", "wix", "-d", '{"eventType": "x", "instanceId": "i"}', "--secret-file", "private.pem").output
+    (site / "token.txt").write_text(token)
+    assert token.endswith("\n")
+    result = run("explain", "wix", "-d", "@token.txt", "--secret-file", "public.pem")
+    assert (result.exit_code, "Note: the line end behind the token is left out" in result.output) == (0, True)
+
+
+def test_a_body_that_is_signed_empty_is_told(run: Callable[..., Result]) -> None:
+    assert "Note: an empty body is signed; give it by -d TEXT or -d @FILE" in run("sign", "stripe").output
+    assert "Note" not in run("sign", "stripe", "-d", "").output
 
 
 def kept(number: int, body: bytes, headers: dict[str, str], **other: Any) -> KeptRequest:
@@ -383,6 +438,15 @@ def test_a_kept_request_is_explained_at_the_time_at_which_it_came(run: Callable[
     assert (last.exit_code, "a line end was added to its end" in last.output) == (FAILED, True)
     assert run("explain", "github", "r1", "--function", "post_github").exit_code == 0
     assert run("explain", "stripe").exit_code == 0
+    store = RequestStore(site / ".wixhttp")
+    store.add(kept(6, EVENT, {"X-Hub-Signature-256": signature}, function="post_stripe", target="/_functions/stripe"))
+    store.close()
+    unsigned = run("explain", "stripe")  # of the last delivery to the function, not of the last one that is signed so
+    assert (unsigned.exit_code, "Stripe-Signature is missing; the request has X-Hub" in unsigned.output) == (
+        FAILED,
+        True,
+    )
+    assert "no kept request is one to post_own" in run("explain", "hmac").output
     assert "the first" in run("explain", "github", "--function", "post_releases").output
     assert "there is no kept request 'r9'" in run("explain", "stripe", "r9").output
     assert "the header Stripe-Signature is missing" in run("explain", "stripe", "r1").output

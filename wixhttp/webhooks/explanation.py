@@ -151,7 +151,7 @@ def _timestamp(scheme: Scheme, message: SignedMessage, now: float) -> Verificati
     except UnverifiedSender as error:
         return VerificationStep(TIMESTAMP, False, error.reason + _clock(scheme, stamp, now))
     return VerificationStep(
-        TIMESTAMP, True, f"{timestamp} is {offset(timestamp, now)}; {scheme.tolerance or 0:g} s are let"
+        TIMESTAMP, True, f"{timestamp} is {offset(timestamp, now)}; {scheme.tolerance or 0:g} s are allowed"
     )
 
 

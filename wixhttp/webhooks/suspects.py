@@ -40,7 +40,7 @@ def find_cause(
         for body, text in _bodies(message.body):
             if body != message.body and _fits(scheme, _with(message, body=body), values, now):
                 return Suspicion(BODY, text)
-    for other, suspicion in _schemes(scheme):
+    for other, suspicion in _schemes(scheme, message):
         if _fits(other, message, values, now):
             return suspicion
     for url, text in _urls(scheme, scheme.url or message.url):
@@ -199,17 +199,31 @@ def _recoded(scheme: Scheme, given: str) -> Iterator[tuple[str, str]]:
         yield base64.b64encode(raw).decode(), f"it is hexadecimal instead of {scheme.encoding}"
 
 
-def _schemes(scheme: Scheme) -> Iterator[tuple[Scheme, Suspicion]]:
+def _schemes(scheme: Scheme, message: SignedMessage) -> Iterator[tuple[Scheme, Suspicion]]:
     """Other ways to sign, of a sender that a site describes itself."""
     if scheme.name != "hmac":
         return
-    for digest in ("sha1", "sha256", "sha384", "sha512"):
-        for encoding in ("hex", "base64", "base64url"):
-            for signed in (scheme.signed, "{body}", "{timestamp}.{body}", "{timestamp}:{body}", "{timestamp}{body}"):
-                if "{timestamp}" in signed and not scheme.has_timestamp:
-                    continue
-                text = f'the sender signs by digest="{digest}", encoding="{encoding}", signed="{signed}"'
-                yield replace(scheme, digest=digest, encoding=encoding, signed=signed), Suspicion(SIGNATURE, text)
+    texts = (scheme.signed, "{body}", "{timestamp}.{body}", "{timestamp}:{body}", "{timestamp}{body}")
+    for prefix in _prefixes(scheme, message):
+        shown = "" if prefix == scheme.prefix else f'prefix="{prefix}", '
+        for digest in ("sha1", "sha256", "sha384", "sha512"):
+            for encoding in ("hex", "base64", "base64url"):
+                for signed in texts:
+                    if "{timestamp}" in signed and not scheme.has_timestamp:
+                        continue
+                    text = f'the sender signs by {shown}digest="{digest}", encoding="{encoding}", signed="{signed}"'
+                    other = replace(scheme, prefix=prefix, digest=digest, encoding=encoding, signed=signed)
+                    yield other, Suspicion(SIGNATURE, text)
+
+
+def _prefixes(scheme: Scheme, message: SignedMessage) -> list[str]:
+    """The prefixes that the signature may have: that of the site, none, and what stands there, as in ``sha1=...``."""
+    found = [scheme.prefix]
+    values = message.values(scheme.header)
+    if len(values) == 1 and not scheme.separator:
+        word, mark, rest = values[0].strip().partition("=")
+        found += ["", f"{word}="] if mark and rest.strip("=") and len(word) <= 10 else [""]
+    return list(dict.fromkeys(found))
 
 
 def _urls(scheme: Scheme, url: str) -> Iterator[tuple[str, str]]:

@@ -59,7 +59,7 @@ def fresh(scheme: Scheme, stamp: str, now: float) -> int:
     tolerance = scheme.tolerance or 0.0
     if abs(now - timestamp) > tolerance:
         raise UnverifiedSender(
-            TIMESTAMP, f"the timestamp {timestamp} is {offset(timestamp, now)}; {tolerance:g} s are let"
+            TIMESTAMP, f"the timestamp {timestamp} is {offset(timestamp, now)}; {tolerance:g} s are allowed"
         )
     return timestamp
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
 
 class ChosenSender(NamedTuple):
-    """The scheme, and the secrets by name."""
+    """The scheme, the secrets by name, and the functions whose ``@verified`` has both: none where they are given
+    otherwise."""
 
     scheme: Scheme
     secrets: dict[str, str]
+    functions: tuple[str, ...] = ()
 
 
 def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
@@ -41,7 +43,9 @@ SECRET_FILE = click.option("--secret-file", metavar="FILE", type=FILE, help="A f
 DATA = click.option(
     "-d", "--data", metavar="TEXT|@FILE|@-", type=TEXT_OR_FILE, help="The body; @ reads it from a file."
 )
-HEADER = click.option("-H", "--header", multiple=True, metavar="NAME:VALUE", help="A header; may be repeated.")
+HEADER = click.option(
+    "-H", "--header", multiple=True, metavar="NAME:VALUE|@FILE", help="A header, or a file of them; may be repeated."
+)
 TIME = click.option("--time", "at", type=float, metavar="SECONDS", help="The time since the epoch; default: now.")
 
 
@@ -59,9 +63,10 @@ def chosen_sender(
     if scheme not in SCHEMES:
         raise click.UsageError(f"{scheme!r} is no scheme of webhooks; {nearest(scheme, SCHEMES)}")
     given = _given(store, secret, secret_file)
-    handler = _handler(config, scheme, function) if function or scheme == "hmac" or not given else None
-    if handler is not None:
-        return ChosenSender(handler.guard.scheme, given or _own(store, handler))
+    if function or scheme == "hmac" or not given:
+        handlers = _handlers_of(config, scheme, function)
+        names = tuple(each.name for each in handlers)
+        return ChosenSender(handlers[0].guard.scheme, given or _own(store, handlers[0]), names)
     try:
         return ChosenSender(scheme_of(scheme), given)
     except ValueError as error:
@@ -101,7 +106,8 @@ def _own(store: SecretStore, handler: VerifiedHandler) -> dict[str, str]:
     return found
 
 
-def _handler(config: Config, scheme: str, function: str | None) -> VerifiedHandler:
+def _handlers_of(config: Config, scheme: str, function: str | None) -> list[VerifiedHandler]:
+    """The handlers that verify by a scheme, all of them by the same secrets; of a ``function`` it alone."""
     handlers = _handlers(config)
     if function:
         found = [each for each in handlers if each.name == function]
@@ -111,7 +117,7 @@ def _handler(config: Config, scheme: str, function: str | None) -> VerifiedHandl
             raise click.UsageError(f"no function {function!r} verifies its sender; {more}")
         if found[0].guard.scheme.name != scheme:
             raise click.UsageError(f"{function} verifies by the scheme {found[0].guard.scheme.name!r}, not {scheme!r}")
-        return found[0]
+        return found
     found = [each for each in handlers if each.guard.scheme.name == scheme]
     if not found:
         way = "name the secret: --secret NAME" if scheme != "hmac" else "write one, and name it: --function NAME"
@@ -119,7 +125,7 @@ def _handler(config: Config, scheme: str, function: str | None) -> VerifiedHandl
     if len({(each.guard.scheme, each.guard.secret_names) for each in found}) > 1:
         names = ", ".join(each.name for each in found)
         raise click.UsageError(f"several functions verify by {scheme!r}: {names}; name one: --function NAME")
-    return found[0]
+    return found
 
 
 def _handlers(config: Config) -> list[VerifiedHandler]:
@@ -138,18 +144,27 @@ def _handlers(config: Config) -> list[VerifiedHandler]:
 
 
 def pairs_of(headers: Sequence[str]) -> list[tuple[str, str]]:
-    """The header fields of ``-H``.
+    """The header fields of ``-H``; those of a file stand in a line each, as ``curl -H @FILE`` takes them.
 
     Raises:
         click.UsageError: one has no colon.
     """
     found = []
-    for each in headers:
+    for each in _lines_of(headers):
         name, colon, value = each.partition(":")
         if not colon or not name.strip():
             raise click.UsageError(f"-H takes NAME:VALUE, not {each!r}")
         found.append((name.strip(), value.strip()))
     return found
+
+
+def _lines_of(headers: Sequence[str]) -> Iterator[str]:
+    for each in headers:
+        if each.startswith("@"):
+            text = read_data(each).decode("utf-8", "surrogateescape")
+            yield from (line for line in text.splitlines() if line.strip())
+        else:
+            yield each
 
 
 def opened_project(context: click.Context) -> tuple[Config, Any]:

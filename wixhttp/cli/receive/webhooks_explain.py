@@ -20,6 +20,7 @@ from .webhook_senders import (
     SECRET,
     SECRET_FILE,
     TIME,
+    ChosenSender,
     chosen_sender,
     opened_project,
     pairs_of,
@@ -74,7 +75,7 @@ def explain(
     """Say which step of a verification by SCHEME fails for a captured request: headers, secret, time, encoding, body or
     signature. The exit code is 1 where one fails.
 
-    The request is the last one that wixhttp dev has kept for the function, or that of an ID of wixhttp inspect list; or
+    The request is the last one to the function that wixhttp dev has kept, or that of an ID of wixhttp inspect list; or
     it is made of -d, -H and --url, or read from an HTTP archive.
     """
     from wixhttp.logs.masking import masked
@@ -85,11 +86,11 @@ def explain(
     if sum((request_id is not None, har is not None, bool(data or header))) > 1:
         raise click.UsageError("one request is explained: name its ID, or a file by --har, or give it by -d and -H")
     if data or header:
-        captured = Captured("the request", method.upper(), url or "", pairs_of(header), read_data(data), time.time())
+        captured = _given(sender.scheme, method, url, pairs_of(header), data)
     elif har is not None:
         captured = _of_archive(config, sender.scheme, har)
     else:
-        captured = _kept(context, config, sender.scheme, request_id, function)
+        captured = _kept(context, config, sender, request_id)
     steps = steps_of(
         sender.scheme,
         captured.fields,
@@ -113,10 +114,25 @@ def _others(store: SecretStore, used: dict[str, str]) -> dict[str, str]:
     return {name: store.get(name) for name in store.names() if name not in used}
 
 
-def _kept(
-    context: click.Context, config: Config, scheme: Scheme, request_id: str | None, function: str | None
-) -> Captured:
-    """A request that ``wixhttp dev`` has kept.
+def _given(scheme: Scheme, method: str, url: str | None, fields: list[tuple[str, str]], data: str | None) -> Captured:
+    """A request of options. What a file of a body need not have is as the sender has it: a form has its content type,
+    and a token no line end behind it."""
+    from wixhttp.webhooks.signing import kind_of
+
+    body = read_data(data)
+    if scheme.body == "jwt" and body[-1:] == b"\n":
+        body = body.rstrip(b"\r\n")
+        click.echo("Note: the line end behind the token is left out, as curl -d leaves it out", err=True)
+    kind = kind_of(scheme, body)
+    if scheme.body == "form" and kind and not any(name.lower() == "content-type" for name, _ in fields):
+        fields = [*fields, ("Content-Type", kind)]
+        click.echo(f"Note: the content type is taken for {kind}, which -H 'Content-Type: ...' says otherwise", err=True)
+    return Captured("the request", method.upper(), url or "", fields, body, time.time())
+
+
+def _kept(context: click.Context, config: Config, sender: ChosenSender, request_id: str | None) -> Captured:
+    """A request that ``wixhttp dev`` has kept: the last one to a function of the sender, whatever it holds; where no
+    function is known, the last one that has the header of the scheme.
 
     Raises:
         click.ClickException: there is none.
@@ -126,13 +142,21 @@ def _kept(
     store = opened(context)
     if request_id is not None:
         return _captured(config, found(store, request_id))
-    kept = [each for each in all_requests(store, filters(function or "", "", "", "")) if _fits(scheme, each)]
+    scheme = sender.scheme
+    kept = [each for name in sender.functions or ("",) for each in all_requests(store, filters(name, "", "", ""))]
+    if not sender.functions:
+        kept = [each for each in kept if _fits(scheme, each)]
     if not kept:
+        which = f"is one to {' or '.join(sender.functions)}" if sender.functions else f"has the {_sign_of(scheme)}"
         raise click.ClickException(
-            f"no kept request has the header {scheme.header or 'of a token'}; name one: wixhttp webhooks explain "
-            f"{scheme.name} ID, of wixhttp inspect list"
+            f"no kept request {which}; name one: wixhttp webhooks explain {scheme.name} ID, of wixhttp inspect list"
         )
-    return _captured(config, kept[-1])
+    return _captured(config, max(kept, key=lambda each: each.id))
+
+
+def _sign_of(scheme: Scheme) -> str:
+    """The part of a request by which one of a scheme is known."""
+    return "body of a token" if scheme.body == "jwt" else f"header {scheme.header}"
 
 
 def _of_archive(config: Config, scheme: Scheme, file: str) -> Captured:
@@ -144,7 +168,7 @@ def _of_archive(config: Config, scheme: Scheme, file: str) -> Captured:
         raise click.ClickException(f"{file} is no HTTP archive that can be read: {error}") from None
     fitting = [each for each in kept if _fits(scheme, each)]
     if not fitting:
-        raise click.ClickException(f"no request of {file} has the header {scheme.header}")
+        raise click.ClickException(f"no request of {file} has the {_sign_of(scheme)}")
     return _captured(config, fitting[-1])
 
 

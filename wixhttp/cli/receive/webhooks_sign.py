@@ -69,6 +69,10 @@ def sign(
     config, store = opened_project(context)
     sender = chosen_sender(config, store, scheme, function, secret, secret_file)
     body = read_data(data)
+    if data is None and sender.scheme.body != "form":
+        click.echo("Note: an empty body is signed; give it by -d TEXT or -d @FILE", err=True)
+    if url and sender.scheme.url and url != sender.scheme.url:
+        click.echo(f"Note: the URL that is signed is that of @verified(url=...), {sender.scheme.url}", err=True)
     now = time.time() if at is None else at
     if sender.scheme.body == "jwt":
         made = _token(sender, body, now)
