@@ -285,6 +285,8 @@ UUID = "0b5f9a3e-6a0e-4a55-9d7b-0f2f6a8f3c11"
         ("1795968600", like("{number}")),
         ("3fa85f64571b4562b3fc2c963f66afa6", ANY_TEXT),
         ("pi_3OqK2xLkdIwHu7ix0kTt8vQp", ANY_TEXT),
+        ({"id": "22-0f3a96f2c11d4b5e"}, {"id": ANY_TEXT}),  # of a deferred function or job
+        ("1-1234567890123456", ANY_TEXT),
         ("a plain sentence of words", "a plain sentence of words"),
         ("12345678901234567890", "12345678901234567890"),
         ("the request's id r1", like("the request's id {text}")),

@@ -32,6 +32,7 @@ _CHANGING = re.compile(
     r"|(?P<number>(?<![\w.-])\d{10}(?:\d{3})?(?:\.\d+)?(?![\w.-]))"
     r"|(?P<text>\b[0-9A-Za-z_-]{16,}\b)"
 )
+_JOB_ID = re.compile(r"[0-9]{1,19}-[0-9a-f]{16}")
 _MATCHERS = {"{uuid}": ANY_UUID, "{date}": ANY_DATE, "{text}": ANY_TEXT}
 
 
@@ -134,7 +135,10 @@ class ChangingValues:
 
 
 def _is_random(text: str) -> bool:
-    """Return whether a word is an id or a token: hexadecimal digits, or letters of both cases and digits."""
+    """Return whether a word is an id or a token: hexadecimal digits, also behind the number of a deferred function or
+    job, or letters of both cases and digits."""
+    if _JOB_ID.fullmatch(text):
+        return True
     if not re.search(r"\d", text):
         return False
     if re.fullmatch(r"[0-9a-f]+|[0-9A-F]+", text):
