@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn, TypeVar
 
+from wixhttp.public_calls import explained, named
+
 from .cors import Cors
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -84,6 +86,7 @@ class Policy:
     guards: tuple[Any, ...] = ()
 
 
+@explained("limits(timeout=60)")
 def limits(*misplaced: NoReturn, timeout: float | None = None, max_body: int | str | None = None) -> Callable[[F], F]:
     """A decorator that sets the limits of one function: ``@limits(timeout=60, max_body="5MB")``.
 
@@ -95,7 +98,7 @@ def limits(*misplaced: NoReturn, timeout: float | None = None, max_body: int | s
         TypeError: written without parentheses.
     """
     if misplaced:
-        raise TypeError(f"limits takes keywords only, not {misplaced[0]!r}; write @limits(timeout=60)")
+        raise TypeError(f"limits takes keywords only, not {named(misplaced[0])}; write @limits(timeout=60)")
     said: dict[str, Any] = {}
     if timeout is not None:
         said["timeout"] = parse_seconds(timeout, "@limits: timeout")
@@ -104,6 +107,7 @@ def limits(*misplaced: NoReturn, timeout: float | None = None, max_body: int | s
     return functools.partial(_note, said)
 
 
+@explained("cors(origins=[...])")
 def cors(
     *misplaced: NoReturn,
     origins: str | Collection[str],
@@ -120,7 +124,7 @@ def cors(
         TypeError: written without parentheses or without ``origins``.
     """
     if misplaced:
-        raise TypeError(f"cors takes keywords only, not {misplaced[0]!r}; write @cors(origins=[...])")
+        raise TypeError(f"cors takes keywords only, not {named(misplaced[0])}; write @cors(origins=[...])")
     table = {"origins": origins, "headers": headers, "credentials": credentials, "max_age": max_age}
     return functools.partial(_note, {"cors": Cors.parse(table, "@cors")})
 
@@ -134,7 +138,7 @@ def check_origin(checks: bool) -> Callable[[F], F]:
         TypeError: written without parentheses, or with what is no truth value.
     """
     if not isinstance(checks, bool):
-        raise TypeError(f"check_origin takes True or False, not {checks!r}; write @check_origin(False)")
+        raise TypeError(f"check_origin takes True or False, not {named(checks)}; write @check_origin(False)")
     return functools.partial(_note, {"check_origin": checks})
 
 

@@ -12,7 +12,7 @@ from wixhttp.promises import Promise, Reading
 
 from .charsets import decode_text
 from .json_codec import decode_json
-from .request_head import NO_NOTES, Head, Notes, RequestHeaders
+from .request_head import Head, NotedRequest, RequestHeaders
 from .url import PathSegments, QueryParams, query_pairs, segments
 
 if TYPE_CHECKING:  # a site without forms does not load them
@@ -127,11 +127,12 @@ class AsyncBody:
         return await asyncio.to_thread(read_form, body._data, body._content_type, AsyncFormFile, model)
 
 
-class _VeloRequest:
+class _VeloRequest(NotedRequest):
     """The members that both kinds of request share: all but the body."""
 
     __slots__ = ("_body", "_head", "_headers", "_mount", "_name", "_origin", "_path", "_query", "_query_all", "_rest")
 
+    _head: Head
     _body: Body
 
     def __init__(self, head: Head, origin: str, mount: str, name: str, rest: str) -> None:
@@ -214,32 +215,6 @@ class _VeloRequest:
     def ip(self) -> str:
         """The client's address; behind configured proxies the one that they vouch for."""
         return self._head.client
-
-    @property
-    def webhook(self) -> Any:
-        """The delivery as its verified sender names it: ``id``, ``timestamp``, ``event``; ``None`` where the function
-        verifies none (``@verified``)."""
-        return self._notes.webhook
-
-    @property
-    def api_key(self) -> Any:
-        """The API key that the client has shown: ``name``, ``scopes``; ``None`` where the function asks for none
-        (``@require_key``)."""
-        return self._notes.api_key
-
-    @property
-    def attempt(self) -> int:
-        """The number of this run: 1, and more where deferred work is run again (``@deferred``)."""
-        return self._notes.attempt
-
-    @property
-    def deferredId(self) -> str | None:
-        """The id of deferred work, the same in each of its runs; ``None`` in a request that is answered at once."""
-        return self._notes.deferred_id
-
-    @property
-    def _notes(self) -> Notes:
-        return getattr(self._head, "notes", NO_NOTES)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.method} {self._name!r} path={self._rest!r}>"

@@ -119,6 +119,40 @@ class Head:
         raise NotImplementedError
 
 
+class NotedRequest:
+    """The members by which requests of all kinds tell their handler what guards have noted."""
+
+    __slots__ = ()
+
+    _head: Head | None
+
+    @property
+    def webhook(self) -> Any:
+        """The delivery as its verified sender names it: ``id``, ``timestamp``, ``event``; ``None`` where the function
+        verifies none (``@verified``)."""
+        return self._notes.webhook
+
+    @property
+    def api_key(self) -> Any:
+        """The API key that the client has shown: ``name``, ``scopes``; ``None`` where the function asks for none
+        (``@require_key``)."""
+        return self._notes.api_key
+
+    @property
+    def attempt(self) -> int:
+        """The number of this run: 1, and more where deferred work is run again (``@deferred``)."""
+        return self._notes.attempt
+
+    @property
+    def deferredId(self) -> str | None:  # noqa: N802 - spelled as Wix spells the members of a request
+        """The id of deferred work, the same in each of its runs; ``None`` in a request that is answered at once."""
+        return self._notes.deferred_id
+
+    @property
+    def _notes(self) -> Notes:
+        return getattr(self._head, "notes", NO_NOTES)
+
+
 class PlainHead(Head):
     """A head made from plain values, for the test kit and ``wixhttp call``."""
 

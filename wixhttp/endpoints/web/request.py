@@ -12,7 +12,7 @@ from wixhttp.errors import BodyAlreadyUsed
 from wixhttp.http.charsets import decode_text
 from wixhttp.http.forms import AsyncFormFile, FormData, FormFile, read_form
 from wixhttp.http.json_codec import decode_json
-from wixhttp.http.request_head import NO_NOTES, Head, Notes, PlainHead
+from wixhttp.http.request_head import Head, NotedRequest, PlainHead
 from wixhttp.http.response import check_field_name
 from wixhttp.http.shared_file import Bytes, SharedFile, Window
 from wixhttp.promises import Promise, Reading
@@ -70,7 +70,7 @@ class SharedBody:
         return self._source
 
 
-class _WebRequest:
+class _WebRequest(NotedRequest):
     """The members that both kinds of request have: all but the readers of the body."""
 
     __slots__ = ("_content", "_head", "_headers", "_method", "_url")
@@ -94,7 +94,7 @@ class _WebRequest:
             data = Bytes(body)
         else:
             raise TypeError(f"the body of a request is str, bytes or None, not {type(body).__name__}")
-        self._head: Head | None = None
+        self._head = None
         self._headers: Headers | None = Headers.of(given.items())
         self._content = SharedBody(data, given.get("content-type"))
 
@@ -137,30 +137,6 @@ class _WebRequest:
         if headers is None:
             headers = self._headers = Headers.of(self._head.fields() if self._head is not None else ())
         return headers
-
-    @property
-    def webhook(self) -> Any:
-        """See `wixhttp.http.request.Request.webhook`."""
-        return self._notes.webhook
-
-    @property
-    def api_key(self) -> Any:
-        """See `wixhttp.http.request.Request.api_key`."""
-        return self._notes.api_key
-
-    @property
-    def attempt(self) -> int:
-        """See `wixhttp.http.request.Request.attempt`."""
-        return self._notes.attempt
-
-    @property
-    def deferredId(self) -> str | None:
-        """See `wixhttp.http.request.Request.deferredId`."""
-        return self._notes.deferred_id
-
-    @property
-    def _notes(self) -> Notes:
-        return getattr(self._head, "notes", NO_NOTES)
 
     @property
     def bodyUsed(self) -> bool:
