@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.interfaces import write_project
 from wixhttp.cli.project_checks import check_project
-from wixhttp.errors import ProjectError
+from wixhttp.errors import ProjectError, WixDataError
 from wixhttp.inbox import scheduled
 from wixhttp.inbox.schedules.commented_json import LocatedValue, read_commented
 from wixhttp.inbox.schedules.decorator import wish_of
@@ -24,8 +25,10 @@ from wixhttp.project.config import load_config
 from wixhttp.project.findings import Finding
 from wixhttp.project.inbox_files import uses_inbox
 from wixhttp.services import load_served_site
+from wixhttp.testing import TestClient, fake_data
 
 CONFIG = "backend/jobs.config"
+NOON = datetime(2026, 7, 1, 12, tzinfo=timezone.utc)
 FUNCTIONS = {"backend/http_functions.py": "from wixhttp import ok\n\n\ndef get_x(request):\n    return ok()\n"}
 REPORTS = "def send():\n    return 'sent'\n\n\nasync def clean(due):\n    return due.isoformat()\n\n\nLIMIT = 5\n"
 
@@ -329,6 +332,42 @@ def test_a_decorated_function_stays_callable(tmp_path: Path) -> None:
     assert wish_of(send) is not None
 
 
+def test_in_a_test_a_function_runs_as_its_time_runs_it_with_the_rights_of_the_owner(tmp_path: Path) -> None:
+    text = """
+from wixhttp import data
+from wixhttp.data import aio
+from wixhttp.inbox import scheduled
+
+@scheduled("0 8 * * *", tz="Europe/Berlin")
+def count(due):
+    return [data.query("orders").count(), due.isoformat()]
+
+@scheduled("0 8 * * *", name="later")
+async def counted_later():
+    return await aio.query("orders").count()
+
+@scheduled("0 9 * * *")
+def fail():
+    raise KeyError("mine")
+"""
+    tables = {"data/collections.toml": '[orders]\npermissions = "private"\n'}
+    client = TestClient(write_project(tmp_path, {**FUNCTIONS, **tables, "backend/reports.py": text}))
+    count = sys.modules["backend.reports"].count
+    with fake_data(tmp_path) as data:
+        data.seed("orders", [{"_id": "1"}])
+        with pytest.raises(WixDataError, match="WDE0027"):
+            count(NOON)
+        assert client.run_scheduled(count, at=NOON) == [1, "2026-07-01T14:00:00+02:00"]
+        assert client.run_scheduled("reports.count")[0] == 1
+        assert client.run_scheduled("later") == 1
+        with pytest.raises(KeyError, match="mine"):
+            client.run_scheduled("reports.fail")
+        with pytest.raises(LookupError, match=r"'reports.cont' is no scheduled function .* 'reports.count'"):
+            client.run_scheduled("reports.cont")
+        with pytest.raises(TypeError, match="at is a datetime with a time zone"):
+            client.run_scheduled(count, at=NOON.replace(tzinfo=None))
+
+
 def test_a_function_that_is_imported_elsewhere_is_scheduled_once(tmp_path: Path) -> None:
     using = "from wixhttp import inbox\nfrom backend.reports import nightly, weekly\nnow = nightly\n"
     found = loaded(tmp_path, {"backend/reports.py": DECORATED, "backend/users.py": using})
@@ -345,7 +384,7 @@ def test_jobs_and_schedules_share_one_table_whatever_file_they_stand_in(tmp_path
         "reports.nightly": "scheduled",
         "weekly report": "scheduled",
     }
-    assert service.timetable is not None
+    assert service.make_scheduler is not None
     assert check_project(load_config(root, environ={})).problems == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json as jsonlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -213,6 +213,21 @@ class TestClient:
 
         with self._own_settings():
             return run_waiting(self.app, delayed=delayed, retries=retries, raises=self.raise_exceptions and not retries)
+
+    def run_scheduled(self, function: str | Callable[..., Any], *, at: datetime | None = None) -> Any:
+        """Run a scheduled function, as its time does: with the rights of the site's owner. The value that it returns;
+        an ``async def`` is awaited, and an exception is raised here.
+
+        ``function`` is the function, or its name in ``wixhttp jobs list``. ``at`` is the moment that it is due at, a
+        datetime with a time zone; now unless given.
+
+        Raises:
+            LookupError: the project has no such scheduled function.
+        """
+        from .deferred import run_scheduled  # not for tests without
+
+        with self._own_settings():
+            return run_scheduled(self.app, function, at)
 
     @contextlib.contextmanager
     def _own_errors(self) -> Iterator[None]:

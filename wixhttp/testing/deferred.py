@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextvars
+import inspect
+from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from wixhttp.concurrency.event_loop import background
 from wixhttp.dispatch.app import App
 from wixhttp.errors import HTTPError
 from wixhttp.inbox.outcomes import Dead, Retry
 from wixhttp.inbox.runs import Run
+from wixhttp.inbox.schedules.loading import ScheduledFunction, load_schedules
 from wixhttp.inbox.service import jobs_of
 from wixhttp.inbox.stores.contract import Again, Inbox
+from wixhttp.messages import nearest
+from wixhttp.public_calls import named
 
 _MOST = 1000  # runs, after which something enqueues itself
 
@@ -49,11 +56,43 @@ def run_waiting(app: App, *, delayed: bool, retries: bool, raises: bool) -> list
             raise run.error
         after = inbox.get(job.id)
         assert after is not None  # noqa: S101  # it was stored a moment ago
-        runs.append(DeferredRun(job.id, job.name, job.attempt, after.state, after.error))
+        runs.append(DeferredRun(job.id, job.name, job.attempt, after.state, after.why))
         if len(runs) == _MOST:
             raise RecursionError(
                 f"{_MOST} deferred functions and jobs have run, and more wait: {job.name} enqueues itself"
             )
+
+
+def run_scheduled(app: App, which: str | Callable[..., Any], at: datetime | None) -> Any:
+    """Run a scheduled function; see `TestClient.run_scheduled`."""
+    function = _scheduled(app, which)
+    if at is not None and (not isinstance(at, datetime) or at.utcoffset() is None):
+        raise TypeError(f"at is a datetime with a time zone, not {at!r}; write datetime(..., tzinfo=timezone.utc)")
+    occurrence = None if at is None else at.isoformat()
+    if not function.is_async:
+        value = contextvars.copy_context().run(function.call, occurrence)
+        if not inspect.isawaitable(value):
+            return value
+
+    async def awaited() -> Any:
+        return await (function.call(occurrence) if function.is_async else value)
+
+    result, error = background.run(awaited)
+    if error is not None:
+        raise error
+    return result
+
+
+def _scheduled(app: App, which: str | Callable[..., Any]) -> ScheduledFunction:
+    """The scheduled function of that name, or that is the function itself."""
+    config = app.config
+    known = {each.name: each for each in load_schedules(config.root, config.import_timeout)}
+    found = [each for each in known.values() if which in (each.name, each.function)]
+    if not found:
+        what = repr(which) if isinstance(which, str) else named(which)
+        hint = nearest(str(getattr(which, "__name__", which)), known) if known else "the project has none"
+        raise LookupError(f"{what} is no scheduled function of the project; {hint}")
+    return found[0]
 
 
 def _make_due(inbox: Inbox) -> None:
