@@ -1,4 +1,4 @@
-"""A process that looks at a timetable, as each process of a server does. As a program: URL NUMBER FIRST MINUTES.
+"""A process with a scheduler, as each process of a server does. As a program: URL NUMBER FIRST MINUTES.
 
 It goes through so many minutes from FIRST on, some of which it passes over, and some it sees late.
 """
@@ -30,7 +30,7 @@ FUNCTIONS = (
 
 
 def main() -> None:
-    """Look at the timetable, minute by minute."""
+    """Call the scheduler, minute by minute."""
     url, number, first, minutes = sys.argv[1:]
     if int(number) % 2:
         os.setsid()  # the processes of two servers

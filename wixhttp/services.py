@@ -57,7 +57,7 @@ def _with_inbox(site: Site, config: Config) -> Site:
     if scheduled:
         from wixhttp.inbox.schedules.scheduler import Scheduler
 
-        service.timetable = functools.partial(Scheduler, scheduled, catches_up=config.mode == "production")
+        service.make_scheduler = functools.partial(Scheduler, scheduled, catches_up=config.mode == "production")
     return site.with_background(service) if service.is_used else site
 
 

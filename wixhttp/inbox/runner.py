@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from queue import SimpleQueue
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from wixhttp.concurrency.strayed import end_strayed
 from wixhttp.errors import StoreUnavailable
@@ -23,6 +23,9 @@ from wixhttp.errors import StoreUnavailable
 from .job_table import JobTable
 from .runs import Run
 from .stores.contract import GivenBack, Inbox, Job, Outcome
+
+if TYPE_CHECKING:  # a site without scheduled functions does not load it
+    from .schedules.scheduler import Scheduler
 
 POLL = 1.0
 """Seconds between two looks for what other processes have stored."""
@@ -34,17 +37,12 @@ _ENDED_IN = 5.0  # seconds in which a process has ended that has nothing left to
 logger = logging.getLogger("wixhttp")
 
 
-class Timetable(Protocol):
-    """The scheduled functions of the site, to be stored as jobs at their times."""
-
-    def tick(self) -> float:
-        """Do what is due, and return the seconds until this is to be called again."""
-
-
 class JobRunner:
-    """Runs the work of ``table`` that is in the inbox, ``places`` at once. ``opened`` gives the inbox. ``timetable``
-    makes the `Timetable` of an inbox, which the same thread looks at. What is awaited runs on ``loop``; ``None``: on
-    the process's own."""
+    """Runs the work of ``table`` that is in the inbox, ``places`` at once. ``opened`` gives the inbox.
+
+    ``make_scheduler`` makes the scheduler of an inbox, which the same thread calls; ``None`` without scheduled
+    functions. What is awaited runs on ``loop``; ``None``: on the process's own.
+    """
 
     def __init__(
         self,
@@ -52,13 +50,13 @@ class JobRunner:
         opened: Callable[[], Inbox],
         places: int,
         *,
-        timetable: Callable[[Inbox], Timetable] | None = None,
+        make_scheduler: Callable[[Inbox], Scheduler] | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self.table = table
         self.places = places
-        self._make_timetable = timetable
-        self._timetable: Timetable | None = None
+        self._make_scheduler = make_scheduler
+        self._scheduler: Scheduler | None = None
         self.loop = loop
         self._opened = opened
         self._names: Collection[str] = table.names
@@ -145,8 +143,8 @@ class JobRunner:
         """Claim what is due, and return the seconds until the next look."""
         inbox = self._opened()
         wait = POLL * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  # no secret
-        if self._make_timetable is not None:
-            wait = min(wait, self._tick(self._make_timetable))
+        if self._make_scheduler is not None:
+            wait = min(wait, self._tick(self._make_scheduler))
         if time.monotonic() >= self._free_at:
             inbox.free_dead()
             self._free_at = time.monotonic() + POLL
@@ -161,12 +159,12 @@ class JobRunner:
         due = inbox.next_due(self._names)
         return min(wait, due) if due is not None and (due > 0 or claimed) else wait
 
-    def _tick(self, make_timetable: Callable[[Inbox], Timetable]) -> float:
-        """Do what the timetable has for now, and return the seconds until it has more."""
-        if self._timetable is None:
-            self._timetable = make_timetable(self._opened())
+    def _tick(self, make_scheduler: Callable[[Inbox], Scheduler]) -> float:
+        """Have stored what is due of schedules, and return the seconds until more is."""
+        if self._scheduler is None:
+            self._scheduler = make_scheduler(self._opened())
         if time.monotonic() >= self._tick_at:
-            self._tick_at = time.monotonic() + self._timetable.tick()
+            self._tick_at = time.monotonic() + self._scheduler.tick()
         return max(self._tick_at - time.monotonic(), 0.0)
 
     def _begin(self, job: Job) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from wixhttp.dispatch.site import Site
 from wixhttp.project.config import Config
@@ -12,8 +13,11 @@ from wixhttp.project.config import Config
 from .job_table import JobTable
 from .opened import current_inbox
 from .process_jobs import ProcessJobs, note_jobs
-from .runner import JobRunner, Timetable
+from .runner import JobRunner
 from .stores.contract import Inbox
+
+if TYPE_CHECKING:  # a site without scheduled functions does not load it
+    from .schedules.scheduler import Scheduler
 
 
 def jobs_of(site: Site) -> InboxService | None:
@@ -24,15 +28,15 @@ def jobs_of(site: Site) -> InboxService | None:
 class InboxService:
     """Deferred functions and jobs of a site as work beside requests (`wixhttp.dispatch.background_work`).
 
-    ``places`` is how many run at once, the setting ``inbox_concurrency``; 0 runs none. ``timetable`` makes that of the
-    scheduled functions for an inbox; ``None`` where there are none.
+    ``places`` is how many run at once, the setting ``inbox_concurrency``; 0 runs none. ``make_scheduler`` makes that
+    of the scheduled functions for an inbox; ``None`` where there are none.
     """
 
     def __init__(self, config: Config, table: JobTable) -> None:
         self.config = config
         self.table = table
         self.places = config.inbox_concurrency
-        self.timetable: Callable[[Inbox], Timetable] | None = None
+        self.make_scheduler: Callable[[Inbox], Scheduler] | None = None
         self._runner: JobRunner | None = None
         self._pid = 0
         for guard in table.guards:
@@ -53,7 +57,7 @@ class InboxService:
         if self._pid == os.getpid() or not (self.places and self.is_used):
             return
         self._pid = os.getpid()
-        self._runner = JobRunner(self.table, self.inbox, self.places, timetable=self.timetable, loop=loop)
+        self._runner = JobRunner(self.table, self.inbox, self.places, make_scheduler=self.make_scheduler, loop=loop)
         self._runner.start()
 
     def wake(self) -> None:
