@@ -105,6 +105,46 @@ def test_a_job_runs_with_the_arguments_that_were_enqueued(site: Make, way: str, 
     assert seen(client) == [arguments]
 
 
+def test_what_a_job_returns_is_kept_as_far_as_json_has_it_and_it_is_short(site: Make) -> None:
+    jobs = """
+@job("date")
+def date():
+    import datetime
+    return {"at": datetime.datetime(2026, 3, 1, 12)}
+
+@job("object")
+async def an_object(): return object()
+
+@job("long")
+def long(): return "x" * 10_000
+"""
+    client = site(jobs)
+    kept = {}
+    with fake_data(client.app.config.root):
+        for name in ("date", "object", "long"):
+            (job_id,) = client.post("enqueue", text=json.dumps({"arguments": [name]})).json()
+            ((_, _, _, state, _),) = client.run_deferred()
+            stored = current_inbox().get(job_id)
+            assert state == "done"
+            assert stored is not None
+            kept[name] = stored.result
+    assert kept == {"date": b'{"at":"2026-03-01T12:00:00.000Z"}', "object": None, "long": None}
+
+
+def test_a_failure_is_kept_with_its_traceback_below_the_first_line(site: Make) -> None:
+    client = site()
+    with fake_data(client.app.config.root):
+        (job_id,) = client.post("enqueue", text=json.dumps({"arguments": ["fails"]})).json()
+        *_, (_, _, _, state, why) = client.run_deferred(retries=True)
+        stored = current_inbox().get(job_id)
+    assert stored is not None
+    assert stored.error is not None
+    assert state == "dead"
+    assert why == stored.why == stored.error.split("\n")[0] == "it raised KeyError: 'mine'"
+    assert 'backend/jobs.py", line' in stored.error
+    assert "in fails" in stored.error
+
+
 def test_the_function_itself_names_its_job_and_a_job_enqueues_others(site: Make) -> None:
     client = site(JOBS + """
 @job("chain")

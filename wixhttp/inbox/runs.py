@@ -17,10 +17,11 @@ from wixhttp.context import current_request
 from wixhttp.dispatch.timeouts import thread_deadlines
 from wixhttp.errors import HTTPError
 from wixhttp.http.encoding import as_stream, close_stream, is_async_stream
+from wixhttp.http.json_codec import encode_json
 from wixhttp.http.request_head import PlainHead
 from wixhttp.http.response import Response
 from wixhttp.logs.captured_prints import flush_prints
-from wixhttp.logs.tracebacks import summary_of
+from wixhttp.logs.tracebacks import format_exception, summary_of
 from wixhttp.measurements import counted
 
 from .arguments import read_payload
@@ -28,6 +29,8 @@ from .job_table import JobEntry
 from .outcomes import Dead, Retry
 from .stored_request import head_of
 from .stores.contract import Again, Done, Failed, GivenBack, Job, Outcome
+
+_LONGEST_RESULT = 10_000  # bytes of what a job returns, as JSON
 
 logger = logging.getLogger("wixhttp")
 
@@ -163,7 +166,9 @@ class Run:
             reason = f"it answered {status}"
             return self._dead(reason) if status < 500 else self._again(reason)
         logger.info("%s is done", self._said)
-        return Done(None if status is None else json.dumps({"status": int(status)}).encode())
+        if self.entry.kind == "deferred" or isinstance(value, Response):
+            return Done(None if status is None else json.dumps({"status": int(status)}).encode())
+        return Done(_kept(value))
 
     @property
     def _said(self) -> str:
@@ -180,11 +185,28 @@ class Run:
         traceback = (type(cause), cause, cause.__traceback__) if cause is not None else None
         what = "failed" if is_error else "asked to be run again"
         logger.log(level, "%s %s, %s: %s", self._said, what, then, why, exc_info=traceback)
-        return Again(delay, why)
+        return Again(delay, self._with_traceback(why) if is_error or is_last else why)
 
     def _dead(self, why: str) -> Outcome:
         logger.error("%s is dead: %s", self._said, why)
-        return Failed(why)
+        return Failed(self._with_traceback(why))
+
+    def _with_traceback(self, why: str) -> str:
+        """The reason as it is stored, with the traceback of what was raised below it."""
+        if self.error is None or isinstance(self.error, _Overdue):
+            return why
+        return f"{why}\n\n{format_exception(self.error)}"
+
+
+def _kept(value: Any) -> bytes | None:
+    """What a job returned as it is kept with it: JSON, as far as it has that and is not long."""
+    if value is None:
+        return None
+    try:
+        text = encode_json(value)
+    except Exception:  # noqa: BLE001  # of a type that JSON has not, or of the user's
+        return None
+    return text if len(text) <= _LONGEST_RESULT else None
 
 
 class _Overdue(Exception):

@@ -38,7 +38,7 @@ def print_jobs(jobs: Sequence[Job], known: Collection[str] | None, *, as_json: b
             _short(job.accepted_at),
             _short(job.run_at) if job.state == "waiting" else "",
             job.key or "",
-            job.error or "",
+            job.why or "",
         )
         for job in jobs
     ]

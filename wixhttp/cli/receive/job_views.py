@@ -62,7 +62,7 @@ def _last(job: Job | None) -> tuple[str, str]:
     """The time and the result of a run."""
     if job is None or job.started_at is None:
         return "", ""
-    told = job.error if job.state == "dead" or (job.state == "waiting" and job.error) else None
+    told = job.why if job.state == "dead" or (job.state == "waiting" and job.error) else None
     state = f"failed, attempt {job.attempt} of {job.max_attempts}" if job.state == "waiting" else job.state
     return job.started_at.strftime("%Y-%m-%d %H:%M %z"), state + (f": {told}" if told else "")
 
