@@ -43,6 +43,7 @@ verify: Any = webhooks.verify  # with keywords of all kinds
 ALL = pytest.mark.parametrize("sender", SENDERS.values(), ids=lambda each: each.scheme)
 DELIVERIES = sorted((Path(__file__).parent / "data/github").glob("*.json"))
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+NAME = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)
 SECRET = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=40)
 
 
@@ -217,7 +218,7 @@ def test_deliveries_pass_between_this_package_and_the_senders_library(scheme: st
 
 
 @settings(max_examples=40)
-@given(token=SECRET, pairs=st.lists(st.tuples(TEXT, TEXT), max_size=5), algorithm=st.sampled_from(["SHA1", "SHA256"]))
+@given(token=SECRET, pairs=st.lists(st.tuples(NAME, TEXT), max_size=5), algorithm=st.sampled_from(["SHA1", "SHA256"]))
 def test_forms_pass_between_this_package_and_the_library_of_twilio(
     token: str, pairs: list[tuple[str, str]], algorithm: str
 ) -> None:
@@ -241,11 +242,42 @@ def test_a_port_in_a_url_of_twilio_is_taken_as_its_library_takes_it(url: str, si
     signature = own.compute_signature(signed_url, {"a": "1"})
     fields = {"Content-Type": "application/x-www-form-urlencoded", "X-Twilio-Signature": signature}
     try:
-        verify(fake_request("x", "POST", data=b"a=1", headers=fields), "twilio", secret="token", url=url)
+        verify(fake_request("x?a=1", "POST", data=b"a=1", headers=fields), "twilio", secret="token", url=url)
         is_taken = True
     except HTTPError:
         is_taken = False
     assert is_taken == own.validate(url, {"a": "1"}, signature)
+
+
+@pytest.mark.parametrize("option", [{}, {"url": URL}, {"url": URL.partition("?")[0]}])
+def test_what_a_handler_reads_of_a_delivery_of_twilio_is_signed_with_a_url_of_its_site_and_without(
+    option: dict[str, str],
+) -> None:
+    from wixhttp.webhooks.signing import with_digest
+
+    own, kind = twilio_library("token"), "application/x-www-form-urlencoded"
+
+    def is_taken(url: str, body: bytes, content_type: str, signature: str) -> bool:
+        fields = {"Content-Type": content_type, "X-Twilio-Signature": signature}
+        try:
+            verify(fake_request(url, "POST", data=body, headers=fields), "twilio", secret="token", **option)
+        except HTTPError:
+            return False
+        return True
+
+    of_form = own.compute_signature(URL, {"Body": "x"})
+    assert is_taken(URL, b"Body=x", kind, of_form)
+    for query in ("", "?", "?a=1&role=admin", "?a=2", "?role=admin"):
+        assert not is_taken(URL.partition("?")[0] + query, b"Body=x", kind, of_form)
+    url, empty = with_digest(URL, EVENT), own.compute_signature(URL, {})
+    of_json = own.compute_signature(url, {})
+    assert is_taken(url, EVENT, "application/json", of_json)
+    assert not is_taken(url, EVENT, "application/json", empty)
+    for body in (b"", b"&&&&", b"=&=&", b"=", b"&", b"%", EVENT + b" "):
+        for content_type in (kind, "application/json", ""):
+            assert not is_taken(url, body, content_type, of_json)
+    for body in (b"&&&&", b"=&=&", b"=x"):
+        assert not is_taken(URL, body, kind, empty)
 
 
 @settings(max_examples=40)

@@ -154,6 +154,7 @@ def test_an_id_that_is_malformed_is_refused_and_one_that_is_missing_is_none(site
     if kind not in ("blank", "of 100 kB of signatures"):
         assert site.is_refused(sender, body, {**fields, name: MALFORMED[kind](fields[name])})
     assert site.is_refused(sender, body, [*fields.items(), (name, fields[name])])
+    assert site.is_refused(sender, body, {**fields, name: f"bad,{fields[name]}"})  # as WSGI joins two
     del fields[name]
     assert site.send(sender, body, fields).json()["id"] is None
 
@@ -262,6 +263,51 @@ def test_a_header_field_with_two_timestamps_or_none_is_refused(site: Site, schem
     ):
         assert site.is_refused(sender, body, {**fields, name: between.join(parts)})
     assert site.send(sender, body, {**fields, name: between.join([signature, stamp])}).status_code == 200
+
+
+@pytest.mark.parametrize("scheme", ["stripe", "paddle"])
+@pytest.mark.parametrize("part", ["bad", "v1", "=", " v1=0", ""])
+def test_a_list_of_signatures_with_a_part_that_is_none_is_refused(site: Site, scheme: str, part: str) -> None:
+    sender, body, fields = own_fields(scheme)
+    name, between = sender.own[-1], {"stripe": ",", "paddle": ";"}[scheme]
+    if part not in ("=", " v1=0"):
+        assert site.is_refused(sender, body, {**fields, name: f"{fields[name]}{between}{part}"})
+        assert site.is_refused(sender, body, {**fields, name: f"{part}{between}{fields[name]}"})
+    assert site.is_refused(sender, body, {**fields, name: f"{fields[name]},{part}{between}"})
+
+
+def test_a_body_is_read_once_however_many_signatures_a_request_has(site: Site, monkeypatch: Any) -> None:
+    import hmac
+
+    sender, body, fields = own_fields("stripe")
+    read: list[bytes] = []
+    digest = hmac.digest
+
+    def counted(key: bytes, text: bytes, name: str) -> bytes:
+        read.append(text)
+        return digest(key, text, name)
+
+    monkeypatch.setattr(hmac, "digest", counted)
+    assert site.is_refused(sender, body + b"x", {"Stripe-Signature": fields["Stripe-Signature"] + ",v1=0" * 19})
+    assert len(read) == 1
+
+
+def test_signatures_by_ed25519_are_few(site: Site) -> None:
+    sender, body, fields = own_fields("standard")
+    given = fields["webhook-signature"]
+    assert site.send(sender, body, {**fields, "webhook-signature": f"v1a,AAAA v1a,AAAA {given}"}).status_code == 200
+    assert site.is_refused(sender, body, {**fields, "webhook-signature": "v1a,AAAA " * 5 + given})
+
+
+@pytest.mark.parametrize("kind", ["", "application/json", "application/x-www-form-urlencoded"])
+@ALL
+def test_a_query_of_any_length_is_no_error_of_the_server(site: Site, scheme: str, kind: str) -> None:
+    sender, body, fields = own_fields(scheme)
+    fields = {**fields, "Content-Type": kind, "X-Twilio-Signature": "AAAA"}
+    with override(SecretStore.from_mapping({f"{scheme.upper()}_SECRET": sender.key})):
+        for query in ("a&" * 1100, "&" * 1100, "bodySHA256=0&" * 1100, "bodySHA256=%FF%00", "%&%%=;"):
+            url = f"https://www.example.com/_functions/{scheme}?{query}"
+            assert site.client.post(url, data=body, headers=fields).status_code in (200, 401)
 
 
 def test_a_version_0_of_stripe_counts_for_nothing(site: Site) -> None:
@@ -406,7 +452,7 @@ def _fresh(scheme: str, body: bytes) -> dict[str, str]:
 
 
 def _post(server: Server, scheme: str, data: Any, fields: dict[str, str]) -> int:
-    answer = requests.post(f"{server.url}/_functions/{scheme}", data=data, headers=fields, timeout=TIMEOUT)
+    answer = requests.post(f"{server.url}/_functions/{scheme}?a=1", data=data, headers=fields, timeout=TIMEOUT)
     if answer.status_code != 200:
         assert answer.json()["status"] == answer.status_code
     return answer.status_code

@@ -83,7 +83,7 @@ def _headers(scheme: Scheme, message: SignedMessage) -> VerificationStep:
             return VerificationStep(HEADERS, False, f"{error.reason}{near}")
     for name in filter(None, (scheme.id_header, scheme.event_header)):
         try:
-            message.optional(name)
+            message.single(name)
         except UnverifiedSender as error:
             return VerificationStep(HEADERS, False, error.reason)
     return VerificationStep(HEADERS, True, "; ".join(found) or "none is needed")

@@ -43,9 +43,13 @@ class SymmetricKey:
         """The signature of a text, encoded as the scheme has it."""
         return encoded(hmac.digest(self._key, text, digest), scheme.encoding)
 
-    def is_signature(self, scheme: Scheme, text: bytes, digest: str, given: str) -> bool:
-        """Compare a signature in constant time, as text: there is one spelling of it."""
-        return hmac.compare_digest(self.sign(scheme, text, digest), given)
+    def has_signed(self, scheme: Scheme, text: bytes, digest: str, given: Sequence[str]) -> bool:
+        """Return whether one of the signatures is that of a text. They are compared in constant time, as texts: there
+        is one spelling of it. The text is read once, however many there are."""
+        if not given:
+            return False
+        own = self.sign(scheme, text, digest)
+        return any(hmac.compare_digest(own, each) for each in given)
 
 
 class AsymmetricKey:
@@ -67,13 +71,13 @@ class AsymmetricKey:
             raise UnusableSecret(f"it is a public key, {PUBLIC_PREFIX}..., which verifies; sign by {PRIVATE_PREFIX}...")
         return encoded(self._private.sign(text), scheme.encoding)
 
-    def is_signature(self, scheme: Scheme, text: bytes, digest: str, given: str) -> bool:
-        """Verify a signature."""
+    def has_signed(self, scheme: Scheme, text: bytes, digest: str, given: Sequence[str]) -> bool:
+        """Return whether one of the signatures is that of a text."""
+        return any(self._is_signature(text, raw) for each in given if (raw := _from_base64(each)) is not None)
+
+    def _is_signature(self, text: bytes, raw: bytes) -> bool:
         from cryptography.exceptions import InvalidSignature
 
-        raw = _from_base64(given)
-        if raw is None:
-            return False
         try:
             self._public.verify(raw, text)
         except InvalidSignature:

@@ -53,6 +53,14 @@ class SignedMessage:
             raise UnverifiedSender(HEADERS, rule)
         return value
 
+    def single(self, name: str) -> str | None:
+        """The value of a header field that names one thing, such as an id. Raises as `optional`, and where it has a
+        comma: by it some servers join a header that is sent twice."""
+        value = self.optional(name)
+        if value is not None and "," in value:
+            raise UnverifiedSender(HEADERS, f"the header {name} has a comma, as one that is sent twice: {brief(value)}")
+        return value
+
     def required(self, name: str) -> str:
         """The value of a header field. Raises as `optional`, and where it is not sent."""
         value = self.optional(name)

@@ -91,7 +91,7 @@ def signed_fields(
         raise ValueError("Twilio signs the public URL; say it: url=...")
     try:
         key = key_of(scheme, secret)
-        message = SignedMessage(method, url, fields.items(), body)
+        message = SignedMessage(method, url or scheme.url, fields.items(), body)
         text = signed_texts(scheme, message, stamp, delivery_id or "")[0]
         signature = key.sign(scheme, text, scheme.digest)
     except UnusableSecret as error:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from .message import SignedMessage
 from .refusals import BODY, ENCODING, SECRET, SIGNATURE, UnverifiedSender
 from .schemes import Scheme
+from .signed_text import signed_url
 from .verification import verify_message
 
 _MOST = 1_000_000  # bytes of a body of which changed ones are tried, and of one that is decompressed
@@ -43,7 +44,7 @@ def find_cause(
     for other, suspicion in _schemes(scheme, message):
         if _fits(other, message, values, now):
             return suspicion
-    for url, text in _urls(scheme, scheme.url or message.url):
+    for url, text in _urls(scheme, signed_url(scheme, message)):
         if _fits(replace(scheme, url=""), _with(message, url=url), values, now):
             return Suspicion(SIGNATURE, text)
     return None
