@@ -164,6 +164,20 @@ FOUND_IN_FUNCTIONS = [
         "await load()",
     ),
     ("async def save():\n    pass\n\nasync def get_x():\n    save()", 5, "not-awaited", False, "never runs"),
+    (
+        "from wixhttp.inbox import enqueue\nasync def post_x(request):\n    enqueue('mail', 1)\n    return ok()",
+        3,
+        "not-awaited",
+        False,
+        "the answer does not wait for it",
+    ),
+    (
+        "from wixhttp import inbox\nasync def post_x(request):\n    return ok({'job': inbox.enqueue('mail', 1)})",
+        3,
+        "not-awaited",
+        True,
+        "write await inbox.enqueue(...)",
+    ),
     ("import asyncio\nasync def get_x():\n    asyncio.sleep(1)", 3, "not-awaited", False, "never runs"),
     (
         "from wixhttp.auth import elevate\nasync def get_x():\n    return ok(elevate(aio.get)('a', '1'))",
@@ -402,6 +416,8 @@ LEFT_ALONE_IN_FUNCTIONS = [
     "def get_x():\n    return ok({'body': {'numbers': {1, 2}}})",
     "def get_x(request):\n    if 1:\n        return {'status': 200, 'body': 1}\n    return {**request.query}",
     "from wixhttp.fetch import fetch\ndef get_x():\n    return ok(fetch('u').json())",
+    "from wixhttp.inbox import enqueue\ndef get_x():\n    enqueue('mail')\n    return ok({'job': enqueue('mail')})",
+    "from wixhttp.inbox import enqueue\nasync def get_x():\n    return ok({'job': await enqueue('mail')})",
 ]
 
 
@@ -662,4 +678,5 @@ def test_the_table_of_codes_is_that_of_the_code() -> None:
 
 def test_every_code_has_a_sample() -> None:
     sampled = {name for _, _, name, _, _ in (*FOUND_IN_FUNCTIONS, *FOUND_IN_ENDPOINTS)}
-    assert sampled | {"misplaced-file", "not-served", "missing-secret", "missing-collection"} == set(CODES)
+    others = {"misplaced-file", "not-served", "missing-secret", "missing-collection", "missing-job"}
+    assert sampled | others == set(CODES)

@@ -171,6 +171,22 @@ def test_check_tells_of_names_that_nothing_runs(site: Path) -> None:
     assert "1 deferred functions or jobs named 'gone' wait in the inbox" in run(site, "check").err
 
 
+def test_check_tells_of_jobs_that_are_enqueued_and_not_declared(site: Path) -> None:
+    (site / "backend/users.py").write_text(
+        """
+from wixhttp.inbox import enqueue, job_call
+def use(name):
+    enqueue("mail", 1), enqueue(name), job_call("mial", 1), enqueue("other")  # a line
+    enqueue("later")  # wixhttp: ignore[missing-job]
+"""
+    )
+    told = run(site, "check").err
+    assert "backend/users.py:4: 'mial' is no job of the project" in told
+    assert "did you mean 'mail'?" in told
+    assert "'other' is no job of the project" in told
+    assert told.count("[missing-job]") == 2
+
+
 def test_check_tells_of_two_jobs_of_one_name(site: Path) -> None:
     with (site / "backend/jobs.py").open("a") as file:
         file.write("\n@job('mail')\ndef other(): pass\n")

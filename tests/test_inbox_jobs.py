@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
@@ -21,6 +22,7 @@ from wixhttp.inbox import enqueue, job, job_call
 from wixhttp.inbox.arguments import MOST_BYTES, job_payload, read_payload
 from wixhttp.inbox.opened import current_inbox
 from wixhttp.inbox.process_jobs import note_jobs
+from wixhttp.inbox.stores.contract import NewJob
 from wixhttp.testing import TestClient, fake_data
 
 HEAD = """
@@ -287,10 +289,41 @@ def step(number):
         assert ran(client, retries=True) == [[1], [1], [1], [2], [3]]
 
 
-def test_a_job_that_takes_other_arguments_fails_as_its_call_does(site: Make) -> None:
+@pytest.mark.parametrize("arguments", [(), (1, 2, 3)])
+def test_arguments_that_a_job_does_not_take_are_told_where_it_is_enqueued(site: Make, arguments: Any) -> None:
+    client = site()
+    target = sys.modules["backend.jobs"].pair
+    with fake_data(client.app.config.root):
+        for name, call in (("pair", enqueue), (target, enqueue), ("pair", job_call)):
+            with pytest.raises(
+                TypeError, match=r"the job 'pair' does not take these \d arguments, .*pair\(one, two=2\)"
+            ):
+                call(name, *arguments)
+        assert current_inbox().stats().is_empty
+
+
+def test_a_decorator_may_take_other_arguments_than_its_function(site: Make) -> None:
+    client = site(JOBS + """
+import functools
+
+def with_place(function):
+    @functools.wraps(function)
+    def wrapper(*arguments): return function("here", *arguments)
+    return wrapper
+
+@job("placed")
+@with_place
+def placed(place, one): seen.append([place, one])
+""")  # fmt: skip
+    client.post("enqueue", json={"arguments": ["placed", 1]})
+    assert ran(client) == [["here", 1]]
+
+
+def test_a_stored_job_whose_function_takes_other_arguments_by_now_fails_as_its_call_does(site: Make) -> None:
     client = site(raise_exceptions=False)
-    client.post("enqueue", json={"arguments": ["pair"]})
-    ((*_, state, error),) = client.run_deferred()
+    with fake_data(client.app.config.root):
+        current_inbox().accept([NewJob("pair", payload=job_payload([]))])
+        ((*_, state, error),) = client.run_deferred()
     assert state == "waiting"
     assert "missing 1 required positional argument: 'one'" in (error or "")
 

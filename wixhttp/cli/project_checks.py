@@ -18,6 +18,7 @@ from wixhttp.data.stores.factory import sqlite_path
 from wixhttp.data.stores.private_files import is_readable_by_all
 from wixhttp.dispatch.site import Site, load_site
 from wixhttp.errors import ProjectError
+from wixhttp.inbox.service import jobs_of
 from wixhttp.metrics.installed import check_installed
 from wixhttp.project.config import Config
 from wixhttp.project.findings import Finding, below
@@ -27,6 +28,7 @@ from wixhttp.project.loader import PACKAGE, backend_file, load_module
 from wixhttp.secrets import SecretStore, set_default_store
 from wixhttp.services import load_served_site, missing_for_senders
 
+from .checks.asked_jobs import job_findings
 from .checks.file_rules import find_in_files
 from .checks.waiting_jobs import unknown_jobs
 from .endpoint_checks import endpoint_problems, endpoint_warnings, warnings_kept
@@ -111,7 +113,10 @@ def _check_served(config: Config, report: Report) -> None:
         access_guards(site)
         with warnings_kept():
             served = load_served_site(config)
-        report.warnings.extend(unknown_jobs(served, config))
+        service = jobs_of(served)
+        names = [] if service is None else service.table.names
+        report.add(job_findings(config, names))
+        report.warnings.extend(unknown_jobs(names, config))
     except ProjectError as error:
         report.problems.append(str(error))
 

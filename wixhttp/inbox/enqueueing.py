@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ def enqueue(
     enqueue what only other processes know already. It waits until one does.
 
     Raises:
-        TypeError: an argument is none that JSON has, or a keyword is unknown.
+        TypeError: an argument is none that JSON has, the job does not take them, or a keyword is unknown.
         ValueError: a value is out of range.
         StoreUnavailable: it cannot be stored now, or there are as many as the setting ``inbox_limit`` says; uncaught it
             is answered 503.
@@ -145,7 +146,9 @@ def _new_job(called: str, name: Any, arguments: Sequence[Any], given: _Times, un
             f"{called}() has no keyword {first!r}; {nearest(first, _KEYWORDS)}. What the job takes by name goes into a "
             f'dict: {called}(name, {{"{first}": ...}})'
         )
-    named, options = _named(called, name)
+    named, options, target = _named(called, name)
+    if target is not None:
+        _check_taken(called, named, target, arguments)
     if given.delay is not None and given.at is not None:
         raise TypeError(f"{called}() takes one of delay and at, not both")
     delay = 0.0 if given.delay is None else seconds_of(given.delay, f"{called}: delay")
@@ -167,8 +170,28 @@ def _new_job(called: str, name: Any, arguments: Sequence[Any], given: _Times, un
     )
 
 
-def _named(called: str, name: Any) -> tuple[str, JobOptions]:
-    """The name and the options of a job that is named, or given as its function.
+def _check_taken(called: str, name: str, target: Callable[..., Any], arguments: Sequence[Any]) -> None:
+    """Check that a job takes these arguments.
+
+    Raises:
+        TypeError: it does not.
+    """
+    try:
+        signature = inspect.signature(target, follow_wrapped=False)  # a decorator may add arguments of its own
+    except ValueError:  # a callable that does not say what it takes
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        raise TypeError(
+            f"{called}: the job {name!r} does not take these {len(arguments)} arguments, {error}; it is "
+            f"{getattr(target, '__name__', name)}{signature}"
+        ) from None
+
+
+def _named(called: str, name: Any) -> tuple[str, JobOptions, Callable[..., Any] | None]:
+    """The name, the options and the function of a job that is named, or given as its function; ``None``: a function
+    that this process does not know.
 
     Raises:
         TypeError: it is neither.
@@ -176,7 +199,7 @@ def _named(called: str, name: Any) -> tuple[str, JobOptions]:
     """
     declaration = None if isinstance(name, str) else getattr(name, JOB, None)
     if declaration is not None:
-        return declaration.name, declaration.options
+        return declaration.name, declaration.options, name
     if not isinstance(name, str):
         what = f"{getattr(name, '__name__', name)!r}, which has no @job" if callable(name) else repr(name)
         raise TypeError(f"{called}() takes the name of a job, or its function, not {what}")
@@ -190,7 +213,7 @@ def _named(called: str, name: Any) -> tuple[str, JobOptions]:
             logger.warning(
                 "%s(%r): this process knows no such job, and it waits for one that does; %s", called, name, hint
             )
-        return name, JobOptions()
+        return name, JobOptions(), None
     if entry.kind == "deferred":
         raise ValueError(f"{called}: {name!r} is a deferred function, which takes requests; name a @job")
-    return name, entry.options
+    return name, entry.options, entry.target

@@ -39,7 +39,8 @@ Start = Callable[[Job, Any], Any]
 @dataclass(frozen=True, slots=True)
 class JobEntry:
     """A deferred function or job. ``kind`` is ``"deferred"``, ``"job"`` or ``"scheduled"``; ``start`` calls the
-    function; ``timeout`` is in seconds, 0 for none; ``file`` and ``line`` are its place."""
+    function; ``timeout`` is in seconds, 0 for none; ``file`` and ``line`` are its place. ``target`` is the function of
+    a job, which takes the arguments of `enqueue`."""
 
     name: str
     kind: str
@@ -49,6 +50,7 @@ class JobEntry:
     timeout: float = TIMEOUT
     file: str = ""
     line: int = 0
+    target: Callable[..., Any] | None = None
 
     @property
     def place(self) -> str:
@@ -176,7 +178,8 @@ def job_entry(declaration: JobDeclaration, target: Callable[..., Any], kind: str
         return call(*read_payload(job.payload)["arguments"])
 
     options, timeout = declaration.options, _timeout(policy_of(target))
-    return JobEntry(declaration.name, kind, start, is_async_callable(target), options, timeout, *place_of(target))
+    is_async = is_async_callable(target)
+    return JobEntry(declaration.name, kind, start, is_async, options, timeout, *place_of(target), target)
 
 
 def declared(root: Path, attribute: str) -> list[Callable[..., Any]]:

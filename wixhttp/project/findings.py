@@ -24,6 +24,7 @@ CODES = {
     "no-attribute": "an attribute that a request, an item or a result does not have",
     "missing-secret": "a secret that is asked for is not set",
     "missing-collection": "a collection that is asked for is not declared",
+    "missing-job": "a job that is enqueued is not declared",
     "schedule": "a scheduled function is not run, or not at all the times that are written",
     "syntax": "a file is not Python",
 }

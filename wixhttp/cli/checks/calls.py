@@ -122,6 +122,7 @@ _BY_LOOP = {
     "wixhttp.auth.fetchWithAuth", "wixhttp.fetch.fetch", "wixhttp.fetch.getJSON", "wixhttp.fetch.postJSON",
     "@web.rewrite", "@next",
 }  # fmt: skip
+_ENQUEUE = "wixhttp.inbox.enqueue"
 _COROUTINES = {"asyncio.sleep", "asyncio.to_thread", "asyncio.wait_for", "asyncio.wait"}
 
 Promise = Literal["aio", "reader", "begun", "coroutine", "call"]
@@ -139,6 +140,8 @@ def promise(origin: str, node: ast.Call, *, on_loop: bool) -> Promise | None:
         return "coroutine"
     if not on_loop:
         return None
+    if origin == _ENQUEUE:
+        return "aio"
     base, _, last = origin.rpartition(".")
     if last in _READERS.get(base, ()):
         return "reader"

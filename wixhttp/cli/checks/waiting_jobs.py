@@ -1,24 +1,20 @@
-"""The checks of ``wixhttp check`` of deferred functions and jobs, and of what waits in the inbox for none of them."""
+"""Deferred functions and jobs that wait in the inbox, and that the project does not have."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from wixhttp.data.stores.factory import open_store, sqlite_path
-from wixhttp.dispatch.site import Site
 from wixhttp.errors import StoreUnavailable
-from wixhttp.inbox.service import jobs_of
 from wixhttp.inbox.stores.factory import open_inbox
 from wixhttp.project.config import Config
 
 
-def unknown_jobs(site: Site, config: Config) -> Iterator[str]:
-    """Warnings of jobs that wait, and whose name no function of the project has. A database is not made for it."""
+def unknown_jobs(known: Collection[str], config: Config) -> Iterator[str]:
+    """Warnings of jobs that wait, and whose name is none of the ``known`` ones. A database is not made for it."""
     path = sqlite_path(config.store_url, config.root)
     if config.store_url == "memory://" or (path is not None and not path.exists()):
         return
-    service = jobs_of(site)
-    known = [] if service is None else service.table.names
     store = open_store(config.store_url, config.root)
     try:
         unknown = open_inbox(store).unknown_names(known)
