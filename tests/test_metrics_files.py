@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import tempfile
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from wixhttp.errors import ProjectError
+from wixhttp.measurements import count_with, counted
 from wixhttp.metrics import worker_files
 from wixhttp.metrics.worker_files import WorkerFiles
 
@@ -28,9 +30,14 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def counted_by(folder: Path) -> dict[str, float]:
+    """The sums of all samples, by their names."""
     registry = CollectorRegistry()
     MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]
-    return {sample.name: sample.value for metric in registry.collect() for sample in metric.samples}
+    found: dict[str, float] = {}
+    for metric in registry.collect():
+        for sample in metric.samples:
+            found[sample.name] = found.get(sample.name, 0) + sample.value
+    return found
 
 
 def in_child(files: WorkerFiles, orders: int) -> int:
@@ -73,19 +80,77 @@ def test_workers_at_once_have_places_of_their_own() -> None:
     files.remove()
 
 
-def test_a_process_that_a_worker_has_forked_counts_beside_it() -> None:
+def test_a_process_that_a_worker_has_forked_counts_nothing_and_leaves_no_file() -> None:
     files = WorkerFiles(is_taken_over=False)
     files.begin_worker()
     files.enter()
-    orders = Counter("orders", "Orders", registry=None)
-    orders.inc(2)
+    orders = Counter("orders", "Orders", ["kind"], registry=None)
+    orders.labels("book").inc(2)
+    count_with(lambda event, labels: orders.labels(event).inc())
+    before = sorted(path.name for path in files.folder.iterdir())
     pid = os.fork()
     if not pid:
-        orders.inc(5)
+        orders.labels("book").inc(5)
+        orders.labels("new").inc(5)
+        counted("orders")
         os._exit(0)
-    os.waitpid(pid, 0)
-    orders.inc(1)
-    assert counted_by(files.folder)["orders_total"] == 8
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    count_with(None)
+    orders.labels("book").inc(1)
+    assert counted_by(files.folder)["orders_total"] == 3
+    assert sorted(path.name for path in files.folder.iterdir()) == before
+    files.remove()
+
+
+def test_what_was_made_before_the_worker_was_forked_counts_in_it() -> None:
+    files = WorkerFiles(is_taken_over=False)
+    orders = Counter("orders", "Orders", ["kind"], registry=None)
+    for number in range(2000):  # more than a new file has room for
+        orders.labels(f"{number}").inc(0)
+    files.begin_worker()
+    pid = os.fork()
+    if not pid:
+        files.enter()
+        orders.labels("7").inc()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert counted_by(files.folder) == {"orders_total": 1, "wixhttp_workers": 1}
+    files.remove()
+
+
+@pytest.mark.parametrize("limit", [0, 50_000, 100_000, 200_000])
+def test_without_room_for_more_a_worker_goes_on_and_counts_what_it_has(
+    limit: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = WorkerFiles(is_taken_over=False)
+    files.begin_worker()
+    pid = os.fork()
+    if not pid:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))  # of what is a full disk to the library
+        files.enter()
+        orders = Counter("orders", "Orders", ["kind"], registry=None)
+        for _ in range(2):
+            for number in range(2000):
+                orders.labels(f"{number}").inc()
+        os._exit(len(caplog.messages))
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
+    total = counted_by(files.folder).get("orders_total", 0)
+    assert (0 < total < 4000) == (limit >= 65_536)
+    for path in files.folder.glob("*.db"):
+        assert path.stat().st_blocks * 512 >= path.stat().st_size  # no write of memory meets a block that is not there
+    files.remove()
+
+
+def test_a_number_with_endless_labels_is_not_counted(caplog: pytest.LogCaptureFixture) -> None:
+    files = WorkerFiles(is_taken_over=False)
+    files.begin_worker()
+    files.enter()
+    orders = Counter("orders", "Orders", ["kind"], registry=None)
+    orders.labels("x" * 200_000).inc()
+    orders.labels("book").inc()
+    assert counted_by(files.folder)["orders_total"] == 1
+    [message] = caplog.messages
+    assert "bound the labels" in message
     files.remove()
 
 
@@ -115,6 +180,34 @@ def test_folders_of_servers_that_were_killed_are_removed_and_no_others(base: Pat
         fcntl.flock(held, fcntl.LOCK_EX)
         files = WorkerFiles(is_taken_over=False)
         assert {name for name, folder in folders.items() if folder.exists()} == {"alive", "new", "begun"}
+    files.remove()
+
+
+def test_what_others_have_made_there_is_left_and_waits_for_nobody(base: Path) -> None:
+    pipe, link, foreign = (base / f"wixhttp-metrics-{name}" for name in ("pipe", "link", "foreign"))
+    for folder in (pipe, foreign):
+        folder.mkdir()
+    os.mkfifo(pipe / "lock")
+    (base / "target").mkdir()
+    link.symlink_to(base / "target")
+    (foreign / "lock").touch()
+    os.utime(foreign / "lock", (0, 0))
+    if os.geteuid() == 0:
+        os.chown(foreign, 65534, 65534)
+    WorkerFiles(is_taken_over=False).remove()
+    assert pipe.exists()
+    assert link.exists()
+    assert foreign.exists() == (os.geteuid() == 0)
+
+
+def test_where_memory_has_little_room_the_folder_is_elsewhere(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = base / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
+    room = os.statvfs(base)
+    monkeypatch.setattr(worker_files, "_ROOM", room.f_blocks * room.f_frsize + 1)
+    files = WorkerFiles(is_taken_over=False)
+    assert files.folder.parent == elsewhere
     files.remove()
 
 

@@ -13,6 +13,7 @@ import fcntl
 import logging
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Collection
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from wixhttp.errors import ProjectError
+from wixhttp.measurements import count_with
 
 from .installed import check_installed
 
@@ -30,6 +32,7 @@ _VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX = "wixhttp-metrics-"
 _LOCK = "lock"
 _MEMORY = Path("/dev/shm")  # noqa: S108  # where it is writable, a read-only file system has it, too
+_ROOM = 1 << 24  # bytes free, without which numbers are somewhere else
 _NEW = 60.0  # seconds in which a folder without a lock is one that is being made
 
 logger = logging.getLogger("wixhttp")
@@ -64,8 +67,7 @@ class WorkerFiles:
         check_installed()
         if shared_folder() is not None and not is_taken_over:
             logger.warning("%s is set; wixhttp serve counts in a folder of its own", _VARIABLE)
-        base = _MEMORY if os.access(_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
-        _sweep(base)
+        base = _base()
         try:
             self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
             self._lock = _locked(self.folder / _LOCK)
@@ -74,21 +76,33 @@ class WorkerFiles:
                 f"metrics = true needs a folder for the numbers of the workers, and none can be made in {str(base)!r} "
                 f"({error.strerror}); set TMPDIR to a folder that can be written"
             ) from None
-        os.environ[_VARIABLE] = str(
-            self.folder
-        )  # read by the library when it is imported, and whenever it opens a file
+        # Read by the library when it is imported, and whenever it opens a file.
+        os.environ[_VARIABLE] = str(self.folder)
         from prometheus_client import values  # loaded once, for all workers
+
+        from .shared_values import SharedValues
 
         self._owner = os.getpid()
         self._next = 0
         self._places: dict[int, int] = {}  # by process id
-        self._worker, self._file_name = 0, ""
-        values.ValueClass = values.MultiProcessValue(self._name)  # type: ignore[no-untyped-call]
+        self._file_name = self._name_before = f"p{self._owner}"
+        self._values = SharedValues(self.folder, lambda: self._file_name)
+        values.ValueClass = self._values.value_class
+        os.register_at_fork(after_in_child=self._begin_in_child)
+
+    def _begin_in_child(self) -> None:
+        """Count nothing in a process that a worker has just forked: there is no end of those, and a thread of the
+        worker may have held a lock."""
+        self._values.begin_in_child()
+        if self._file_name != self._name_before:
+            self._values.is_on = False
+            count_with(None)
 
     def own(self, user: int, group: int) -> None:
         """Take the folder over for this process, whose workers are of a user and a group."""
         self._owner = os.getpid()
         if (user, group) != (os.geteuid(), os.getegid()):
+            _sweep(self.folder.parent, user)
             for path in (self.folder, self.folder / _LOCK):
                 os.chown(path, user, group)
 
@@ -119,14 +133,11 @@ class WorkerFiles:
     # --- in a worker ---
 
     def enter(self) -> None:
-        """Count as the worker of the place, in the process that was forked for it."""
-        self._worker, self._file_name = os.getpid(), _name_at(self._next)
+        """Count as the worker of the place, in the process that was forked for it; not where there is no room."""
+        self._file_name = _name_at(self._next)
+        self._values.enter(self._name_before)
         count_worker(None)
-
-    def _name(self) -> str:
-        """The name of this process in those of its files. One that a handler has forked is no worker."""
-        pid = os.getpid()
-        return self._file_name if pid == self._worker else f"p{pid}"
+        self._values.is_on = self._values.has_room
 
 
 def _name_at(place: int) -> str:
@@ -140,16 +151,38 @@ def _locked(path: Path) -> IO[bytes]:
     return file
 
 
-def _sweep(base: Path) -> None:
-    """Remove the folders of servers whose processes were all killed."""
+def _base() -> Path:
+    """The folder in which folders are made: in memory, unless there is little room."""
+    if os.access(_MEMORY, os.W_OK):
+        _sweep(_MEMORY, os.geteuid())
+        room = os.statvfs(_MEMORY)
+        if room.f_bavail * room.f_frsize >= _ROOM:
+            return _MEMORY
+    try:
+        base = Path(tempfile.gettempdir())
+    except FileNotFoundError:  # none can be written
+        return _MEMORY
+    _sweep(base, os.geteuid())
+    return base
+
+
+def _sweep(base: Path, user: int) -> None:
+    """Remove the folders of a user's servers whose processes were all killed. Others may have made anything here: a
+    pipe, whose opening waits, or a link."""
     for folder in base.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError):  # another user's, or another server was faster
+        with contextlib.suppress(OSError):  # another server was faster
+            found = folder.lstat()
+            if found.st_uid != user or not stat.S_ISDIR(found.st_mode):
+                continue
             lock = folder / _LOCK
             if not lock.exists():
-                if time.time() - folder.stat().st_mtime > _NEW:
+                if time.time() - found.st_mtime > _NEW:
                     shutil.rmtree(folder)
                 continue
-            with lock.open("rb") as file:
+            file = os.open(lock, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if time.time() - lock.stat().st_mtime > _NEW:
+                if time.time() - os.fstat(file).st_mtime > _NEW:
                     shutil.rmtree(folder)
+            finally:
+                os.close(file)
