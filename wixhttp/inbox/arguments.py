@@ -53,6 +53,16 @@ def _check(value: Any, where: str, depth: int) -> None:
         raise TypeError(f"{where} is of type {type(value).__name__}, which JSON does not have; {_REMEDY}")
 
 
+def shown_json(text: bytes | None) -> Any:
+    """The value of a JSON text of a job, to be shown: the text where it is none; ``None`` for ``None``."""
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:  # of another version
+        return text.decode("utf-8", "replace")
+
+
 def read_payload(payload: bytes) -> dict[str, Any]:
     """The document of a payload."""
     document: dict[str, Any] = json.loads(payload)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
+from wixhttp.cli.arguments.durations import parse_duration
 from wixhttp.cli.lazy_group import CommandGroup
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 _STATES = click.Choice(["waiting", "blocked", "running", "done", "dead", "cancelled"])
 _ENDED = click.Choice(["done", "dead", "cancelled"])
-_TIME = re.compile(r"([0-9]{1,6})([smhdw])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 @click.group(cls=CommandGroup)
@@ -98,11 +96,11 @@ def cancel(context: click.Context, job_ids: tuple[str, ...]) -> None:
 @click.pass_context
 def purge(context: click.Context, state: str, older: str) -> None:
     """Remove those that are over. With a done one its value of dedup is forgotten."""
-    found = _TIME.fullmatch(older)
-    if found is None:
+    age = parse_duration(older)
+    if age is None:
         raise click.BadParameter(f"it is a time such as 12h, 7d or 4w, not {older!r}", param_hint="'--older'")
     with _opened_inbox(context) as opened:
-        count = opened.purge(state, int(found[1]) * _SECONDS[found[2]])  # type: ignore[arg-type]  # one of the choices
+        count = opened.purge(state, age.total_seconds())  # type: ignore[arg-type]  # one of the choices
     click.echo(f"{count} removed")
 
 

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wixhttp.data.queries.values import format_date
+from wixhttp.inbox.arguments import shown_json
 from wixhttp.inbox.stored_request import CREDENTIALS
 from wixhttp.logs.masking import escaped, masked
-from wixhttp.messages import cut
+
+from .listings import cell, print_json, print_table
 
 if TYPE_CHECKING:
     from wixhttp.inbox.stores.contract import Job
 
 _COLUMNS = ("ID", "STATE", "NAME", "ATTEMPT", "ACCEPTED", "DUE", "KEY", "LAST ERROR")
-_LONGEST = 60
 _COLOURS = {"dead": "red", "running": "green", "blocked": "yellow"}
 _MASK = "***"
 
@@ -27,36 +29,32 @@ def print_jobs(jobs: Sequence[Job], known: Collection[str] | None, *, as_json: b
     """Print jobs, one a line. ``known`` are the names that the project has; ``None``: nobody knows."""
     if as_json:
         for job in jobs:
-            _print_json({**_facts(job), **({} if known is None else {"known": job.name in known})})
+            print_json({**_facts(job), **({} if known is None else {"known": job.name in known})})
         return
     rows = [
-        (
+        [
             job.id,
             job.state,
-            job.name + ("" if known is None or job.name in known else " (unknown)"),
+            cell(job.name) + ("" if known is None or job.name in known else " (unknown)"),
             f"{job.attempt}/{job.max_attempts}",
             _short(job.accepted_at),
             _short(job.run_at) if job.state == "waiting" else "",
-            job.key or "",
-            job.why or "",
-        )
+            cell(job.key or ""),
+            cell(job.why or ""),
+        ]
         for job in jobs
     ]
-    shown = [[_cell(text) for text in row] for row in (_COLUMNS, *rows)]
-    widths = [max(len(row[column]) for row in shown) for column in range(len(_COLUMNS))]
-    if not rows:
+    if rows:
+        print_table(_COLUMNS, rows, lambda row: _COLOURS.get(row[1]))
+    else:
         click.echo("nothing is there")
-        return
-    for number, row in enumerate(shown):
-        line = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        click.secho(line, fg=_COLOURS.get(row[1]) if number else None, bold=not number)
 
 
 def print_unknown(unknown: Mapping[str, int]) -> None:
     """Warn of names that wait, and that nothing of the project runs."""
     for name, count in sorted(unknown.items()):
         click.secho(
-            f"Warning: {count} of {_cell(name)} wait, and no function of the project has that name; deploy one, or "
+            f"Warning: {count} of {cell(name)} wait, and no function of the project has that name; deploy one, or "
             f"cancel them",
             fg="yellow",
             err=True,
@@ -67,7 +65,7 @@ def print_job(job: Job, *, as_json: bool) -> None:
     """Print one job with all that is known of it."""
     document = {**_facts(job), **_content(job)}
     if as_json:
-        _print_json(document)
+        print_json(document)
         return
     for name, value in document.items():
         if value is None:
@@ -84,13 +82,13 @@ def _facts(job: Job) -> dict[str, Any]:
         "id": job.id, "state": job.state, "name": job.name, "kind": job.kind, "key": job.key, "dedup": job.dedup,
         "priority": job.priority, "attempt": job.attempt, "maxAttempts": job.max_attempts, "onDead": job.on_dead,
         "accepted": _date(job.accepted_at), "due": _date(job.run_at), "started": _date(job.started_at),
-        "ended": _date(job.ended_at), "error": job.error, "result": _parsed(job.result),
+        "ended": _date(job.ended_at), "error": job.error, "result": shown_json(job.result),
     }  # fmt: skip
 
 
 def _content(job: Job) -> dict[str, Any]:
     """The arguments of a job, or the request of a deferred function."""
-    document = _parsed(job.payload)
+    document = shown_json(job.payload)
     if job.kind == "job" or not isinstance(document, dict):
         return document if isinstance(document, dict) else {"payload": document}
     document["headers"] = {
@@ -103,26 +101,9 @@ def _content(job: Job) -> dict[str, Any]:
     return {"request": document}
 
 
-def _parsed(text: bytes | None) -> Any:
-    if text is None:
-        return None
-    try:
-        return json.loads(text)
-    except ValueError:  # of another version
-        return text.decode("utf-8", "replace")
-
-
-def _print_json(document: Mapping[str, Any]) -> None:
-    click.echo(masked(json.dumps(document, ensure_ascii=False)).encode("utf-8", "replace").decode())
-
-
 def _date(date: datetime | None) -> str | None:
-    return None if date is None else date.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return None if date is None else format_date(date)
 
 
 def _short(date: datetime) -> str:
     return date.strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _cell(text: str) -> str:
-    return cut(escaped(masked(text)), _LONGEST)

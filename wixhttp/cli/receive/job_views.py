@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
 import click
 
+from wixhttp.data.queries.values import format_date
+from wixhttp.inbox.arguments import shown_json
 from wixhttp.inbox.schedules.loading import ScheduledFunction
 from wixhttp.inbox.schedules.schedule import Schedule
 from wixhttp.inbox.stores.contract import Inbox, Job
-from wixhttp.logs.masking import escaped, masked
-from wixhttp.messages import cut
+
+from .listings import cell, print_json, print_table
 
 _COLUMNS = ("NAME", "SCHEDULE", "ZONE", "NEXT", "LAST RUN", "RESULT")
-_LONGEST = 60
 
 
 def last_runs(inbox: Inbox, functions: Iterable[ScheduledFunction]) -> dict[str, Job]:
@@ -35,22 +35,26 @@ def print_schedules(functions: Sequence[ScheduledFunction], runs: Mapping[str, J
     now = datetime.now(timezone.utc)
     if as_json:
         for function in functions:
-            document = _document(function, runs.get(function.name), now)
-            click.echo(masked(json.dumps(document, ensure_ascii=False)).encode("utf-8", "replace").decode())
+            print_json(_document(function, runs.get(function.name), now))
         return
     if not functions:
         click.echo("nothing is scheduled")
         return
     rows = [
-        (function.name, schedule.expression, schedule.zone, _next(schedule, now), *_last(runs.get(function.name)))
+        [
+            cell(text)
+            for text in (
+                function.name,
+                schedule.expression,
+                schedule.zone,
+                _next(schedule, now),
+                *_last(runs.get(function.name)),
+            )
+        ]
         for function in functions
         for schedule in function.schedules
     ]
-    shown = [[cut(escaped(masked(text)), _LONGEST) for text in row] for row in (_COLUMNS, *rows)]
-    widths = [max(len(row[column]) for row in shown) for column in range(len(_COLUMNS))]
-    for number, row in enumerate(shown):
-        line = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        click.secho(line, bold=not number, fg="red" if row[-1].startswith("dead") else None)
+    print_table(_COLUMNS, rows, lambda row: "red" if row[-1].startswith("dead") else None)
 
 
 def _next(schedule: Schedule, now: datetime) -> str:
@@ -90,18 +94,9 @@ def _run(job: Job) -> dict[str, Any]:
     return {
         "id": job.id, "due": (job.dedup or "").removeprefix(f"cron:{job.name}:").replace("+00:00", "Z"),
         "state": job.state, "attempt": job.attempt, "started": _date(job.started_at), "ended": _date(job.ended_at),
-        "error": job.error, "result": _result(job.result),
+        "error": job.error, "result": shown_json(job.result),
     }  # fmt: skip
 
 
-def _result(text: bytes | None) -> Any:
-    if text is None:
-        return None
-    try:
-        return json.loads(text)
-    except ValueError:  # of another version
-        return text.decode("utf-8", "replace")
-
-
 def _date(date: datetime | None) -> str | None:
-    return None if date is None else date.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return None if date is None else format_date(date)

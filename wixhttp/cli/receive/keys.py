@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
@@ -10,13 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wixhttp.cli.arguments.durations import parse_duration
 from wixhttp.cli.lazy_group import CommandGroup
+
+from .listings import print_json, print_table
 
 if TYPE_CHECKING:
     from wixhttp.access.key_store import KeyStore
 
-_AFTER = re.compile(r"([0-9]{1,5})([hdw])")
-_HOURS = {"h": 1, "d": 24, "w": 168}
+_COLUMNS = ("NAME", "SCOPES", "BEGINS", "CREATED", "LAST USED", "EXPIRES")
 
 
 @click.group(cls=CommandGroup)
@@ -46,12 +47,11 @@ def create_key(context: click.Context, name: str, scopes: tuple[str, ...], expir
 
 
 def _date_of(text: str) -> datetime:
-    after = _AFTER.fullmatch(text)
-    if after is not None:
-        return datetime.now(timezone.utc) + timedelta(hours=int(after[1]) * _HOURS[after[2]])
+    after = parse_duration(text)
     try:
-        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=timezone.utc)
-        return day + timedelta(days=1)
+        if after is not None:
+            return datetime.now(timezone.utc) + after
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=timezone.utc) + timedelta(days=1)
     except (ValueError, OverflowError):
         raise click.BadParameter(
             f"it is a day such as 2030-01-31, or a time from now such as 12h, 90d or 8w, not {text!r}",
@@ -60,28 +60,28 @@ def _date_of(text: str) -> datetime:
 
 
 @keys.command("list")
-@click.option("--json", "is_json", is_flag=True, help="Print a JSON object for each, one a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each, one a line.")
 @click.pass_context
-def list_keys(context: click.Context, is_json: bool) -> None:
+def list_keys(context: click.Context, as_json: bool) -> None:
     """Print the keys: name, scopes, and when each was created, last used, and expires (UTC)."""
-    import json
+    from wixhttp.data.queries.values import format_date
 
     with _opened_keys(context) as opened:
         found = opened.all()
         over = {record.digest for record in found if opened.is_over(record)}
-    if is_json:
+    if as_json:
         for record in found:
-            line = {
+            document = {
                 "name": record.name,
                 "scopes": sorted(record.scopes),
                 "begins": record.hint,
-                "created": record.created.isoformat(),
-                "lastUsed": record.used and record.used.isoformat(),
-                "expires": record.expires and record.expires.isoformat(),
+                "created": format_date(record.created),
+                "lastUsed": record.used and format_date(record.used),
+                "expires": record.expires and format_date(record.expires),
             }
-            click.echo(json.dumps(line, ensure_ascii=False))
+            print_json(document)
         return
-    rows = [("NAME", "SCOPES", "BEGINS", "CREATED", "LAST USED", "EXPIRES")]
+    rows = []
     for record in found:
         expires = "expired" if record.digest in over else _shown(record.expires)
         scopes = " ".join(sorted(record.scopes)) or "-"
@@ -89,9 +89,7 @@ def list_keys(context: click.Context, is_json: bool) -> None:
     if not found:
         click.echo("there are no keys; make one: wixhttp keys create NAME", err=True)
         return
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    print_table(_COLUMNS, rows)
 
 
 def _shown(date: datetime | None) -> str:
