@@ -658,6 +658,24 @@ def test_health_does_not_trust_a_proxy_that_it_does_not_know(serve_alike: Serve)
     assert serve_alike(OPEN)("/_wixhttp/health/live", "GET", ("X-Forwarded-For", "8.8.8.8")).status == 403
 
 
+@pytest.mark.parametrize("trusted", [0, 1])
+@pytest.mark.parametrize(
+    "header",
+    [
+        ("X-Forwarded-For", ""), ("Forwarded", "for=8.8.8.8"), ("Via", "1.1 x"), ("X-Real-IP", "8.8.8.8"),
+        ("CF-Connecting-IP", "8.8.8.8"), ("X-Forwarded-Proto", "https"),
+    ],
+)  # fmt: skip
+def test_health_is_closed_behind_a_proxy_that_does_not_say_for_whom_it_asks(
+    serve_alike: Serve, header: tuple[str, str], trusted: int
+) -> None:
+    served = serve_alike(OPEN, trusted_proxies=trusted)
+    assert served("/_wixhttp/health/live", "GET", header).status == 403
+    if header[0] != "X-Forwarded-For":
+        told = served("/_wixhttp/health/live", "GET", ("X-Forwarded-For", "10.0.0.1"), header)
+        assert told.status == (200 if trusted else 403)
+
+
 def test_health_may_be_public_or_off(serve_alike: Serve) -> None:
     assert serve_alike(OPEN, health="public")("/_wixhttp/health/live", client="8.8.8.8").json() == {"status": "ok"}
     assert serve_alike(OPEN, health="off")("/_wixhttp/health/live").status == 404

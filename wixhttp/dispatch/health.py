@@ -18,6 +18,11 @@ from wixhttp.project.config import Config
 
 RESERVED = "/_wixhttp"
 _LIVE, _READY, _METRICS = f"{RESERVED}/health/live", f"{RESERVED}/health/ready", f"{RESERVED}/metrics"
+_OF_PROXIES = (
+    "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "forwarded", "via", "x-real-ip", "true-client-ip",
+    "cf-connecting-ip",
+)  # fmt: skip
+"""Headers that proxies add, whatever they say."""
 _NOT_STORED = {"Cache-Control": "no-store"}
 
 
@@ -73,11 +78,10 @@ def _reason_of_metrics(head: Head, config: Config, is_elsewhere: bool) -> str:
 
 def _is_private(head: Head, trusted_proxies: int) -> bool:
     """Return whether a request is from this machine or its network. False behind a proxy that is not trusted, or does
-    not say for whom it asks: the address is then the proxy's."""
-    forwarded = head.header("x-forwarded-for")
-    if not trusted_proxies and (forwarded or head.header("forwarded")):
-        return False
-    if forwarded and client_address(forwarded, trusted_proxies) is None:
+    not say in X-Forwarded-For for whom it asks: the address is then the proxy's. One that adds no header is not seen.
+    """
+    is_told = trusted_proxies > 0 and client_address(head.header("x-forwarded-for"), trusted_proxies) is not None
+    if not is_told and any(head.header(name) is not None for name in _OF_PROXIES):
         return False
     try:
         address = ipaddress.ip_address(head.client) if head.client else None
