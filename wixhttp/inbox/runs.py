@@ -199,7 +199,7 @@ class Run:
 
 
 def _kept(value: Any) -> bytes | None:
-    """What a job returned as it is kept with it: JSON, as far as it has that and is not long."""
+    """The value that a job returned as it is kept with it: JSON, as far as that has it and it is not long."""
     if value is None:
         return None
     try:

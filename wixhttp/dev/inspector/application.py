@@ -54,6 +54,7 @@ _CALLS: dict[tuple[str, ...], Awaited] = {
 }
 _EVENTS = ("GET", "requests", "events")
 _ROUTES: list[tuple[str, ...]] = [_EVENTS, *_PAGES, *_CALLS]
+_SECTIONS = ("functions", "collections", "inbox", "jobs", "webhooks")  # those with a list of their own
 _THREADS = 4  # of a worker: pages that are made at once
 
 
@@ -116,6 +117,13 @@ def _route(method: str, parts: list[str]) -> tuple[str, ...]:
 
 
 def _problem_page(asked: Asked, status: int, text: str) -> Response:
+    section = asked.parts[0] if asked.parts[0] in _SECTIONS else ""
     return inspector_page(
-        asked, "problem.html", status, code=status, phrase=request_list.status_phrase(status), text=text
+        asked,
+        "problem.html",
+        status,
+        section=section,
+        code=status,
+        phrase=request_list.status_phrase(status),
+        text=text,
     )

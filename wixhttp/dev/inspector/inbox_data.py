@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from wixhttp.dev.traffic.kept_requests import KeptRequest, header
@@ -21,6 +21,7 @@ from wixhttp.http.json_codec import decode_json
 from .collection_data import is_there
 
 if TYPE_CHECKING:
+    from wixhttp.inbox.job_table import JobEntry
     from wixhttp.inbox.service import InboxService
     from wixhttp.inbox.stores.contract import Inbox, Job
 
@@ -28,6 +29,7 @@ OVER = ("done", "dead", "cancelled")
 """The states of jobs that do not go on by themselves."""
 
 _LOOK_EVERY = 0.02  # seconds
+_MOST_MEMBERS = 20  # of an answer, which may be ids
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,18 @@ class OpenedInbox:
     def known(self) -> list[str]:
         """The names that the site runs jobs of."""
         return self.service.table.names if self.service is not None else []
+
+    def entry_of(self, job: Job) -> JobEntry | None:
+        """The function that runs a job; ``None`` where there is none of its name."""
+        return self.service.table.get(job.name) if self.service is not None else None
+
+    def is_of_schedule(self, job: Job) -> bool:
+        """Return whether a schedule has made a job, or *Run now*: its key, by which its runs do not overlap, is not the
+        user's."""
+        from wixhttp.inbox.schedules.scheduler import KEY
+
+        entry = self.entry_of(job)
+        return job.key == KEY and (entry is None or entry.kind == "scheduled")
 
     def wake(self) -> None:
         """Have what waits looked at now."""
@@ -110,8 +124,39 @@ def request_of(job: Job, document: Mapping[str, Any]) -> KeptRequest:
 
 
 def shown_date(date: datetime | None) -> str:
-    """A moment in the time zone of this machine, ``2026-03-01 14:03:22``; "" for ``None``."""
-    return "" if date is None else date.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """A moment in the time zone of this machine, ``2026-03-01 14:03:22.170``; "" for ``None``."""
+    return "" if date is None else date.astimezone().isoformat(" ", "milliseconds")[:23]
+
+
+def shown_time(date: datetime | None) -> str:
+    """As `shown_date`, without the date where it is today's."""
+    shown = shown_date(date)
+    return shown[11:] if shown[:10] == datetime.now().astimezone().date().isoformat() else shown
+
+
+def occurrence_of(job: Job) -> str:
+    """The moment for which a schedule has made a job."""
+    content = content_of(job)
+    arguments = content.get("arguments") if isinstance(content, dict) else None
+    text = str(arguments[0]) if isinstance(arguments, list) and len(arguments) == 1 else ""
+    try:
+        return shown_date(datetime.fromisoformat(text.replace("Z", "+00:00")))[:16]
+    except ValueError:
+        return text
+
+
+def run_time(job: Job) -> timedelta | None:
+    """The time that the last run of a job took; ``None`` while it runs, and before."""
+    if job.started_at is None or job.ended_at is None or job.ended_at < job.started_at:
+        return None
+    return job.ended_at - job.started_at
+
+
+def jobs_in(inbox: Inbox, answer: bytes) -> list[Job]:
+    """The jobs whose ids an answer has: that of a deferred function has the one that was stored."""
+    value = parsed(answer)
+    texts = [each for each in value.values() if isinstance(each, str)] if isinstance(value, dict) else []
+    return [job for text in texts[:_MOST_MEMBERS] if "-" in text and (job := inbox.get(text)) is not None]
 
 
 def as_text(value: Any) -> str:

@@ -7,12 +7,26 @@ from urllib.parse import quote
 
 from wixhttp.dev.traffic.masks import Masks
 from wixhttp.dev.web.pages import redirect
+from wixhttp.dev.web.templates import shown_duration
+from wixhttp.dispatch.route_list import relative_file
 from wixhttp.errors import HTTPError, ProjectError, StoreUnavailable
 from wixhttp.http.response import Response
 from wixhttp.logs.masking import masked
 
 from .asked import ROOT, Asked, inspector_page, with_query
-from .inbox_data import OVER, OpenedInbox, as_text, content_of, open_site_inbox, parsed, request_of, shown_date
+from .inbox_data import (
+    OVER,
+    OpenedInbox,
+    as_text,
+    content_of,
+    occurrence_of,
+    open_site_inbox,
+    parsed,
+    request_of,
+    run_time,
+    shown_date,
+    shown_time,
+)
 from .json_tree import tree_rows
 from .request_list import number
 from .shown_bodies import shown_body
@@ -24,9 +38,6 @@ if TYPE_CHECKING:
 INBOX = f"{ROOT}inbox"
 PAGE_SIZE = 50
 """Jobs of a page."""
-
-STATE_TAGS = {"dead": "bad", "blocked": "warn", "running": "accent", "done": "good"}
-"""The class of the mark of a state, where it has one."""
 
 _LONGEST_CELL = 160  # characters
 _PATIENCE = 2.0  # seconds in which a job that was begun by hand may end before its page is shown
@@ -66,7 +77,7 @@ def show_inbox(asked: Asked, problem: str = "", status: int = 200) -> Response:
         chosen=chosen,
         states=_states(stats, chosen),
         names=sorted({*known, *(stats.by_name if stats is not None else ())}),
-        jobs=[_row(job, known) for job in jobs],
+        jobs=[] if opened is None else [_row(opened, job) for job in jobs],
         dead=stats.dead if stats is not None else 0,
         older=with_query(INBOX, {**chosen, "before": str(last)}) if last else "",
         newest=with_query(INBOX, chosen) if query.get("before") else "",
@@ -96,19 +107,20 @@ def _states(stats: Stats | None, chosen: dict[str, str]) -> list[tuple[str, int,
     return found
 
 
-def _row(job: Job, known: list[str]) -> dict[str, Any]:
+def _row(opened: OpenedInbox, job: Job) -> dict[str, Any]:
+    key = "" if opened.is_of_schedule(job) else masked(job.key or "")
     return {
         "id": job.id,
         "address": job_address(job.id),
         "state": job.state,
-        "tag": STATE_TAGS.get(job.state, ""),
         "name": job.name,
-        "is_known": job.name in known,
+        "is_known": opened.entry_of(job) is not None,
         "attempt": f"{job.attempt} of {job.max_attempts}",
-        "accepted": shown_date(job.accepted_at),
-        "due": shown_date(job.run_at) if job.state == "waiting" else "",
-        "key": cut_to(masked(job.key or ""), _LONGEST_CELL),
-        "error": cut_to(masked((job.error or "").strip().rpartition("\n")[2]), _LONGEST_CELL),
+        "accepted": shown_time(job.accepted_at),
+        "day": shown_date(job.accepted_at)[:10],
+        "due": shown_time(job.run_at)[:-4] if job.state == "waiting" and job.run_at > job.accepted_at else "",
+        "key": cut_to(key, _LONGEST_CELL),
+        "error": cut_to(masked(job.why or ""), _LONGEST_CELL),
     }
 
 
@@ -139,8 +151,11 @@ def show_job(asked: Asked, problem: str = "", status: int = 200) -> Response:
     content = content_of(job)
     request = request_of(job, content) if job.kind == "request" and isinstance(content, dict) else None
     masks = Masks.of(request) if request is not None else Masks()
-    kept = asked.context.store.get(request.request_id) if request is not None and request.request_id else None
+    origin = str(content.get("request_id", "")) if isinstance(content, dict) else ""
+    kept = asked.context.store.get(origin) if origin else None
+    parent = opened.inbox.get(origin) if origin and kept is None and origin != job.id else None
     arguments = content.get("arguments", content) if isinstance(content, dict) else content
+    why, _, traceback = masks.text(job.error or "").strip().partition("\n")
     result = parsed(job.result)
     is_over = job.state in OVER
     return inspector_page(
@@ -149,10 +164,11 @@ def show_job(asked: Asked, problem: str = "", status: int = 200) -> Response:
         status,
         section="inbox",
         job=job,
-        tag=STATE_TAGS.get(job.state, ""),
-        is_known=job.name in opened.known,
-        facts=_facts(job, masks),
-        error=masks.text(job.error or ""),
+        is_known=opened.entry_of(job) is not None,
+        facts=_facts(opened, job, masks),
+        place=_place(opened, job),
+        why=why,
+        traceback=traceback.strip("\n").replace(f'File "{asked.context.config.root}/', 'File "'),
         problem=problem,
         told=_TOLD.get(asked.query.get("told", ""), ""),
         retry=job_address(job.id, "/retry") if job.state in ("dead", "cancelled") else "",
@@ -163,23 +179,37 @@ def show_job(asked: Asked, problem: str = "", status: int = 200) -> Response:
         request_headers=masks.headers(request.request_headers) if request is not None else [],
         request_body=shown_body(request, "request") if request is not None else None,
         kept=kept,
-        arguments=tree_rows(arguments, masks.text) if request is None else [],
+        parent=parent,
+        parent_address=job_address(parent.id) if parent is not None else "",
+        arguments=tree_rows(arguments, masks.text) if request is None and not opened.is_of_schedule(job) else [],
         result=masks.text(as_text(result)) if result is not None else "",
+        is_status=job.kind == "request",
     )
 
 
 _TOLD = {"retried": "It begins anew, with all its attempts.", "cancelled": "It does not run any more."}
 
 
-def _facts(job: Job, masks: Masks) -> list[tuple[str, str]]:
+def _place(opened: OpenedInbox, job: Job) -> str:
+    """File and line of the function that runs a job."""
+    entry = opened.entry_of(job)
+    if entry is None or opened.service is None:
+        return ""
+    return f"{relative_file(entry.file, opened.service.config.root)}:{entry.line}"
+
+
+def _facts(opened: OpenedInbox, job: Job, masks: Masks) -> list[tuple[str, str]]:
+    is_of_schedule, took = opened.is_of_schedule(job), run_time(job)
     found = [
         ("Attempt", f"{job.attempt} of {job.max_attempts}"),
         ("Accepted", shown_date(job.accepted_at)),
-        ("Due", shown_date(job.run_at) if job.state in ("waiting", "blocked") else ""),
-        ("Started last", shown_date(job.started_at)),
-        ("Ended", shown_date(job.ended_at)),
-        ("Key", masks.text(job.key or "")),
-        ("Dedup", masks.text(job.dedup or "")),
+        ("Due", shown_time(job.run_at) if job.state in ("waiting", "blocked") else ""),
+        ("Started last", shown_time(job.started_at)),
+        ("Ended", shown_time(job.ended_at)),
+        ("Took", shown_duration(took.total_seconds() * 1000) if took is not None else ""),
+        ("Scheduled for", occurrence_of(job) if is_of_schedule else ""),
+        ("Key", "" if is_of_schedule else masks.text(job.key or "")),
+        ("Dedup", "" if is_of_schedule else masks.text(job.dedup or "")),
         ("Priority", str(job.priority) if job.priority else ""),
         ("Once dead", "the key stops" if job.on_dead == "hold" and job.key else ""),
     ]

@@ -12,19 +12,24 @@ from wixhttp.dev.traffic.replay import replay
 from wixhttp.dev.traffic.snippets import as_curl, as_requests
 from wixhttp.dev.traffic.to_test import as_test
 from wixhttp.dev.web.pages import HIDING_HEADERS, redirect
-from wixhttp.errors import HTTPError, ProjectError
+from wixhttp.errors import HTTPError, ProjectError, StoreUnavailable
 from wixhttp.http.response import Response
+from wixhttp.logs.masking import masked
 from wixhttp.project.config import Config
 from wixhttp.secrets import SecretStore
 
 from .asked import ROOT, Asked, inspector_page
+from .inbox_data import jobs_in, open_site_inbox
+from .inbox_pages import job_address
 from .request_forms import RequestForm, edited_request, form_of, sent_form
 from .request_list import METHODS, clock, status_phrase
 from .shown_bodies import IMAGE_TYPES, ShownBody, shown_body
 from .verifications import verifications_of
+from .visible_text import cut_to
 
 _TIMINGS = {"body": "Reading the body", "handler": "The handler", "send": "Sending the answer"}
 _SIDES = ("request", "response")
+_LONGEST_CELL = 160  # characters
 _MOST_COPIED = 100_000  # bytes of bodies in what is copied
 
 
@@ -106,7 +111,42 @@ def show_request(asked: Asked, form: RequestForm | None = None) -> Response:
         differences=_shown_differences(original, kept) if original is not None else [],
         snippets=_snippets(kept, asked.context.config),
         verifications=verifications_of(kept, asked.context.site),
+        jobs=_jobs_of(asked, kept),
     )
+
+
+class ShownJob(NamedTuple):
+    """A job that a request has brought."""
+
+    id: str
+    name: str
+    state: str
+    attempt: str
+    address: str
+    why: str
+
+
+def _jobs_of(asked: Asked, kept: KeptRequest) -> list[ShownJob]:
+    """The jobs whose ids the answer to a request has."""
+    site = asked.context.site
+    if site is None or not 200 <= kept.status < 300 or not kept.response_body.startswith(b"{"):
+        return []
+    try:
+        opened = open_site_inbox(site)
+        jobs = jobs_in(opened.inbox, kept.response_body) if opened is not None else []
+    except (ProjectError, StoreUnavailable):  # the page of the inbox says so
+        return []
+    return [
+        ShownJob(
+            job.id,
+            job.name,
+            job.state,
+            f"{job.attempt} of {job.max_attempts}",
+            job_address(job.id),
+            cut_to(masked(job.why or ""), _LONGEST_CELL),
+        )
+        for job in jobs
+    ]
 
 
 def _timings(kept: KeptRequest) -> list[TimingShare]:

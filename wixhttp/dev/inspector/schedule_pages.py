@@ -13,8 +13,8 @@ from wixhttp.http.response import Response
 from wixhttp.logs.masking import masked
 
 from .asked import ROOT, Asked, inspector_page, with_query
-from .inbox_data import OpenedInbox, open_site_inbox, shown_date
-from .inbox_pages import INBOX, STATE_TAGS, job_address
+from .inbox_data import OpenedInbox, open_site_inbox, shown_time
+from .inbox_pages import INBOX, job_address
 from .visible_text import cut_to
 
 if TYPE_CHECKING:
@@ -95,13 +95,12 @@ def _next(due: datetime | None, zone: Any) -> str:
 
 
 def _last(job: Job) -> dict[str, str]:
-    state = f"failed, attempt {job.attempt} of {job.max_attempts}" if job.state == "waiting" else job.state
-    error = (job.error or "").strip().rpartition("\n")[2] if job.state != "done" else ""
+    error = (job.why or "") if job.state != "done" else ""
     return {
         "address": job_address(job.id),
-        "time": shown_date(job.started_at),
-        "state": state,
-        "tag": "warn" if job.state == "waiting" else STATE_TAGS.get(job.state, ""),
+        "time": shown_time(job.started_at),
+        "state": job.state,
+        "attempt": f"failed, attempt {job.attempt} of {job.max_attempts}" if job.state == "waiting" else "",
         "error": cut_to(masked(error), _LONGEST_CELL),
     }
 

@@ -14,7 +14,7 @@ from wixhttp.logs.masking import masked
 from wixhttp.secrets import getSecret
 
 from .asked import ROOT, Asked, inspector_page, with_query
-from .request_list import status_phrase
+from .request_list import clock, status_phrase
 from .verifications import explain_kept, handlers_of
 from .visible_text import cut_to
 
@@ -23,7 +23,19 @@ if TYPE_CHECKING:
 
 _DELIVERIES = 5  # of a function
 _LONGEST_CELL = 300  # characters
-_EXAMPLES = {"json": '{"id": "evt_1", "type": "test"}', "form": "MessageSid=SM1&Body=Hello"}
+# The body that a sender sends, and the event, where a header says it.
+_EXAMPLES = {
+    "standard": ('{"type": "user.created", "data": {"id": "1"}}', ""),
+    "stripe": ('{"id": "evt_1", "type": "invoice.paid", "data": {"object": {"id": "in_1"}}}', ""),
+    "github": ('{"ref": "refs/heads/main", "commits": []}', "push"),
+    "slack": ('{"type": "event_callback", "event_id": "Ev1", "event": {"type": "app_mention", "text": "Hello"}}', ""),
+    "shopify": ('{"id": 1, "total_price": "12.00"}', "orders/create"),
+    "twilio": ("MessageSid=SM1&SmsStatus=received&From=%2B15550100&Body=Hello", ""),
+    "paddle": ('{"event_id": "evt_1", "event_type": "transaction.completed", "data": {"id": "txn_1"}}', ""),
+    "zoom": ('{"event": "meeting.started", "event_ts": 1, "payload": {"object": {"id": "1"}}}', ""),
+    "meta": ('{"object": "page", "entry": [{"id": "1", "changes": []}]}', ""),
+    "hmac": ('{"id": "1", "type": "order.paid"}', "order.paid"),
+}
 
 
 def show_webhooks(asked: Asked) -> Response:
@@ -40,18 +52,20 @@ def show_webhooks(asked: Asked) -> Response:
 
 def _shown(asked: Asked, handler: VerifiedHandler) -> dict[str, Any]:
     scheme = handler.guard.scheme
+    route = _route(asked, handler)
+    line = f":{route['line']}" if route else ""
     problems = list(handler.guard.problems())
     secrets = [*handler.guard.secret_names, *([scheme.verify_token] if scheme.verify_token else [])]
     return {
         "name": handler.name,
-        "place": relative_file(handler.file, asked.context.config.root),
+        "place": f"{relative_file(handler.file, asked.context.config.root)}{line}",
         "sender": scheme.sender,
         "scheme": scheme.name,
         "header": scheme.header,
         "tolerance": f"{scheme.tolerance:g} s" if scheme.tolerance else "",
         "secrets": [(name, _is_set(name)) for name in secrets],
         "problems": [masked(problem) for problem in problems],
-        "command": _command(asked, handler),
+        "command": _command(asked, handler, route),
         "deliveries": _deliveries(asked, handler),
         "all": with_query(ROOT, {"function": handler.name}),
     }
@@ -65,26 +79,30 @@ def _is_set(name: str) -> bool:
     return True
 
 
-def _command(asked: Asked, handler: VerifiedHandler) -> str:
+def _command(asked: Asked, handler: VerifiedHandler, route: dict[str, Any] | None) -> str:
     """The command that sends the function what its sender would send; "" where only the sender can sign."""
     scheme = handler.guard.scheme
-    example = _EXAMPLES.get(scheme.body)
-    url = _url(asked, handler)
-    if example is None or not url:
+    body, event = _EXAMPLES.get(scheme.name, ("", ""))
+    if not body or route is None or "[" in route["url"]:
         return ""
-    options = ["--function", handler.name, "-d", example, "--url", url, "--curl"]
+    url = f"http://{asked.header(b'host')}{route['url']}"
+    options = ["--function", handler.name, "-d", body, "--url", url, "--curl"]
+    if event and scheme.event_header:
+        options += ["--event", event]
     return f"wixhttp webhooks sign {scheme.name} {shlex.join(options)} | sh"
 
 
-def _url(asked: Asked, handler: VerifiedHandler) -> str:
+def _route(asked: Asked, handler: VerifiedHandler) -> dict[str, Any] | None:
+    """The route of a handler, one without parameters where there is one."""
     site = asked.context.site
     assert site is not None  # noqa: S101  # it has the handler
     prefix = site.endpoints.prefix if site.endpoints is not None else ""
+    found = []
     for route in list_routes(site):
         name = f"{route['function']} {route['url'].removeprefix(prefix)}" if "static" in route else route["function"]
-        if name == handler.name and "[" not in route["url"]:
-            return f"http://{asked.header(b'host')}{route['url']}"
-    return ""
+        if name == handler.name:
+            found.append(route)
+    return min(found, key=lambda each: each["url"].count("["), default=None)
 
 
 def _deliveries(asked: Asked, handler: VerifiedHandler) -> list[dict[str, Any]]:
@@ -98,10 +116,13 @@ def _deliveries(asked: Asked, handler: VerifiedHandler) -> list[dict[str, Any]]:
         found.append(
             {
                 "id": kept.id,
-                "time": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(kept.time)),
+                "moment": clock(kept.time),
+                "day": time.strftime("%Y-%m-%d", time.localtime(kept.time)),
+                "is_today": time.localtime(kept.time)[:3] == time.localtime()[:3],
                 "status": kept.status,
                 "phrase": status_phrase(kept.status),
                 "is_good": verification.is_good,
+                "is_known": bool(verification.steps),
                 "text": cut_to(verification.failed or verification.note, _LONGEST_CELL),
             }
         )

@@ -3,11 +3,16 @@
 
 const MOST_ROWS = 500;
 const TELL_AFTER = 1000; // milliseconds for which new requests are counted before a screen reader tells of them
+const LOOK_EVERY = 1000; // milliseconds between two looks at what a page shows
 const token = document.querySelector('meta[name="token"]').content;
 const live = document.getElementById("live");
 const rows = document.getElementById("rows");
 
-for (const each of document.querySelectorAll("[data-scripted]")) each.hidden = false;
+function showScripted(root) {
+  for (const each of root.querySelectorAll("[data-scripted]")) each.hidden = false;
+  for (const each of root.querySelectorAll("[data-unscripted]")) each.hidden = true;
+}
+showScripted(document);
 
 // --- new requests ---
 
@@ -91,6 +96,65 @@ function listen(live) {
   addEventListener("pagehide", () => events.close());
   addEventListener("pageshow", (event) => { if (event.persisted && pause.getAttribute("aria-pressed") !== "true") connect(); });
   connect();
+}
+
+// --- parts that follow: of the inbox, of jobs and of deliveries, as long as nobody pauses them ---
+
+if (document.querySelector("[data-follows]")) followParts();
+
+function followParts() {
+  const pause = document.getElementById("pause");
+  const news = document.body.appendChild(document.createElement("p"));
+  news.className = "told";
+  news.setAttribute("aria-live", "polite");
+  let pauses = false;
+
+  if (pause) {
+    pause.addEventListener("click", () => {
+      pauses = !pauses;
+      pause.setAttribute("aria-pressed", pauses);
+      pause.textContent = pauses ? "Go on" : "Pause";
+    });
+  }
+
+  function text(part) {
+    const copy = part.cloneNode(true);
+    for (const each of copy.querySelectorAll("button.copies")) each.remove();
+    return copy.textContent;
+  }
+
+  function replace(part, next) {
+    const active = part.contains(document.activeElement) ? document.activeElement : null;
+    const same = (each) => each.tagName === active.tagName && each.getAttribute("href") === active.getAttribute("href")
+      && each.textContent === active.textContent;
+    part.replaceChildren(...next.childNodes);
+    showScripted(part);
+    addCopyButtons(part);
+    if (active) {
+      const again = [...part.querySelectorAll("a, button, [tabindex]")].find(same);
+      if (again) again.focus({ preventScroll: true });
+    }
+    const title = part.querySelector("h1");
+    if (title) news.textContent = title.textContent;
+  }
+
+  async function look() {
+    if (!pauses && !document.hidden) {
+      try {
+        const answer = await fetch(location.href);
+        const page = new DOMParser().parseFromString(answer.ok ? await answer.text() : "", "text/html");
+        for (const part of pauses ? [] : document.querySelectorAll("[data-follows]")) {
+          const next = page.querySelector(`[data-follows="${part.dataset.follows}"]`);
+          const selection = getSelection();
+          const isSelected = !selection.isCollapsed && selection.containsNode(part, true);
+          if (next && !isSelected && text(next) !== text(part)) replace(part, next);
+        }
+      } catch { // the server has stopped, or this page is being left
+      }
+    }
+    setTimeout(look, LOOK_EVERY);
+  }
+  setTimeout(look, LOOK_EVERY);
 }
 
 // --- keys ---
