@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +23,15 @@ from wixhttp.http.policy import note_guard
 from wixhttp.http.request import Request
 from wixhttp.http.request_head import PlainHead
 from wixhttp.http.response import Response
-from wixhttp.testing import call_endpoint, fake_async_context, fake_async_request, fake_context, fake_request
+from wixhttp.testing import (
+    TestClient,
+    call_endpoint,
+    fake_async_context,
+    fake_async_request,
+    fake_context,
+    fake_request,
+)
+from wixhttp.testing.plugin import advice
 from wixhttp.webhooks import Webhook
 
 Serve = Callable[..., Served]
@@ -561,6 +570,31 @@ def test_fake_requests_have_what_decorators_note() -> None:
             make(webhook={"evnt": "a"})
         with pytest.raises(ValueError, match="attempt is 1"):
             make(attempt=0)
+        with pytest.raises(TypeError, match=r"webhook is a Webhook or a dict of its fields.*, not 'evt_1'"):
+            make(webhook="evt_1")
+        with pytest.raises(TypeError, match=r"api_key is the name of one.*, not {'name': 'ci'}"):
+            make(api_key={"name": "ci"})
+        with pytest.raises(TypeError, match="deferred_id is a text, not 7"):
+            make(deferred_id=7)
+
+
+def test_a_direct_call_without_what_decorators_note_says_how_to_give_it() -> None:
+    def post_x(request: Any) -> Any:
+        return request.webhook.event
+
+    def get_x(request: Any) -> Any:
+        return request.api_key.name, request.other.name
+
+    for handler, words in ((post_x, "request.webhook is None: .* webhook={"), (get_x, "request.api_key is None: ")):
+        with pytest.raises(AttributeError) as failed:
+            handler(fake_request("x"))
+        assert re.match(words, advice(failed.value))
+    nothing: Any = None
+    for name in ("webhook", "event"):
+        with pytest.raises(AttributeError) as failed:
+            getattr(nothing, name)
+        assert advice(failed.value) == ""
+    assert advice(ValueError()) == ""
 
 
 def test_a_handler_that_is_called_alone_has_no_guards() -> None:
@@ -569,3 +603,151 @@ def test_a_handler_that_is_called_alone_has_no_guards() -> None:
 
     note_guard(Plain(SENDER, ValueError("never called")), POST)
     assert call_endpoint(POST, "/hook", webhook={"id": "evt_1"}).text() == "evt_1"
+
+
+# --- what a decorator of the user's hides ----------------------------------------------------------------------------
+
+SITE_OF_DECORATORS = """
+import functools, types
+from wixhttp import limits, ok
+from wixhttp.access import require_key
+
+TABLE = {}
+
+def bare(function):
+    return lambda *arguments: function(*arguments)
+
+def wrapping(function):
+    @functools.wraps(function)
+    def call(*arguments): return function(*arguments)
+    return call
+
+def wrapping_other(function):
+    @functools.wraps(ok)
+    def call(*arguments): return function(*arguments)
+    return call
+
+def keeping(function):
+    TABLE["it"] = function
+    return lambda request: TABLE["it"](request)
+
+def copying(function):
+    return types.FunctionType(function.__code__, globals())
+
+def piped(*functions):
+    return lambda request: functions[-1](request)
+
+class Kept:
+    __slots__ = ("function",)
+    def __init__(self, function): self.function = function
+    def __call__(self, request): return self.function(request)
+
+class Updated:
+    def __init__(self, function): functools.update_wrapper(self, function)
+    def __call__(self, request): return self.__wrapped__(request)
+
+class Called:
+    @require_key()
+    def __call__(self, request): return ok()
+
+class Hidden:
+    @bare
+    @require_key()
+    def __call__(self, request): return ok()
+
+class Methods:
+    @require_key()
+    def method(self, request): return ok()
+    @require_key()
+    @staticmethod
+    def static(request): return ok()
+    @require_key()
+    @classmethod
+    def of_class(cls, request): return ok()
+    def open(self, request): return ok()
+
+@require_key()
+def _helper(request): return ok()
+
+"""
+GUARDED = "@require_key()\nKIND NAME(request): return ok()\n"
+HIDDEN = {
+    "a bare decorator": f"@bare\n{GUARDED}",
+    "a bare one above another": f"@wrapping\n@bare\n@wrapping\n{GUARDED}",
+    "a bare one above and below": "@bare\n@require_key()\n@bare\nKIND NAME(request): return ok()\n",
+    "wraps of another function": f"@wrapping_other\n{GUARDED}",
+    "a table of functions": f"@keeping\n{GUARDED}",
+    "a copy of the code": f"@copying\n{GUARDED}",
+    "a pipe": f"@piped\n{GUARDED}",
+    "an object": f"@Kept\n{GUARDED}",
+    "a partial of a bare one": "NAME = functools.partial(bare(_helper))\n",
+    "a bare one around a partial": "NAME = bare(functools.partial(_helper))\n",
+    "a bare one around a method": "NAME = bare(Methods().method)\n",
+    "a hidden method of an object": "NAME = Hidden()\n",
+    "a later definition": f"{GUARDED}KIND NAME(request): return ok()\n",
+    "a later name": f"{GUARDED}NAME = Methods().open\n",
+    "a guard that came late": (
+        "_late = limits(timeout=9)(wrapping(Methods().open))\nNAME = wrapping(_late)\nrequire_key()(_late)\n"
+    ),
+}
+RUNNING = {
+    "no other decorator": GUARDED,
+    "a decorator that wraps": f"@wrapping\n{GUARDED}",
+    "many that wrap": f"@wrapping\n{GUARDED.replace('KIND', '@wrapping%KIND')}".replace("%", chr(10)),
+    "a bare one below": GUARDED.replace("KIND", "@bare\nKIND"),
+    "an object that tells what it wraps": f"@Updated\n{GUARDED}",
+    "another name": "NAME = _helper\n",
+    "a partial": "NAME = functools.partial(functools.partial(_helper))\n",
+    "a method": "NAME = Methods().method\n",
+    "a static method": "NAME = Methods.static\n",
+    "a class method": "NAME = Methods.of_class\n",
+    "an object that is called": "NAME = Called()\n",
+    "an object that hides, guarded anew": "NAME = require_key()(Hidden())\n",
+    "a guard that came late": "_late = wrapping(Methods().open)\nNAME = wrapping(_late)\nrequire_key()(_late)\n",
+    "a bare one, guarded anew": f"@require_key()\n@bare\n{GUARDED}",
+}
+
+
+def write_guarded(folder: Path, text: str, kind: str, place: str) -> Path:
+    name, file = ("post_it", "backend/http_functions.py") if place == "function" else ("POST", "src/pages/it.py")
+    return write_project(folder, {file: SITE_OF_DECORATORS + text.replace("NAME", name).replace("KIND", kind)})
+
+
+@pytest.mark.parametrize("place", ["function", "endpoint"])
+@pytest.mark.parametrize("kind", ["def", "async def"])
+@pytest.mark.parametrize("way", HIDDEN)
+def test_a_guard_that_a_decorator_hides_is_an_error_when_the_site_is_loaded(
+    tmp_path: Path, way: str, kind: str, place: str
+) -> None:
+    with pytest.raises(ProjectError, match=r"decorators that guard it .* do not run: "):
+        load_app(write_guarded(tmp_path, HIDDEN[way], kind, place))
+
+
+@pytest.mark.parametrize("place", ["function", "endpoint"])
+@pytest.mark.parametrize("kind", ["def", "async def"])
+@pytest.mark.parametrize("way", RUNNING)
+def test_a_guard_runs_wherever_it_stands(tmp_path: Path, way: str, kind: str, place: str) -> None:
+    client = TestClient(load_app(write_guarded(tmp_path, RUNNING[way], kind, place)))
+    assert client.post("/_functions/it" if place == "function" else "/it").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "_helper = _helper\ndef NAME(request): return ok()\n",
+        "def NAME(request): return ok()\nget_other = _helper\n",
+        "@bare\n@require_key()\ndef _other(request): return ok()\ndef NAME(request): return _helper(request)\n",
+        "def _made():\n    def NAME(request): return super\n    return NAME\nNAME = _made()\n",
+        "NAME = require_key(None)(bare(_helper))\n",
+        "NAME = Methods().open\nput_it = Methods().method\n",
+    ],
+)
+def test_a_function_that_guards_nothing_may_stand_beside_guarded_ones(tmp_path: Path, text: str) -> None:
+    load_app(write_guarded(tmp_path, text, "def", "function"))
+
+
+def test_a_guard_in_front_of_middleware_is_an_error(tmp_path: Path) -> None:
+    text = "from wixhttp.access import require_key\n@require_key()\ndef onRequest(context, next): return next()\n"
+    files = {"src/middleware.py": text, "src/pages/it.py": "def GET(): return None\n"}
+    with pytest.raises(ProjectError, match=r"do not run in front of onRequest; .* set api_keys = true"):
+        load_app(write_project(tmp_path, files))

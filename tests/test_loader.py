@@ -33,6 +33,9 @@ def test_a_syntax_error(tmp_path: Path) -> None:
 
 def test_an_import_error(tmp_path: Path) -> None:
     assert "ModuleNotFoundError: No module named 'no_such_module'" in str(failure(tmp_path, "import no_such_module"))
+    assert str(failure(tmp_path, "import wixhttp.webhook")).endswith("; did you mean 'wixhttp.webhooks'?")
+    assert str(failure(tmp_path, "from wixhttp.jobs import job")).endswith("; did you mean 'wixhttp.inbox'?")
+    assert "known are wixhttp.auth, " in str(failure(tmp_path, "import wixhttp.xyz"))
 
 
 def test_sys_exit_at_import(tmp_path: Path) -> None:

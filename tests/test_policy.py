@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import functools
+import importlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wixhttp import access, inbox, testing, webhooks
 from wixhttp.http.cors import Cors, parse_origin
 from wixhttp.http.policy import Policy, cors, limits, parse_bytes, parse_seconds, policy_of
+from wixhttp.public_calls import MODULES
 
 SITE = "https://www.example.com"
 
@@ -243,6 +247,76 @@ def test_without_parentheses() -> None:
         limits(get_hello)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"write @cors\(origins="):
         cors(get_hello, origins="*")  # type: ignore[arg-type]
+
+
+def named_function(request: object) -> None: ...
+
+
+async def aio(request: object) -> None: ...
+
+
+def of(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Callable[[], Any]:
+    """A call for later, which no type checker looks at."""
+    return functools.partial(function, *arguments, **keywords)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (of(webhooks.verified, named_function), '@verified is written without parentheses; write @verified("str'),
+        (of(webhooks.once, named_function), "@once is written without parentheses; write @once()"),
+        (of(webhooks.idempotent, named_function), "write @idempotent()"),
+        (of(access.require_key, named_function), "write @require_key()"),
+        (of(access.rate_limit, named_function), 'write @rate_limit("100/minute")'),
+        (of(inbox.deferred, named_function), "write @deferred()"),
+        (of(inbox.job, named_function), 'write @job("send-mail")'),
+        (of(inbox.scheduled, named_function), 'write @scheduled("30 2 * * *")'),
+        (of(limits, named_function), "write @limits(timeout=60)"),
+        (of(webhooks.verified, "stripe", secrt="A"), "verified() has no argument 'secrt'; did you mean 'secret'?"),
+        (of(webhooks.verify, None, "stripe", secret="A", tolerence=1), "did you mean 'tolerance'?"),
+        (of(webhooks.sign, "stripe", b"", secret="A", nw=1), "sign() has no argument 'nw'; did you mean 'now'?"),
+        (of(webhooks.once, keys=str), "once() has no argument 'keys'; did you mean 'key'?"),
+        (of(webhooks.idempotent, require=True), "did you mean 'required'?"),
+        (of(access.require_key, scope=["a"]), "require_key() has no argument 'scope'; did you mean 'scopes'?"),
+        (of(access.rate_limit, "1/hour", kee="key"), "did you mean 'key'?"),
+        (of(access.create_key, "shop", scope=["a"]), "did you mean 'scopes'?"),
+        (of(inbox.deferred, attemps=3), "deferred() has no argument 'attemps'; did you mean 'attempts'?"),
+        (of(inbox.job, "a", attemps=3), "did you mean 'attempts'?"),
+        (of(inbox.scheduled, "* * * * *", timezone="UTC"), "scheduled() has no argument 'timezone'"),
+        (of(inbox.enqueue, "a", dely=3), "enqueue() has no keyword 'dely'; did you mean 'delay'?"),
+        (of(limits, time_out=3), "limits() has no argument 'time_out'; did you mean 'timeout'?"),
+        (of(cors, origin="*"), "did you mean 'origins'?"),
+        (of(testing.fake_request, "x", webhok={}), "fake_request() has no argument 'webhok'; did you mean 'webhook'"),
+        (of(testing.fake_async_request, "x", apikey="a"), "did you mean 'api_key'?"),
+        (of(testing.fake_context, "/x", jsn=1), "fake_context() has no argument 'jsn'; did you mean 'json'?"),
+        (of(testing.call_endpoint, named_function, "/x", hedaers={}), "did you mean 'headers'?"),
+        (of(testing.TestClient.request, None, "GET", "/x", jsn=1), "did you mean 'json'?"),
+        (of(testing.TestClient.run_deferred, None, delay=True), "did you mean 'delayed'?"),
+        (of(testing.TestClient, ".", max_bdy=1), "'max_bdy' is none; did you mean 'max_body'?"),
+        (of(webhooks.once, key=aio), "key is a def that takes the request, not the function 'aio'; write key="),
+        (of(webhooks.idempotent, client=object()), "not an object of the class object"),
+        (of(access.require_key, dict), "@require_key is written without parentheses"),
+        (of(inbox.job("a"), object()), "not of an object of the class object"),
+    ],
+)
+def test_a_public_function_that_is_called_wrong_says_what_to_write(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises(TypeError) as refused:
+        call()
+    assert message in str(refused.value)
+    assert " at 0x" not in str(refused.value)
+
+
+def test_a_public_name_that_is_looked_for_elsewhere_is_told_with_its_module() -> None:
+    modules = {name: importlib.import_module(f"wixhttp.{name}") for name in MODULES}
+    for name, module in modules.items():
+        assert set(MODULES[name]) <= set(module.__all__)
+        for other in (importlib.import_module("wixhttp"), webhooks, inbox, access, testing):
+            for public in MODULES[name]:
+                if public not in other.__all__:
+                    with pytest.raises(ImportError, match=f"write: from wixhttp.{name} import {public}"):
+                        getattr(other, public)
+    assert not hasattr(webhooks, "nothing")
+    from wixhttp import auth, data, fetch  # noqa: F401  # no name hides a module
 
 
 def test_decorators_refuse_at_once() -> None:

@@ -21,10 +21,13 @@ rate_limit), ``wixhttp.webhooks`` (verified, verify, once), ``wixhttp.inbox`` (d
 tree), ``wixhttp.wsgi`` and ``wixhttp.asgi`` (the application for any server).
 """
 
+from typing import TYPE_CHECKING
+
 from wixhttp.http.policy import check_origin, cors, limits
 from wixhttp.http.request import AsyncRequest, Request
 from wixhttp.http.response import Response, badRequest, created, forbidden, notFound, ok, response, serverError
 from wixhttp.http.stringify import stringify
+from wixhttp.public_calls import elsewhere
 
 from .errors import (
     ConfigError,
@@ -68,3 +71,8 @@ __all__ = [
     "ConfigError",
     "SecretNotFound",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take any name for one of this module
+
+    def __getattr__(name):
+        raise elsewhere(__name__, name)

@@ -7,8 +7,9 @@ Private: public import paths are listed in ``docs/architecture.md``.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from typing import ParamSpec, TypeVar
 
 from .messages import brief, nearest
 
@@ -16,17 +17,17 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 MODULES = {
-    "endpoints": ("adapt", "paginate", "sequence"),
-    "data": ("collection",),
-    "auth": ("elevate", "fetchWithAuth", "getTokenInfo", "require"),
+    "auth": ("TokenInfo", "elevate", "fetchWithAuth", "getTokenInfo", "require"),
     "access": ("ApiKey", "create_key", "rate_limit", "require_key", "revoke_key"),
     "webhooks": ("Webhook", "idempotent", "once", "sign", "verified", "verify"),
     "inbox": ("Dead", "JobCall", "Retry", "deferred", "enqueue", "job", "job_call", "scheduled"),
-    "fetch": ("fetch", "getJSON", "postJSON"),
+    "fetch": ("getJSON", "postJSON"),
     "secrets": ("getSecret",),
-    "testing": ("TestClient", "fake_async_request", "fake_data", "fake_request"),
+    "endpoints": ("adapt", "paginate", "sequence"),
+    "testing": ("TestClient", "fake_async_request", "fake_caller", "fake_data", "fake_request"),
 }
-"""Public names by the module that they are imported from, for whoever looks for one elsewhere."""
+"""Public names by the module that they are imported from, for whoever looks for one elsewhere; none is that of a module
+of the package, too."""
 
 _OTHER_WORDS = {
     "api_keys": "access", "idempotency": "webhooks", "jobs": "inbox", "keys": "access", "limits": "access",
@@ -34,14 +35,15 @@ _OTHER_WORDS = {
 }  # fmt: skip
 
 
-def explained(write: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """A decorator of a public function whose unknown keywords are told with the nearest one. ``write`` is how it is
-    written as a decorator, where it makes one: then its use without parentheses is told, too."""
+def explained(write: str = "", more: Iterable[str] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A decorator of a public function whose unknown keywords are told with the nearest one; ``more`` are those that it
+    takes by ``**``. ``write`` is how it is written as a decorator, where it makes one: then its use without parentheses
+    is told, too."""
 
     def wrap(function: Callable[P, R]) -> Callable[P, R]:
         code = function.__code__
         names = code.co_varnames[code.co_posonlyargcount : code.co_argcount + code.co_kwonlyargcount]
-        known = [name for name in names if name != "self"]
+        known = [*(name for name in names if name != "self"), *more]
         called = function.__name__
 
         @functools.wraps(function)
@@ -95,5 +97,6 @@ def nearest_module(name: str) -> str:
     package, _, missing = name.partition(".")
     if package != __name__.partition(".")[0] or not missing:
         return ""
-    meant: Any = _OTHER_WORDS.get(missing)
-    return f"did you mean 'wixhttp.{meant}'?" if meant else nearest(name, [f"wixhttp.{each}" for each in MODULES])
+    near = [_OTHER_WORDS[missing]] if missing in _OTHER_WORDS else get_close_matches(missing, MODULES, 1, cutoff=0.5)
+    known = ", ".join(f"{package}.{each}" for each in MODULES)
+    return f"did you mean '{package}.{near[0]}'?" if near else f"known are {known}"

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from wixhttp.public_calls import elsewhere
+
 from .api_keys import ApiKey, create_key, require_key, revoke_key
 
 if TYPE_CHECKING:
@@ -29,4 +31,4 @@ def __getattr__(name: str) -> Any:
         from .rate_limits import rate_limit
 
         return rate_limit
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise elsewhere(__name__, name)

@@ -13,6 +13,7 @@ from wixhttp.http.policy import note_guard
 from wixhttp.http.request_head import Head
 from wixhttp.http.response import Response
 from wixhttp.measurements import counted
+from wixhttp.public_calls import explained, named
 
 from .exemption import Exemption
 from .key_format import checked_scopes, is_key, mask_keys
@@ -117,6 +118,7 @@ def _refused_scope(name: str, scopes: frozenset[str], lacking: frozenset[str]) -
     )
 
 
+@explained("require_key()")
 def require_key(*exempt: None, scopes: Collection[str] = ()) -> Callable[[F], F]:
     """A decorator that lets only requests with an API key reach a function or an endpoint: ``@require_key()``,
     ``@require_key(scopes=["orders:read"])``, where the key has all of the scopes.
@@ -133,7 +135,7 @@ def require_key(*exempt: None, scopes: Collection[str] = ()) -> Callable[[F], F]
     if exempt:
         if exempt != (None,):
             raise TypeError(
-                f'require_key takes scopes as a keyword, not {exempt[0]!r}; write @require_key(scopes=["..."])'
+                f'require_key takes scopes as a keyword, not {named(exempt[0])}; write @require_key(scopes=["..."])'
             )
         if scopes:
             raise TypeError("@require_key(None) exempts from the setting api_keys, and takes no scopes; leave them out")
@@ -141,6 +143,7 @@ def require_key(*exempt: None, scopes: Collection[str] = ()) -> Callable[[F], F]
     return functools.partial(note_guard, KeyGuard(checked_scopes(scopes, "scopes of @require_key")))
 
 
+@explained()
 def create_key(name: str, *, scopes: Collection[str] = (), expires: datetime | None = None) -> str:
     """Make an API key in the project's data store, and return it: only its SHA-256 is kept. In a test, where the store
     is in memory, it is good until the test ends.

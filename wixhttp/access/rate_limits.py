@@ -22,6 +22,7 @@ from wixhttp.measurements import counted
 from wixhttp.messages import nearest
 from wixhttp.project.setting_parsers import parse_rates
 from wixhttp.project.signatures import is_async_callable
+from wixhttp.public_calls import explained, named
 
 from .counters import counters_in_use
 from .exemption import Exemption
@@ -142,6 +143,7 @@ def site_rate_guard(text: str) -> RateGuard:
     return RateGuard(parse_rates(text, "rate_limit"), "address", scope="*")
 
 
+@explained('rate_limit("100/minute")')
 def rate_limit(limit: str | None, /, *, key: Literal["address", "key"] | KeyFunction = "address") -> Callable[[F], F]:
     """A decorator that limits how often one client may ask a function or an endpoint: ``@rate_limit("100/minute")``,
     ``@rate_limit("10/second;100/minute")``. Past it a request is answered 429, with ``Retry-After``.
@@ -157,8 +159,6 @@ def rate_limit(limit: str | None, /, *, key: Literal["address", "key"] | KeyFunc
         ValueError: what is no limit, or another ``key``, at once.
         TypeError: written without parentheses.
     """
-    if callable(limit):
-        raise TypeError('rate_limit takes a limit; write @rate_limit("100/minute")')
     if limit is None:
         if key != "address":
             raise ValueError("@rate_limit(None) exempts from the setting rate_limit, and takes no key; leave it out")
@@ -171,5 +171,5 @@ def rate_limit(limit: str | None, /, *, key: Literal["address", "key"] | KeyFunc
             )
         return functools.partial(note_guard, RateGuard(text, key))
     if not callable(key) or is_async_callable(key):
-        raise ValueError(f'key of @rate_limit is "address", "key" or a function that is no async def, not {key!r}')
+        raise ValueError(f'key of @rate_limit is "address", "key" or a function that is no async def, not {named(key)}')
     return functools.partial(note_guard, RateGuard(text, "client", key))

@@ -18,6 +18,8 @@ from .cors import Cors
 F = TypeVar("F", bound=Callable[..., Any])
 
 _ATTRIBUTE = "__wixhttp_policy__"
+_CALL = "__call__"
+_GUARDED = "__wixhttp_guarded__"  # in the namespace of a module: the guards of its functions by their qualified names
 _SIZE = re.compile(r"([0-9]{1,18}) ?(?:([kmg])i?b|b)?", re.IGNORECASE)
 _DURATION = re.compile(r"([0-9]{1,10}) ?([smhd])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -151,11 +153,34 @@ def note_guard(guard: Any, function: F) -> F:
     guards = policy_of(function).guards
     if any(each.place == guard.place for each in guards):
         raise TypeError(f"{getattr(function, '__name__', function)!r} has two decorators of one kind; leave one out")
+    innermost = _innermost(function)
+    namespace = getattr(innermost, "__globals__", None)
+    if isinstance(namespace, dict):
+        named = namespace.setdefault(_GUARDED, {})
+        named.setdefault(getattr(innermost, "__qualname__", ""), []).append(guard)
     return _note({"guards": (*guards, guard)}, function)
 
 
+def guards_noted_in(module: object, name: str) -> list[Any]:
+    """The guards that were noted on the function of a module that was defined by that name, whatever the name is bound
+    to now."""
+    return list(vars(module).get(_GUARDED, {}).get(name, ()))
+
+
+def _innermost(function: object) -> object:
+    """The function that others wrap."""
+    seen: set[int] = set()
+    while id(function) not in seen:
+        seen.add(id(function))
+        function = getattr(function, "__wrapped__", None) or getattr(function, "__func__", None) or function
+    return function
+
+
 def _note(said: dict[str, Any], function: F) -> F:
-    setattr(function, _ATTRIBUTE, replace(policy_of(function), **said))
+    policy = replace(policy_of(function), **said)
+    setattr(function, _ATTRIBUTE, policy)
+    if isinstance(function, staticmethod | classmethod):  # their class gives the function without them
+        setattr(function.__func__, _ATTRIBUTE, policy)
     return function
 
 
@@ -165,8 +190,9 @@ def copy_policy(source: object, target: object, **said: Any) -> None:
 
 
 def policy_of(function: object) -> Policy:
-    """The policy that decorators noted on ``function``, on the function that it wraps (``__wrapped__``), or on the one
-    that it is a partial of."""
+    """The policy that decorators noted on ``function``, on the function that it wraps (``__wrapped__``), on the one
+    that it is a partial of, or on the method ``__call__`` of its class."""
+    kind = type(function)
     seen: set[int] = set()
     while function is not None and id(function) not in seen:
         policy = getattr(function, _ATTRIBUTE, None)
@@ -175,4 +201,5 @@ def policy_of(function: object) -> Policy:
         seen.add(id(function))
         inner = getattr(function, "__wrapped__", None)
         function = function.func if inner is None and isinstance(function, functools.partial) else inner
-    return Policy()
+    policy = getattr(getattr(kind, _CALL, None), _ATTRIBUTE, None)
+    return policy if isinstance(policy, Policy) else Policy()

@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from wixhttp.public_calls import elsewhere
+
 if TYPE_CHECKING:
     from .declarations import deferred, job
     from .enqueueing import JobCall, enqueue, job_call
@@ -29,7 +31,7 @@ def __getattr__(name: str) -> Any:
     for module, names in _MODULES.items():
         if name in names:
             return getattr(import_module(f".{module}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise elsewhere(__name__, name)
 
 
 def __dir__() -> list[str]:

@@ -11,6 +11,7 @@ from wixhttp.http.policy import note_guard
 from wixhttp.http.response import is_token
 from wixhttp.messages import brief
 from wixhttp.project.signatures import is_async_callable
+from wixhttp.public_calls import explained, named
 
 from .acceptance import EVENT, DeferredGuard, DeferredRules
 from .options import ATTEMPTS, BACKOFF, JobOptions, OnDead, parse_options
@@ -33,6 +34,7 @@ class JobDeclaration:
     options: JobOptions
 
 
+@explained("deferred()")
 def deferred(
     *misplaced: NoReturn,
     dedup: str | Maker | None = None,
@@ -68,7 +70,7 @@ def deferred(
         ValueError, TypeError: an argument is wrong, at once.
     """
     if misplaced:
-        raise TypeError(f"deferred takes keywords only, not {misplaced[0]!r}; write @deferred()")
+        raise TypeError(f"deferred takes keywords only, not {named(misplaced[0])}; write @deferred()")
     options = parse_options("@deferred", attempts, backoff, on_dead, priority)
     if isinstance(dedup, str):
         _check_dedup(dedup)
@@ -76,7 +78,7 @@ def deferred(
         if maker is None or (name == "dedup" and isinstance(maker, str)):
             continue
         if not callable(maker) or is_async_callable(maker):
-            raise TypeError(f"@deferred: {name} is a function of the request, a def, not {brief(maker)}")
+            raise TypeError(f"@deferred: {name} is a function of the request, a def, not {named(maker)}")
     if type(status) is not int or not 200 <= status <= 299:
         raise ValueError(f"@deferred: status is a whole number from 200 to 299, not {brief(status)}")
     kept = None if headers is None else _parse_headers(headers)
@@ -102,6 +104,7 @@ def _parse_headers(headers: Collection[str]) -> frozenset[str]:
     return frozenset(name.lower() for name in headers)
 
 
+@explained('job("send-mail")')
 def job(
     name: str,
     *misplaced: NoReturn,
@@ -121,15 +124,17 @@ def job(
         ValueError, TypeError: an argument is wrong, at once.
     """
     if misplaced:
-        raise TypeError(f'job takes one name, not {misplaced[0]!r} too; options are keywords: @job("name", attempts=5)')
+        raise TypeError(
+            f'job takes one name, not {named(misplaced[0])} too; options are keywords: @job("name", attempts=5)'
+        )
     if not isinstance(name, str):
-        raise TypeError(f'@job takes a name, not {name!r}; write @job("send-mail")')
+        raise TypeError(f'@job takes a name, not {named(name)}; write @job("send-mail")')
     check_name("@job", name)
     declaration = JobDeclaration(name, parse_options("@job", attempts, backoff, on_dead, priority))
 
     def note(function: F) -> F:
         if not callable(function) or isinstance(function, type):
-            raise TypeError(f"@job stands in front of a function, not of {function!r}")
+            raise TypeError(f"@job stands in front of a function, not of {named(function)}")
         if hasattr(function, JOB):
             raise TypeError(f"{getattr(function, '__name__', function)!r} has two @job; leave one out")
         setattr(function, JOB, declaration)

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from wixhttp.errors import ProjectError
+from wixhttp.public_calls import nearest_module
 
 from . import javascript_habits  # noqa: F401  # whose advice stands below the traceback of what cannot be imported
 
@@ -155,6 +156,8 @@ def _explain(file: Path, error: BaseException, timeout: float) -> str:
     if isinstance(error, SystemExit):
         return f"{file} cannot be imported: it calls sys.exit({error.code!r}) at import"
     text = str(error)
+    if isinstance(error, ModuleNotFoundError) and (hint := nearest_module(error.name or "")):
+        text += f"; {hint}"
     return f"{file} cannot be imported: {type(error).__name__}" + (f": {text}" if text else "")
 
 

@@ -24,6 +24,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from wixhttp.public_calls import elsewhere
+
 if TYPE_CHECKING:
     from .client import Answer, TestClient, fake_caller
     from .clock import at_time
@@ -70,7 +72,7 @@ def __getattr__(name: str) -> Any:
     for module, names in _MODULES.items():
         if name in names:
             return getattr(import_module(f".{module}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise elsewhere(__name__, name)
 
 
 def __dir__() -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json as jsonlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields as fields_of
 from dataclasses import replace
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -23,9 +24,11 @@ from wixhttp.errors import HTTPError
 from wixhttp.http.body import too_large
 from wixhttp.http.encoding import Encoded
 from wixhttp.http.request_head import UNKNOWN, Head, RequestHeaders
+from wixhttp.messages import nearest
 from wixhttp.misuse import warn_misuse
 from wixhttp.project.auth_settings import SUBJECT_TYPES
 from wixhttp.project.config import Config
+from wixhttp.public_calls import explained
 from wixhttp.secrets import SecretStore, fallback
 from wixhttp.services import load_served_site
 
@@ -35,6 +38,8 @@ from .requests import Pairs, Uploads, fake_head
 
 if TYPE_CHECKING:
     from .deferred import DeferredRun
+
+_SETTINGS = [field.name for field in fields_of(Config)]
 
 
 @contextlib.contextmanager
@@ -135,11 +140,17 @@ class TestClient:
     def __init__(self, project: str | Path | App = ".", *, raise_exceptions: bool = True, **settings: Any) -> None:
         self.raise_exceptions = raise_exceptions
         self.cookies: dict[str, str] = {}
+        for name in settings:
+            if name not in _SETTINGS:
+                raise TypeError(
+                    f"TestClient takes settings of wixhttp.toml, and {name!r} is none; {nearest(name, _SETTINGS)}"
+                )
         self.app = project if isinstance(project, App) else _own_app(replace(project_config(project), **settings))
         config = self.app.config
         self._secrets = SecretStore.from_config(config)
         self._collections = memory_collections(config)
 
+    @explained()
     def request(
         self,
         method: str,
@@ -198,6 +209,7 @@ class TestClient:
         with own, fallback(self._secrets), using_by_default(current_collections, self._collections):
             yield
 
+    @explained()
     def run_deferred(self, *, delayed: bool = False, retries: bool = False) -> list[DeferredRun]:
         """Run the deferred functions and jobs that wait, one after the other, and those that they enqueue, until none
         is due. What became of each, in this order.
@@ -207,7 +219,7 @@ class TestClient:
         handlers.
 
         Raises:
-            LookupError: the project has neither deferred functions nor jobs.
+            LookupError: the project has neither deferred functions nor jobs; one waits that is none of the project's.
         """
         from .deferred import run_waiting  # not for tests without
 

@@ -20,6 +20,7 @@ from wixhttp.endpoints.web.response import Response
 from wixhttp.errors import ProjectError
 from wixhttp.project.config import Config
 from wixhttp.project.loader import load_file
+from wixhttp.public_calls import explained
 from wixhttp.secrets import SecretStore, fallback
 
 from .collections import memory_collections, project_config
@@ -32,6 +33,7 @@ _Params = Mapping[str, str | None]
 _Values = Mapping[str, Any]
 
 
+@explained(more=RequestParts.__annotations__)
 def fake_context(
     url: str,
     method: str = "GET",
@@ -60,6 +62,7 @@ def fake_context(
     return Context(_state(project_config(project), url, method, params, locals, props, parts))
 
 
+@explained(more=RequestParts.__annotations__)
 def fake_async_context(
     url: str,
     method: str = "GET",
@@ -74,6 +77,7 @@ def fake_async_context(
     return AsyncContext(_state(project_config(project), url, method, params, locals, props, parts))
 
 
+@explained(more=RequestParts.__annotations__)
 def call_endpoint(
     handler: Callable[..., Any],
     url: str,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
@@ -45,6 +45,7 @@ def run_waiting(app: App, *, delayed: bool, retries: bool, raises: bool) -> list
             _make_due(inbox)
         jobs = inbox.claim(service.table.names, 1)
         if not jobs:
+            _refuse_unknown(inbox, service.table.names)
             return runs
         (job,) = jobs
         entry = service.table.get(job.name)
@@ -61,6 +62,13 @@ def run_waiting(app: App, *, delayed: bool, retries: bool, raises: bool) -> list
             raise RecursionError(
                 f"{_MOST} deferred functions and jobs have run, and more wait: {job.name} enqueues itself"
             )
+
+
+def _refuse_unknown(inbox: Inbox, names: Collection[str]) -> None:
+    """Refuse to leave those that nothing in the project would ever run: their names are misspelt."""
+    for name in inbox.unknown_names(names):
+        known = nearest(name, names) if names else "it has none"
+        raise LookupError(f"a job named {name!r} waits, and the project has none of that name; {known}")
 
 
 def run_scheduled(app: App, which: str | Callable[..., Any], at: datetime | None) -> Any:

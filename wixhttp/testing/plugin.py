@@ -11,7 +11,8 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import ModuleType
@@ -44,6 +45,33 @@ def pytest_configure(config: pytest.Config) -> None:
     project = _project(config)
     if _is_project(project) and str(project) not in sys.path:
         sys.path.insert(0, str(project))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
+    """Say below a failure by what decorators would have noted, which a direct call has none of, how to give it."""
+    outcome = yield
+    hint = advice(call.excinfo.value) if call.excinfo is not None else ""
+    if hint:
+        outcome.get_result().sections.append(("wixhttp", hint))
+
+
+def advice(error: BaseException) -> str:
+    """Advice on ``request.webhook.event`` and ``request.api_key.name`` of a request without; ``""`` for other
+    errors."""
+    if not isinstance(error, AttributeError) or error.obj is not None or error.__traceback__ is None:
+        return ""
+    line = traceback.extract_tb(error.__traceback__)[-1].line or ""
+    for noted, decorator, example in (
+        ("webhook", "@verified", 'webhook={"id": "evt_1", "event": "paid"}'),
+        ("api_key", "@require_key", 'api_key="shop"'),
+    ):
+        if f".{noted}.{error.name}" in line:
+            return (
+                f"request.{noted} is None: a function that is called directly has no {decorator} in front of it; give "
+                f"it, fake_request(..., {example}), or send the request by the fixture client"
+            )
+    return ""
 
 
 @pytest.fixture

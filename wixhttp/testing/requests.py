@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import mimetypes
 import os
 from collections.abc import Iterable, Mapping
@@ -13,7 +14,9 @@ from wixhttp.http.json_codec import encode_json
 from wixhttp.http.request import AsyncRequest, Request, set_body
 from wixhttp.http.request_head import SAFE_METHODS, Notes, PlainHead
 from wixhttp.http.url import ascii_target, decode, split_target
+from wixhttp.messages import nearest
 from wixhttp.project.config import Config
+from wixhttp.public_calls import explained, named
 
 if TYPE_CHECKING:  # tests of functions that verify nothing load neither
     from wixhttp.access import ApiKey
@@ -46,6 +49,7 @@ class RequestParts(TypedDict, total=False):
 _AnyRequest = TypeVar("_AnyRequest", Request, AsyncRequest)
 
 
+@explained()
 def fake_request(
     url: str,
     method: str = "GET",
@@ -74,7 +78,8 @@ def fake_request(
     is called directly verifies nothing, asks for no key and counts nothing.
 
     Raises:
-        TypeError: for more than one body, and for a field that a `Webhook` does not have.
+        TypeError: for more than one body, for a field that a `Webhook` does not have, and for a ``webhook`` or an
+            ``api_key`` of another kind.
         ValueError: ``attempt`` is below 1.
 
     >>> fake_request("/_functions/hello/sub?q=1").path
@@ -87,6 +92,7 @@ def fake_request(
     return _request(Request, head, body)
 
 
+@explained()
 def fake_async_request(
     url: str,
     method: str = "GET",
@@ -157,18 +163,40 @@ def _notes(
     webhook: Webhook | Mapping[str, Any] | None, api_key: ApiKey | str | None, attempt: int, deferred_id: str | None
 ) -> Notes:
     notes = Notes()
-    if isinstance(webhook, Mapping):
-        from wixhttp.webhooks import Webhook
-
-        webhook = Webhook(**webhook)
-    if isinstance(api_key, str):
-        from wixhttp.access import ApiKey
-
-        api_key = ApiKey(api_key)
-    if attempt < 1:
-        raise ValueError(f"attempt is 1 in the first run, and more in those that follow, not {attempt!r}")
+    if webhook is not None:
+        webhook = _webhook(webhook)
+    if api_key is not None:
+        api_key = _api_key(api_key)
+    if isinstance(attempt, bool) or not isinstance(attempt, int) or attempt < 1:
+        raise ValueError(f"attempt is 1 in the first run, and more in those that follow, not {named(attempt)}")
+    if not isinstance(deferred_id, str | None):
+        raise TypeError(f"deferred_id is a text, not {named(deferred_id)}")
     notes.webhook, notes.api_key, notes.attempt, notes.deferred_id = webhook, api_key, attempt, deferred_id
     return notes
+
+
+def _webhook(given: Any) -> Webhook:
+    from wixhttp.webhooks import Webhook
+
+    if isinstance(given, Webhook):
+        return given
+    if not isinstance(given, Mapping):
+        raise TypeError(f'webhook is a Webhook or a dict of its fields, {{"id": "evt_1"}}, not {named(given)}')
+    known = [each.name for each in dataclasses.fields(Webhook)]
+    for name in given:
+        if name not in known:
+            raise TypeError(f"a Webhook has no field {name!r}; {nearest(str(name), known)}")
+    return Webhook(**given)
+
+
+def _api_key(given: Any) -> ApiKey:
+    from wixhttp.access import ApiKey
+
+    if isinstance(given, ApiKey):
+        return given
+    if not isinstance(given, str):
+        raise TypeError(f'api_key is the name of one, "shop", or ApiKey("shop", ["orders:read"]), not {named(given)}')
+    return ApiKey(given)
 
 
 def _pairs(fields: Mapping[str, Any] | Iterable[tuple[str, Any]] | None) -> Iterable[tuple[str, Any]]:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from wixhttp.public_calls import elsewhere
+
 from .signing import sign
 from .verified import verified, verify
 from .webhook import Webhook
@@ -32,4 +34,4 @@ def __getattr__(name: str) -> Any:
         from .idempotency import idempotent
 
         return idempotent
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise elsewhere(__name__, name)

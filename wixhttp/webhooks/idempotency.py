@@ -17,6 +17,7 @@ from wixhttp.http.policy import note_guard, parse_duration, parse_seconds
 from wixhttp.http.request_head import SAFE_METHODS
 from wixhttp.messages import brief
 from wixhttp.project.signatures import is_async_callable
+from wixhttp.public_calls import explained, named
 
 from .once_only import KEEP, WAIT, OnceGuard
 
@@ -39,6 +40,7 @@ def idempotency_key(field: str) -> str | None:
     return field if _PLAIN.fullmatch(field) is not None else None
 
 
+@explained("idempotent()")
 def idempotent(
     *misplaced: NoReturn,
     required: bool = False,
@@ -62,11 +64,11 @@ def idempotent(
         TypeError: ``client`` is no ``def``; the decorator is written without parentheses.
     """
     if misplaced:
-        raise TypeError(f"idempotent takes keywords only, not {misplaced[0]!r}; write @idempotent()")
+        raise TypeError(f"idempotent takes keywords only, not {named(misplaced[0])}; write @idempotent()")
     if client is not None and (not callable(client) or is_async_callable(client)):
-        raise TypeError(f"@idempotent: client is a def that takes the request, not {client!r}")
+        raise TypeError(f"@idempotent: client is a def that takes the request, not {named(client)}")
     if not isinstance(required, bool):
-        raise TypeError(f"@idempotent: required is True or False, not {required!r}")
+        raise TypeError(f"@idempotent: required is True or False, not {named(required)}")
     seconds, most = parse_duration(keep, "@idempotent: keep"), parse_seconds(wait, "@idempotent: wait")
 
     def key_of(request: GuardedRequest) -> tuple[str, str] | None:

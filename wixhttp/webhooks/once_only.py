@@ -17,6 +17,7 @@ from wixhttp.http.policy import note_guard, parse_duration, parse_seconds
 from wixhttp.http.response import Response
 from wixhttp.measurements import counted
 from wixhttp.project.signatures import is_async_callable
+from wixhttp.public_calls import explained, named
 
 from .once_answers import KeptAnswer, asks_for_another
 from .once_claims import TOO_LATE, Claim, Claims, OtherContent, claims_of
@@ -162,6 +163,7 @@ class OnceGuard:
             )
 
 
+@explained("once()")
 def once(
     *misplaced: NoReturn,
     key: Callable[[Any], object] | None = None,
@@ -184,9 +186,9 @@ def once(
         TypeError: ``key`` is no ``def``; the decorator is written without parentheses.
     """
     if misplaced:
-        raise TypeError(f"once takes keywords only, not {misplaced[0]!r}; write @once() or @once(key=...)")
+        raise TypeError(f"once takes keywords only, not {named(misplaced[0])}; write @once() or @once(key=...)")
     if key is not None and (not callable(key) or is_async_callable(key)):
-        raise TypeError(f"@once: key is a def that takes the request, not {key!r}; write key=lambda request: ...")
+        raise TypeError(f"@once: key is a def that takes the request, not {named(key)}; write key=lambda request: ...")
     seconds, most = parse_duration(keep, "@once: keep"), parse_seconds(wait, "@once: wait")
 
     def key_of(request: GuardedRequest) -> tuple[str, str]:

@@ -7,8 +7,8 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from wixhttp.messages import brief, nearest
-from wixhttp.public_calls import named
+from wixhttp.messages import brief
+from wixhttp.public_calls import explained, named
 
 from .keys import AsymmetricKey, UnusableSecret, digest_of, key_of
 from .message import SignedMessage
@@ -16,7 +16,6 @@ from .schemes import OPTIONS, Scheme, scheme_of
 from .signed_text import signed_texts
 
 _FORM = "application/x-www-form-urlencoded"
-_KEYWORDS = ("secret", "now", "id", "url", "method", "event", "content_type", "tolerance", *OPTIONS)
 _AS_BYTES = {
     str: "; write .encode()",
     dict: "; write json.dumps(...).encode()",
@@ -24,6 +23,7 @@ _AS_BYTES = {
 }
 
 
+@explained(more=("tolerance", *OPTIONS))
 def sign(
     scheme: str,
     body: bytes,
@@ -48,9 +48,6 @@ def sign(
             its own: make a token with a key pair of yours.
         TypeError: there is no such option, or the body is something else than bytes.
     """
-    for key in options:
-        if key not in _KEYWORDS:
-            raise TypeError(f"sign() has no argument {key!r}; {nearest(key, _KEYWORDS)}")
     if not isinstance(body, bytes):
         raise TypeError(f"body is the exact bytes that are sent, not {named(body)}{_AS_BYTES.get(type(body), '')}")
     if not isinstance(secret, str):

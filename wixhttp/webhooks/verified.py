@@ -10,7 +10,7 @@ from wixhttp.http.policy import check_origin, note_guard, policy_of
 from wixhttp.http.request import AsyncRequest, Request
 from wixhttp.http.request_head import Head, Notes
 from wixhttp.logs.masking import mask_with
-from wixhttp.messages import brief, nearest
+from wixhttp.messages import brief
 from wixhttp.promises import Promise, Reading
 from wixhttp.public_calls import explained
 
@@ -116,6 +116,7 @@ def verify(
     tolerance: float | None = None,
     **options: str | None,
 ) -> Promise[Webhook]: ...
+@explained(more=OPTIONS)
 def verify(
     request: Any,
     scheme: str,
@@ -138,11 +139,6 @@ def verify(
         BodyAlreadyUsed: the body of an endpoint's request was read before.
     """
     _check_call("verify", misplaced)
-    for key in options:
-        if key not in OPTIONS:
-            raise TypeError(
-                f"verify() has no argument {key!r}; {nearest(key, ('secret', 'tolerance', 'now', *OPTIONS))}"
-            )
     chosen = scheme_of(scheme, tolerance, **options)
     secrets = _texts(secret, "the secret")
     if now is not None and (isinstance(now, bool) or not isinstance(now, int | float)):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from wixhttp.messages import brief
+from wixhttp.public_calls import explained, named
 
 from .schedule import Schedule
 
@@ -30,6 +31,7 @@ class Wish:
     attempts: int | None = None
 
 
+@explained('scheduled("30 2 * * *")')
 def scheduled(
     expression: str, *, tz: str = "UTC", missed: str = "last", name: str | None = None, attempts: int | None = None
 ) -> Callable[[F], F]:
@@ -51,8 +53,6 @@ def scheduled(
         ValueError: a value is wrong, or the expression is never due, at once.
         TypeError: written without parentheses, or of no function.
     """
-    if callable(expression):
-        raise TypeError('scheduled takes a cron expression; write @scheduled("30 2 * * *")')
     schedule = Schedule(expression, tz, missed)
     if attempts is not None and (type(attempts) is not int or not 1 <= attempts <= 100):
         raise ValueError(f"attempts is a whole number from 1 to 100, not {brief(attempts)}")
@@ -67,7 +67,7 @@ def scheduled(
 
 def _note(function: F, schedule: Schedule, name: str | None, attempts: int | None) -> F:
     if not callable(function) or isinstance(function, type):
-        raise TypeError(f"@scheduled stands above a function, not {brief(function)}")
+        raise TypeError(f"@scheduled stands above a function, not {named(function)}")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"{function.__name__} has a yield, so that a call of it runs nothing; return instead")
     noted = wish_of(function)
