@@ -22,6 +22,7 @@ from wixhttp.http.policy import Policy, policy_of
 from wixhttp.project.config import Config
 from wixhttp.project.findings import Finding
 from wixhttp.project.function_table import EVERY_METHOD, bindings, exported_names
+from wixhttp.project.hidden_guards import check_guards
 from wixhttp.project.loader import load_file
 
 from .endpoint_table import Endpoints, Route
@@ -232,6 +233,7 @@ def _fill(
             if NAME in exported:
                 way_out = f"{NAME} is middleware, which stands in {shown(_middleware_file(config), config)}; move it"
             raise ProjectError(f"{route.file_name} has no handler; {way_out}")
+        check_guards(module, handlers.items(), route.file_name)
         if bool(getattr(module, PRERENDER, False)) != route.is_static:
             raise ProjectError(
                 f"{route.file_name} sets {PRERENDER} elsewhere than at its top; write {PRERENDER} = True there"
@@ -350,6 +352,12 @@ def _middleware(config: Config, file: Path) -> Iterator[Middleware]:
             f"{shown(file, config)} has no function {NAME}(context, next); define it, or remove the file"
         )
     for part in parts_of(target):
+        if policy_of(part).guards:
+            raise ProjectError(
+                f"{shown(file, config)}: decorators that guard (@verified, @require_key, @rate_limit, ...) do not run "
+                f"in front of {getattr(part, '__name__', NAME)}; write them in front of handlers, or set api_keys = "
+                "true or rate_limit for all of the site"
+            )
         if policy_of(part) != Policy():
             logger.warning(
                 "%s: @limits, @cors and @check_origin in front of %s have no effect: write them in front of handlers, "

@@ -19,6 +19,7 @@ from wixhttp.http.allowed_methods import is_refused
 from wixhttp.http.policy import Policy, policy_of
 from wixhttp.http.response import Response
 
+from .hidden_guards import check_guards
 from .signatures import accepting, is_async_callable, place_of
 from .unserved_functions import unserved_functions
 
@@ -133,7 +134,8 @@ def functions_of(module: ModuleType) -> FunctionTable:
     """The table of a module's exported functions.
 
     Raises:
-        ProjectError: ``__all__`` names what is not there, or a function needs two arguments or more.
+        ProjectError: ``__all__`` names what is not there, a function needs two arguments or more, or a decorator hides
+            the guards of one.
     """
     functions = []
     for exported in exported_names(module):
@@ -145,6 +147,7 @@ def functions_of(module: ModuleType) -> FunctionTable:
         target = getattr(module, exported)
         if callable(target):
             functions.append(Function(prefix, name, target))
+    check_guards(module, ((each.exported_name, each.target) for each in functions))
     for finding in unserved_functions(module, {each.exported_name for each in functions}, PREFIXES):
         logger.warning("%s", finding)
     return FunctionTable(functions)

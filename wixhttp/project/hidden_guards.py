@@ -1,0 +1,97 @@
+"""Guards that a decorator of the user's hides: noted on a function, and not on what is served in its place.
+
+A decorator that returns another function without ``functools.wraps`` drops what others have noted on the one below it.
+Of a time limit that is a nuisance; of the check of a signature or a key it opens the function to everybody.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from types import FunctionType, MethodType, ModuleType
+from typing import Any
+
+from wixhttp.errors import ProjectError
+from wixhttp.http.policy import guards_noted_in, policy_of
+
+_MOST = 200  # objects that are looked at for one handler: more are no chain of decorators
+
+_ADVICE = (
+    "decorators that guard it (@verified, @require_key, @rate_limit, @once, ...) do not run: {}. Write "
+    "@functools.wraps(function) in front of the function that the other decorator returns, or put the guarding ones on "
+    "top of it"
+)
+
+
+def check_guards(module: ModuleType, served: Iterable[tuple[str, Callable[..., Any]]], file: str = "") -> None:
+    """Check that the guards of all handlers that a module serves, given with their names, run.
+
+    Raises:
+        ProjectError: a guard is noted on a function of that name, or on one that a handler calls in its place, and not
+            on the handler.
+    """
+    for name, target in served:
+        places = {guard.place for guard in policy_of(target).guards}
+        where = f"{file or module.__file__}: {name}"
+        if any(guard.place not in places for guard in guards_noted_in(module, name)):
+            raise ProjectError(f"{where}: {_ADVICE.format('another decorator, or a later line, replaces it')}")
+        for inner in _behind(target):
+            if any(guard.place not in places for guard in _guards_of(inner)):
+                hidden = getattr(inner, "__qualname__", None) or repr(inner)
+                raise ProjectError(
+                    f"{where}: {_ADVICE.format(f'they stand on {hidden}, which another function hides')}"
+                )
+
+
+def _guards_of(found: object) -> tuple[Any, ...]:
+    try:
+        return policy_of(found).guards
+    except Exception:  # noqa: BLE001  # a stand-in for another object, which is not there before a request
+        return ()
+
+
+def _behind(target: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """The callables that a decorated function may call in its place: what it wraps, has in its closure, is a partial
+    of, or keeps in an attribute."""
+    if isinstance(target, FunctionType) and target.__closure__ is None and not target.__dict__:
+        return  # most are
+    seen = {id(target)}
+    waiting: list[Any] = list(_of_class(target) if isinstance(target, type) else _held_by(target))
+    while waiting and len(seen) < _MOST:
+        found = waiting.pop()
+        if id(found) in seen:
+            continue
+        seen.add(id(found))
+        if isinstance(found, list | tuple):
+            waiting += found[:_MOST]
+        elif callable(found) and not isinstance(found, type):
+            yield found
+            waiting += _held_by(found)
+
+
+def _of_class(target: type) -> Iterator[Any]:
+    for name in ("__new__", "__init__"):
+        yield inspect.getattr_static(target, name, None)
+
+
+def _held_by(target: Any) -> Iterator[Any]:
+    if isinstance(target, functools.partial):
+        yield from (target.func, *target.args, *target.keywords.values())
+    elif isinstance(target, MethodType | staticmethod | classmethod):
+        yield target.__func__
+    elif isinstance(target, FunctionType):
+        yield target.__dict__.get("__wrapped__")
+        for name, cell in zip(target.__code__.co_freevars, target.__closure__ or (), strict=True):
+            if name != "__class__":  # of methods that call super()
+                try:
+                    yield cell.cell_contents
+                except ValueError:  # not bound yet
+                    pass
+    elif not inspect.isroutine(target):
+        yield inspect.getattr_static(type(target), "__call__", None)
+        yield from getattr(target, "__dict__", {}).values()
+        for each in type(target).__mro__:
+            slots = each.__dict__.get("__slots__", ())
+            for name in (slots,) if isinstance(slots, str) else slots:
+                yield getattr(target, name, None)
