@@ -308,28 +308,24 @@ def test_what_no_process_knows_waits_for_one_that_does_and_work_runs_it_without_
 
 
 def test_work_replaces_a_process_that_dies(site: Site) -> None:
-    with serving(site.root, "--workers", "1", WIXHTTP_INBOX_CONCURRENCY="0", **site.environ) as server:
+    environ = {**site.environ, "WIXHTTP_INBOX_CONCURRENCY": "0"}
+    with serving(site.root, "--workers", "1", **environ) as server:
         defer(server, "deadly", "quick")
     command = [sys.executable, "-m", "wixhttp", "--project", str(site.root), "work"]
-    with serving(site.root, command=command, wait=False, **site.environ) as worker:
+    with serving(site.root, command=command, wait=False, **environ) as worker:  # the settings are those of all machines
+        worker.wait_for_message("4 at once")
         worker.wait_for_message("has ended by signal 9, and is replaced")
         site.wait_for("deadly", 2)
         site.wait_for("quick")
 
 
 @pytest.mark.parametrize(
-    ("source", "environ", "said"),
-    [
-        ("def get_a(request): pass\n", {}, NOTHING),
-        ("nothing\n", {}, "NameError: name 'nothing' is not defined"),
-        (SOURCE, {"WIXHTTP_INBOX_CONCURRENCY": "0"}, "inbox_concurrency is 0, so that nothing would run"),
-    ],
+    ("source", "said"),
+    [("def get_a(request): pass\n", NOTHING), ("nothing\n", "NameError: name 'nothing' is not defined")],
 )
-def test_work_that_cannot_begin_says_why_and_exits_with_3(
-    source: str, environ: dict[str, Any], said: str, tmp_path: Path
-) -> None:
+def test_work_that_cannot_begin_says_why_and_exits_with_3(source: str, said: str, tmp_path: Path) -> None:
     site = Site(tmp_path, source)
     command = [sys.executable, "-m", "wixhttp", "--project", str(site.root), "work"]
-    with serving(site.root, command=command, wait=False, **{**site.environ, **environ}) as worker:
+    with serving(site.root, command=command, wait=False, **site.environ) as worker:
         assert worker.wait_exit() == 3
         assert said in worker.errors

@@ -11,11 +11,12 @@ import os
 import signal
 import sys
 import time
+from dataclasses import fields, replace
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from wixhttp.concurrency.event_loop import background
-from wixhttp.errors import ConfigError, ProjectError
+from wixhttp.errors import ProjectError
 from wixhttp.inbox.service import jobs_of
 from wixhttp.logs.captured_prints import capture_prints
 from wixhttp.logs.line_writer import LineWriter
@@ -32,6 +33,7 @@ NOTHING = (
     "the project has no @deferred function, no @job and no scheduled function, so there is nothing to work on; "
     "--project names another project"
 )
+_PLACES: Any = next(each.default for each in fields(Config) if each.name == "inbox_concurrency")
 _LOOK = 0.1  # seconds between two looks at the processes
 _ENDING = 5.0  # seconds after graceful_timeout in which a process ends by itself before it is killed
 _SHORTEST, _LONGEST = 0.5, 30.0  # seconds until a process that could not load the project is replaced
@@ -43,14 +45,10 @@ def work(config: Config, processes: int) -> int:
     """Run the project's deferred functions and jobs in so many processes, until a signal ends it. The exit code: 3
     where the project cannot be loaded at first.
 
-    Raises:
-        ConfigError: ``inbox_concurrency`` is 0.
+    Where the setting ``inbox_concurrency`` is 0, it is meant for ``wixhttp serve``: each runs as many as without it.
     """
     if not config.inbox_concurrency:
-        raise ConfigError(
-            f"{config.sources['inbox_concurrency']}: inbox_concurrency is 0, so that nothing would run; say how many "
-            "at once: wixhttp work --concurrency 4"
-        )
+        config = replace(config, inbox_concurrency=_PLACES)
     configure(config.log_format, config.log_level, LineWriter())
     share()
     return _WorkMaster(config, processes).run()
@@ -73,7 +71,8 @@ class _WorkMaster:
         """Keep the processes running until a signal ends them; the exit code."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._note)
-        logger.info("%d processes work on the inbox of %s", self.processes, self.config.root)
+        count = "1 process works" if self.processes == 1 else f"{self.processes} processes work"
+        logger.info("%s on the inbox of %s", count, self.config.root)
         while not self._ends:
             if self._reloads:
                 self._reloads = False

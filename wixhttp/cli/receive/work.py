@@ -10,7 +10,9 @@ import click
 @click.command()
 @click.option("--processes", type=click.IntRange(1, 1000), default=1, show_default=True, help="Processes.")
 @click.option(
-    "--concurrency", type=click.IntRange(1, 1000), help="Runs at once in each (inbox_concurrency; default 4)."
+    "--concurrency",
+    type=click.IntRange(1, 1000),
+    help="Runs at once in each (inbox_concurrency; 4 where that is 0 or not set).",
 )
 @click.option("--log-format", help="auto (default: text on a terminal, else JSON), text or json.")
 @click.option("--log-level", help="debug, info (default), warning, error or critical.")
