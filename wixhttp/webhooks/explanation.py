@@ -12,7 +12,7 @@ from typing import NamedTuple
 from wixhttp.http.url import query_pairs
 from wixhttp.messages import brief, cut
 
-from .keys import UnusableSecret, key_of, public_key
+from .keys import UnusableSecret, check_secret
 from .message import SignedMessage
 from .refusals import BODY, ENCODING, HEADERS, SECRET, SIGNATURE, TIMESTAMP, UnverifiedSender
 from .schemes import SCHEMES, Scheme, digest_size
@@ -118,10 +118,7 @@ def _secret(scheme: Scheme, secrets: Mapping[str, str]) -> VerificationStep:
     good, bad = [], []
     for name, secret in secrets.items():
         try:
-            if scheme.body == "jwt":
-                public_key(secret)
-            else:
-                key_of(scheme, secret)
+            check_secret(scheme, secret)
         except UnusableSecret as error:
             bad.append(f"{name}: {error}{_blanks(secret)}")
         else:

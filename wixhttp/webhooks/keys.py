@@ -8,8 +8,8 @@ import functools
 import hashlib
 import hmac
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .refusals import SECRET, UnverifiedSender
 from .schemes import Scheme
@@ -24,6 +24,7 @@ SYMMETRIC_PREFIX, PUBLIC_PREFIX, PRIVATE_PREFIX = "whsec_", "whpk_", "whsk_"
 _BEGINNINGS = ("whsec_", "whsk_", "whpk_", "sk_live_", "sk_test_", "rk_live_", "pdl_ntfset_", "shpss_", "-----begin ")
 _HEXADECIMAL = frozenset("0123456789abcdef")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+_Key = TypeVar("_Key")
 _PEM = re.compile(r"-----BEGIN [A-Z ]+-----")
 
 
@@ -118,8 +119,20 @@ def key_of(scheme: Scheme, secret: str) -> SymmetricKey | AsymmetricKey:
     return SymmetricKey(raw)
 
 
-def keys_of(scheme: Scheme, secrets: Sequence[str]) -> list[SymmetricKey | AsymmetricKey]:
-    """The keys of those secrets that are usable.
+def check_secret(scheme: Scheme, secret: str) -> None:
+    """Check that a secret has the form that the scheme takes.
+
+    Raises:
+        UnusableSecret: it has not.
+    """
+    if scheme.body == "jwt":
+        public_key(secret)
+    else:
+        key_of(scheme, secret)
+
+
+def usable_keys(secrets: Sequence[str], make: Callable[[str], _Key], kind: str) -> list[_Key]:
+    """The keys that ``make`` makes of those secrets that are usable. ``kind`` is what the error calls them.
 
     Raises:
         UnverifiedSender: none is.
@@ -127,11 +140,11 @@ def keys_of(scheme: Scheme, secrets: Sequence[str]) -> list[SymmetricKey | Asymm
     keys, reasons = [], []
     for secret in secrets:
         try:
-            keys.append(key_of(scheme, secret))
+            keys.append(make(secret))
         except UnusableSecret as error:
             reasons.append(str(error))
     if not keys:
-        raise UnverifiedSender(SECRET, f"the secret cannot be used: {'; '.join(reasons) or 'there is none'}")
+        raise UnverifiedSender(SECRET, f"the {kind} cannot be used: {'; '.join(reasons) or 'there is none'}")
     return keys
 
 

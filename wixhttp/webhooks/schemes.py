@@ -19,10 +19,12 @@ from wixhttp.messages import brief, nearest
 TOLERANCE = 300.0
 """Seconds between the time of a signature and that of its arrival: an older one may have been listened to."""
 
+DIGESTS = ("sha256", "sha1", "sha384", "sha512")
+ENCODINGS = ("hex", "base64", "base64url")
+"""The digests of HMACs and the encodings of signatures that the scheme ``hmac`` may have."""
+
 _PLACES = re.compile(r"\{([a-z_]*)\}")
 _KNOWN_PLACES = ("body", "timestamp", "id", "url", "method")
-_DIGESTS = ("sha256", "sha1", "sha384", "sha512")
-_ENCODINGS = ("hex", "base64", "base64url")
 _KEY_FORMS = ("text", "hex", "base64")
 
 
@@ -191,7 +193,7 @@ def _checked(scheme: Scheme) -> Scheme:
         value = getattr(scheme, key)
         if value and not is_token(value):
             raise ValueError(f"{key} is the name of a header, with neither blanks nor a colon, not {brief(value)}")
-    for key, known in (("digest", _DIGESTS), ("encoding", _ENCODINGS), ("key", _KEY_FORMS)):
+    for key, known in (("digest", DIGESTS), ("encoding", ENCODINGS), ("key", _KEY_FORMS)):
         value = getattr(scheme, key)
         if value not in known:
             raise ValueError(f"{key} is {value!r}; {nearest(value, known)}")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from wixhttp.errors import SecretNotFound
 from wixhttp.guards import SENDER, CheckGuard, GuardedRequest
@@ -13,7 +12,7 @@ from wixhttp.measurements import counted
 from wixhttp.secrets import getSecret
 
 from .handshakes import challenge_answer, subscription_answer
-from .keys import UnusableSecret, key_of, public_key
+from .keys import UnusableSecret, check_secret
 from .message import SignedMessage
 from .refusals import SECRET, UnverifiedSender
 from .schemes import Scheme
@@ -67,12 +66,9 @@ class SenderGuard(CheckGuard):
 
     def problems(self) -> Iterator[str]:
         """The secrets that it needs and that are missing or cannot be used, each with the way out."""
-        makes: Callable[[str], Any] = (
-            public_key if self.scheme.body == "jwt" else lambda secret: key_of(self.scheme, secret)
-        )
         for name in self.secret_names:
             try:
-                makes(getSecret(name))
+                check_secret(self.scheme, getSecret(name))
             except SecretNotFound as error:
                 yield without_advice(error)
             except UnusableSecret as error:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from .message import SignedMessage
 from .refusals import BODY, ENCODING, SECRET, SIGNATURE, UnverifiedSender
-from .schemes import Scheme
+from .schemes import DIGESTS, ENCODINGS, Scheme
 from .signed_text import signed_url
 from .verification import verify_message
 
@@ -207,8 +207,8 @@ def _schemes(scheme: Scheme, message: SignedMessage) -> Iterator[tuple[Scheme, S
     texts = (scheme.signed, "{body}", "{timestamp}.{body}", "{timestamp}:{body}", "{timestamp}{body}")
     for prefix in _prefixes(scheme, message):
         shown = "" if prefix == scheme.prefix else f'prefix="{prefix}", '
-        for digest in ("sha1", "sha256", "sha384", "sha512"):
-            for encoding in ("hex", "base64", "base64url"):
+        for digest in DIGESTS:
+            for encoding in ENCODINGS:
                 for signed in texts:
                     if "{timestamp}" in signed and not scheme.has_timestamp:
                         continue

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from wixhttp.messages import brief
 
-from .keys import AsymmetricKey, keys_of
+from .keys import AsymmetricKey, key_of, usable_keys
 from .message import SignedMessage, member
 from .refusals import BODY, ENCODING, SIGNATURE, TIMESTAMP, UnverifiedSender
 from .schemes import Scheme, digest_size
@@ -40,7 +41,7 @@ def _verified(scheme: Scheme, message: SignedMessage, secrets: Sequence[str], no
     delivery_id = message.single(scheme.id_header) if scheme.id_header else None
     if delivery_id is None and "{id}" in scheme.signed:
         delivery_id = message.required(scheme.id_header)
-    keys = keys_of(scheme, secrets)
+    keys = usable_keys(secrets, partial(key_of, scheme), "secret")
     digest = digest_for(scheme, message)
     texts = signed_texts(scheme, message, stamp, delivery_id or "")
     is_signed = False

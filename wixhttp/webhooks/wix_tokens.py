@@ -13,7 +13,7 @@ from typing import Any, TypeGuard
 from wixhttp.errors import InvalidJSON
 from wixhttp.http.json_codec import decode_json
 
-from .keys import UnusableSecret, public_key
+from .keys import public_key, usable_keys
 from .message import SignedMessage, member
 from .refusals import ENCODING, SECRET, SIGNATURE, TIMESTAMP, UnverifiedSender
 from .schemes import Scheme
@@ -35,7 +35,7 @@ def verify_token(scheme: Scheme, message: SignedMessage, secrets: Sequence[str],
     # Each byte counts: of the last letter of a signature some bits are unused, which a decoder passes over.
     if not _TOKEN.fullmatch(body) or _respelled(signature) != signature:
         raise UnverifiedSender(ENCODING, "the body is no token: three parts of base64url with points between them")
-    claims = _claims(body.decode(), _keys(secrets))
+    claims = _claims(body.decode(), usable_keys(secrets, public_key, "public key"))
     expires, begins = claims.get("exp"), claims.get("nbf")
     if not _is_time(expires):
         raise UnverifiedSender(TIMESTAMP, "the token has no time at which it expires (exp)")
@@ -64,18 +64,6 @@ def _respelled(signature: bytes) -> bytes:
 
 def _is_time(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12
-
-
-def _keys(secrets: Sequence[str]) -> list[Any]:
-    keys, reasons = [], []
-    for secret in secrets:
-        try:
-            keys.append(public_key(secret))
-        except UnusableSecret as error:
-            reasons.append(str(error))
-    if not keys:
-        raise UnverifiedSender(SECRET, f"the public key cannot be used: {'; '.join(reasons) or 'there is none'}")
-    return keys
 
 
 def _claims(token: str, keys: list[Any]) -> Mapping[str, Any]:
