@@ -174,7 +174,7 @@ def test_a_delivery_of_a_function_and_one_of_an_endpoint_are_explained(client: C
     )
     page = client.ask(f"/_wixhttp/requests/{altered.id}").words
     assert "Verification of the sender refused" in page
-    assert "wrong body" in page
+    assert "FAILS body" in page
     unset = client.keep("/api/hook", "POST", body=b"{}", stripe_signature="t=1,v1=00", origin="http://127.0.0.1:8000")
     assert "there is no secret 'STRIPE_SECRET'" in client.ask(f"/_wixhttp/requests/{unset.id}").words
     listed = client.ask("/_wixhttp/webhooks").words
