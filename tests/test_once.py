@@ -27,7 +27,7 @@ from wixhttp.dispatch.site import load_site
 from wixhttp.errors import ProjectError, StoreUnavailable
 from wixhttp.project.config import load_config
 from wixhttp.services import load_served_site
-from wixhttp.testing import fake_request
+from wixhttp.testing import TestClient, fake_request
 from wixhttp.webhooks import idempotent, once, sign
 from wixhttp.webhooks.idempotency import idempotency_key
 from wixhttp.webhooks.once_claims import COLLECTION
@@ -127,6 +127,35 @@ def post(served: Served, name: str, id: str = "", *headers: tuple[str, str], **d
 def content(reply: Reply) -> tuple[int, bytes, list[tuple[str, str]]]:
     """The part of a reply that is kept."""
     return reply.status, reply.content, [field for field in reply.fields if field[0] != "X-Request-Id"]
+
+
+@pytest.mark.parametrize("other", ["/_functions-dev/", "/_functions/?rc=test-site"])
+@pytest.mark.parametrize("name", ["once", "idempotent", "limited"])
+def test_what_the_test_site_keeps_and_counts_is_not_that_of_the_site(
+    tmp_path: Path, store: Store, other: str, name: str
+) -> None:
+    source = """
+        from wixhttp import ok
+        from wixhttp.access import rate_limit
+        from wixhttp.webhooks import idempotent, once
+
+        @once(key=lambda request: 1)
+        def post_once(request): return ok("SITE")
+
+        @idempotent()
+        def post_idempotent(request): return ok("SITE")
+
+        @rate_limit("1/hour", key=lambda request: TOKEN)
+        def post_limited(request): return ok("SITE")
+        """.replace("TOKEN", repr(str(tmp_path)))
+    write_project(tmp_path / "test", {"backend/http_functions.py": source.replace("SITE", "test")})
+    write_project(tmp_path / "site", {"backend/http_functions.py": source.replace("SITE", "live")})
+    client = TestClient(load_app(tmp_path / "site", test_site=str(tmp_path / "test")))
+    path, mark, query = other.partition("?")
+    for _ in "12":
+        for url, said in ((f"{path}{name}{mark}{query}", "test"), (f"/_functions/{name}", "live")):
+            answer = client.post(url, headers={"Idempotency-Key": "a"})
+            assert (answer.status_code, answer.text) == (200, said) or (name == "limited" and _ == "2")
 
 
 def test_a_repeat_gets_the_answer_of_the_first_and_runs_nothing(served: Served) -> None:

@@ -34,21 +34,25 @@ logger = logging.getLogger("wixhttp")
 
 
 class GuardedRequest:
-    """A request as guards see it. ``name`` is the handler's in the log. ``asked`` is what the handler takes: a request,
-    or the state of one for an endpoint. ``began`` is the time by ``time.monotonic`` at which it came here. ``claim``
-    and ``rates`` are what the guards of their kinds keep from one call to the next.
+    """A request as guards see it. ``name`` is the handler's in the log, ``unique_name`` the one under which guards keep
+    and count: a function of the test site has another one than that of the site. ``asked`` is what the handler takes: a
+    request, or the state of one for an endpoint. ``began`` is the time by ``time.monotonic`` at which it came here.
+    ``claim`` and ``rates`` are what the guards of their kinds keep from one call to the next.
 
     ``read`` gives the body, and may block; ``velo`` is the request of a ``def``, which has none yet.
     """
 
-    __slots__ = ("_body", "_read", "_velo", "asked", "began", "claim", "head", "name", "notes", "rates")
+    __slots__ = ("_body", "_read", "_velo", "asked", "began", "claim", "head", "name", "notes", "rates", "unique_name")
 
-    def __init__(self, head: Head, name: str, velo: Request, read: Callable[[], bytes]) -> None:
+    def __init__(
+        self, head: Head, name: str, velo: Request, read: Callable[[], bytes], unique_name: str | None = None
+    ) -> None:
         self._velo = velo
         self._read = read
         self._body: bytes | None = None
         self.head = head
         self.name = name
+        self.unique_name = name if unique_name is None else unique_name
         self.asked: Any = None
         self.began = time.monotonic()
         self.notes = head.notes = Notes()
@@ -369,11 +373,12 @@ def guarded_function(
     answer_of: Callable[[Any], Response],
     *,
     is_async: bool,
+    unique_name: str | None = None,
 ) -> Callable[[Any], Any]:
     """The call of an HTTP function with its guards around it."""
 
     def seen(request: Request | AsyncRequest) -> GuardedRequest:
-        return GuardedRequest(request._head, name, Request.of(request), request._body.buffer)
+        return GuardedRequest(request._head, name, Request.of(request), request._body.buffer, unique_name)
 
     guarded = Guarded(call, guards, seen, answer_of)
     return guarded.run_async if is_async else guarded.run

@@ -73,6 +73,7 @@ class Admission:
             function.exported_name,
             lambda value: response_of(function.exported_name, value, warns=warns),
             is_async=function.is_async,
+            unique_name=function.unique_name,
         )
 
     def check(self, head: Head, terms: Terms) -> None:

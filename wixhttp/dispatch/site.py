@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from wixhttp.errors import ConfigError, ProjectError
 from wixhttp.project.config import Config
-from wixhttp.project.function_table import Function, FunctionTable, functions_of
+from wixhttp.project.function_table import TEST_SITE, Function, FunctionTable, functions_of
 from wixhttp.project.loader import has_functions, load_functions_module
 from wixhttp.project.misplaced_files import misplaced_files, nothing_to_serve
 
@@ -63,6 +63,10 @@ class Site:
         for route in self.endpoints.routes if self.endpoints is not None else ():
             yield from dict.fromkeys(route.methods.values())
 
+    def place_of(self, handler: Function | EndpointHandler) -> str:
+        """The place of a handler, as messages begin with it: ``"backend/http_functions.py:5"``."""
+        return f"{below(Path(handler.file), self.config.root)}:{handler.line}"
+
     @property
     def summary(self) -> str:
         """Its functions and endpoints, counted: ``"2 functions"``, ``"1 endpoint"``, ``"2 functions, 3 endpoints"``."""
@@ -97,12 +101,12 @@ def load_site(config: Config, *, needs_pages: bool = True, problems: list[Projec
         logger.warning("%s", finding)
     if config.test_site is None:
         return Site(config, functions, functions, endpoints)
-    return Site(config, functions, _load_functions(config.test_site, config, problems), endpoints)
+    return Site(config, functions, _load_functions(config.test_site, config, problems, TEST_SITE), endpoints)
 
 
-def _load_functions(root: Path, config: Config, problems: list[ProjectError] | None) -> FunctionTable:
+def _load_functions(root: Path, config: Config, problems: list[ProjectError] | None, place: str = "") -> FunctionTable:
     try:
-        return functions_of(load_functions_module(root, config.import_timeout))
+        return functions_of(load_functions_module(root, config.import_timeout), place)
     except ProjectError as error:
         if problems is None:
             raise

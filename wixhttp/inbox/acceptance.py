@@ -33,9 +33,8 @@ class DeferredRules:
 
 
 class DeferredGuard(CheckGuard):
-    """The guard of a deferred function. ``prefix`` stands in front of the function's name in the inbox; ``limit`` is
-    the setting ``inbox_limit``; ``wake`` is called when something was stored. All three are set when the site is
-    loaded."""
+    """The guard of a deferred function. ``limit`` is the setting ``inbox_limit``; ``wake`` is called when something was
+    stored. Both are set when the site is loaded."""
 
     place = DEFERRED
     blocks = True
@@ -43,7 +42,6 @@ class DeferredGuard(CheckGuard):
     def __init__(self, rules: DeferredRules) -> None:
         self.rules = rules
         self.status = rules.status
-        self.prefix = ""
         self.limit: int | None = None
         self.wake: Callable[[], object] = lambda: None
 
@@ -55,7 +53,7 @@ class DeferredGuard(CheckGuard):
             HTTPError: 400, it does not hold what ``dedup`` or ``key`` are made of; or a function that makes one of it
                 refuses it.
         """
-        rules, name = self.rules, self.prefix + request.name
+        rules, name = self.rules, request.unique_name
         options = rules.options
         job = NewJob(
             name,

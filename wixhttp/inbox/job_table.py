@@ -22,14 +22,12 @@ from wixhttp.project.loader import backend_file, load_module
 from wixhttp.project.signatures import is_async_callable, place_of
 
 from .acceptance import DeferredGuard, check_event
-from .arguments import read_payload
+from .arguments import check_taken, read_payload
 from .declarations import JOB, JobDeclaration
 from .options import TIMEOUT, JobOptions
 from .stored_request import stored_request, stored_state
 from .stores.contract import Job
 
-TEST_SITE = "test-site:"
-"""The beginning of the names of deferred functions of the test site."""
 _SKIPPED = ("site-packages", "dist-packages")
 
 Start = Callable[[Job, Any], Any]
@@ -114,10 +112,10 @@ def load_jobs(site: Site, config: Config) -> JobTable:
         load_module(config.root, "backend.jobs", file, config.import_timeout)
     table = JobTable()
     for function in site.functions:
-        _add_function(table, function, config, "")
+        _add_function(table, function, config)
     if site.test_functions is not site.functions:
         for function in site.test_functions:
-            _add_function(table, function, config, TEST_SITE)
+            _add_function(table, function, config)
     if site.endpoints is not None:
         for route in site.endpoints.routes:
             for handler in dict.fromkeys(route.methods.values()):
@@ -127,13 +125,13 @@ def load_jobs(site: Site, config: Config) -> JobTable:
     return table
 
 
-def _prepare(table: JobTable, policy: Policy, name: str, config: Config, prefix: str) -> DeferredGuard | None:
+def _prepare(table: JobTable, policy: Policy, name: str, config: Config) -> DeferredGuard | None:
     """The guard of a deferred function, given what it is to know of the site; ``None`` of any other."""
     guard = next((each for each in policy.guards if isinstance(each, DeferredGuard)), None)
     if guard is not None:
         table.guards.append(guard)
         check_event(guard, name, [each for each in policy.guards if each.place == SENDER])
-        guard.prefix, guard.limit = prefix, config.inbox_limit
+        guard.limit = config.inbox_limit
     return guard
 
 
@@ -141,8 +139,8 @@ def _timeout(policy: Policy) -> float:
     return TIMEOUT if policy.timeout is None else policy.timeout
 
 
-def _add_function(table: JobTable, function: Function, config: Config, prefix: str) -> None:
-    guard = _prepare(table, function.policy, function.exported_name, config, prefix)
+def _add_function(table: JobTable, function: Function, config: Config) -> None:
+    guard = _prepare(table, function.policy, function.exported_name, config)
     if guard is None:
         return
     origin = config.public_url or ""
@@ -151,13 +149,13 @@ def _add_function(table: JobTable, function: Function, config: Config, prefix: s
         document = read_payload(job.payload)
         return function.call(stored_request(head, document, job.body, origin, is_async=function.is_async))
 
-    name, options = prefix + function.exported_name, guard.rules.options
+    name, options = function.unique_name, guard.rules.options
     place = function.file, function.line
     table.add(JobEntry(name, "deferred", start, function.is_async, options, _timeout(function.policy), *place))
 
 
 def _add_handler(table: JobTable, handler: Any, endpoints: Any, config: Config) -> None:
-    guard = _prepare(table, handler.policy, handler.exported_name, config, "")
+    guard = _prepare(table, handler.policy, handler.exported_name, config)
     if guard is None:
         return
     origin, timeout = config.public_url or "", _timeout(handler.policy)
@@ -175,7 +173,9 @@ def job_entry(declaration: JobDeclaration, target: Callable[..., Any], kind: str
     call = elevate(target)
 
     def start(job: Job, head: Any) -> Any:
-        return call(*read_payload(job.payload)["arguments"])
+        arguments = read_payload(job.payload)["arguments"]
+        check_taken(declaration.name, target, arguments)
+        return call(*arguments)
 
     options, timeout = declaration.options, _timeout(policy_of(target))
     is_async = is_async_callable(target)

@@ -36,12 +36,18 @@ METHODS = {
 ANY = "use"  # the prefix of a function that answers every method
 PREFIXES = (*METHODS, ANY)
 EVERY_METHOD = "*"
+TEST_SITE = "test-site:"
+"""The beginning of the unique names of functions of the test site."""
 
 
 class Function:
     """One exported function: ``exported_name`` as in the file, ``name`` as in the URL, ``prefix``, ``call`` (takes the
     request, whatever the user's function takes), ``is_async``, ``policy`` (what its decorators ask for), ``file`` and
-    ``line``, ``summary``."""
+    ``line``, ``summary``.
+
+    ``unique_name`` is that of the function among those of a site and its test site, behind ``place``: whatever is kept
+    or counted of it is under that name.
+    """
 
     __slots__ = (
         "call",
@@ -55,12 +61,14 @@ class Function:
         "prefix",
         "summary",
         "target",
+        "unique_name",
     )
 
-    def __init__(self, prefix: str, name: str, target: Callable[..., Any]) -> None:
+    def __init__(self, prefix: str, name: str, target: Callable[..., Any], place: str = "") -> None:
         self.prefix = prefix
         self.name = name
         self.exported_name = f"{prefix}_{name}"
+        self.unique_name = place + self.exported_name
         self.target = target
         self.is_async = is_async_callable(target)
         self.policy: Policy = policy_of(target)
@@ -130,8 +138,8 @@ class FunctionTable:
         return sum(1 for _ in self)
 
 
-def functions_of(module: ModuleType) -> FunctionTable:
-    """The table of a module's exported functions.
+def functions_of(module: ModuleType, place: str = "") -> FunctionTable:
+    """The table of a module's exported functions, whose unique names begin with ``place``.
 
     Raises:
         ProjectError: ``__all__`` names what is not there, a function needs two arguments or more, or a decorator hides
@@ -146,7 +154,7 @@ def functions_of(module: ModuleType) -> FunctionTable:
             raise ProjectError(f"__all__ of {module.__file__} names {exported!r}, which the file does not define")
         target = getattr(module, exported)
         if callable(target):
-            functions.append(Function(prefix, name, target))
+            functions.append(Function(prefix, name, target, place))
     check_guards(module, ((each.exported_name, each.target) for each in functions))
     for finding in unserved_functions(module, {each.exported_name for each in functions}, PREFIXES):
         logger.warning("%s", finding)

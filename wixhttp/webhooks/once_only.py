@@ -104,7 +104,7 @@ class OnceGuard:
         if named is None:
             return None
         key, mark = named
-        digest = hashlib.sha256(json.dumps([request.name, key]).encode("utf-8", "surrogatepass"))
+        digest = hashlib.sha256(json.dumps([request.unique_name, key]).encode("utf-8", "surrogatepass"))
         return Delivery(claims_of(current().store), digest.hexdigest(), mark)
 
     def _wait_for_other(self, request: GuardedRequest, delivery: Delivery) -> NoReturn:
@@ -216,23 +216,23 @@ def once(
 
 
 def check_keys(handlers: Iterable[tuple[str, str, Sequence[Guard]]]) -> None:
-    """Check that deliveries can be told apart: file, name and guards of each handler of a site are given.
+    """Check that deliveries can be told apart: place, name and guards of each handler of a site are given.
 
     Raises:
         ProjectError: ``@once()`` stands where no sender is verified, or one whose deliveries have no id.
     """
-    for file, name, guards in handlers:
+    for place, name, guards in handlers:
         if not any(isinstance(guard, OnceGuard) and guard.needs_sender for guard in guards):
             continue
         senders = [guard for guard in guards if isinstance(guard, SenderGuard)]
         if not senders:
             raise ProjectError(
-                f"{file}: @once() of {name} has no key: add @verified(...), whose deliveries have an id, or write"
+                f"{place}: @once() of {name} has no key: add @verified(...), whose deliveries have an id, or write"
                 " @once(key=lambda request: ...)"
             )
         for sender in senders:
             if not sender.has_ids:
                 raise ProjectError(
-                    f"{file}: @once() of {name} has no key: deliveries by the scheme {sender.scheme.name!r} have no id;"
+                    f"{place}: @once() of {name} has no key: deliveries by the scheme {sender.scheme.name!r} have no id;"
                     " write @once(key=lambda request: ...)"
                 )
