@@ -252,6 +252,19 @@ def test_the_command_of_the_page_sends_what_is_verified(server: Development, ope
     expect(first).to_contain_text("verified")
 
 
+def test_a_page_that_answers_a_form_is_not_loaded_again(
+    server: Development, sender: Sender, open_page: OpenPage
+) -> None:
+    page = open_page(server.server.url)
+    job_id = failed_form(page, sender)
+    form = {"_token": page.locator("meta[name=token]").get_attribute("content")}
+    for status in (200, 409):  # the second time there is nothing to be cancelled
+        address = f"{sender.url}/_wixhttp/inbox/{job_id}/cancel"
+        answer = requests.post(address, data=form, headers={"Origin": sender.url}, timeout=TIMEOUT)
+        assert (answer.status_code, "live.js" in answer.text) == (status, status == 200)
+        assert ("data-answers-form" in answer.text) == (status == 409)
+
+
 def test_a_form_of_another_page_changes_nothing(server: Development, sender: Sender, open_page: OpenPage) -> None:
     job_id = failed_form(open_page(server.server.url), sender)
     for path in (f"inbox/{job_id}/retry", f"inbox/{job_id}/cancel", "inbox/retry-dead", "jobs/run"):

@@ -76,6 +76,7 @@ def inspector_page(asked: Asked, template: str, status: int = 200, **values: obj
     """The answer with a page of the inspector: as `pages.page`, with what cannot be seen written out."""
     context = asked.context
     values.setdefault("section", "")
+    values["is_answer_to_form"] = asked.scope["method"] == "POST"  # which is not to be loaded again
     html = render(template, generation=context.generation, token=context.token, **values)
     return Response(status, visible(html), PAGE_HEADERS)
 

@@ -41,6 +41,7 @@ def page(context: DevelopmentContext, name: str, status: int = 200, **values: An
     Each has ``generation`` and ``token`` as values; ``section`` is the entry of the navigation that it belongs to.
     """
     values.setdefault("section", "")
+    values.setdefault("is_answer_to_form", False)
     html = render(name, generation=context.generation, token=context.token, **values)
     return Response(status, html, PAGE_HEADERS)
 
