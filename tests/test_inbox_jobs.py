@@ -319,13 +319,19 @@ def placed(place, one): seen.append([place, one])
     assert ran(client) == [["here", 1]]
 
 
-def test_a_stored_job_whose_function_takes_other_arguments_by_now_fails_as_its_call_does(site: Make) -> None:
+def test_a_stored_job_whose_function_takes_other_arguments_by_now_is_told_without_our_frames_and_tried_again(
+    site: Make, caplog: pytest.LogCaptureFixture
+) -> None:
     client = site(raise_exceptions=False)
     with fake_data(client.app.config.root):
         current_inbox().accept([NewJob("pair", payload=job_payload([]))])
-        ((*_, state, error),) = client.run_deferred()
-    assert state == "waiting"
-    assert "missing 1 required positional argument: 'one'" in (error or "")
+        ((job_id, *_, state, error),) = client.run_deferred()
+        stored = current_inbox().get(job_id)
+    told = "the job 'pair' does not take these 0 arguments, missing a required argument: 'one'; it is pair(one, two=2)"
+    assert (state, error) == ("waiting", told)
+    assert stored is not None
+    assert stored.error == told
+    assert "Traceback" not in caplog.text
 
 
 # --- names -----------------------------------------------------------------------------------------------------------

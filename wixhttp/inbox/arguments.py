@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 MOST_BYTES = 1_048_576
@@ -61,6 +62,29 @@ def shown_json(text: bytes | None) -> Any:
         return json.loads(text)
     except ValueError:  # of another version
         return text.decode("utf-8", "replace")
+
+
+class NotTaken(TypeError):
+    """Arguments that the function of a job does not take."""
+
+
+def check_taken(name: str, target: Callable[..., Any], arguments: Sequence[Any]) -> None:
+    """Check that the function of a job takes these arguments.
+
+    Raises:
+        NotTaken: it does not.
+    """
+    try:
+        signature = inspect.signature(target, follow_wrapped=False)  # a decorator may add arguments of its own
+    except ValueError:  # a callable that does not say what it takes
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        raise NotTaken(
+            f"the job {name!r} does not take these {len(arguments)} arguments, {error}; it is "
+            f"{getattr(target, '__name__', name)}{signature}"
+        ) from None
 
 
 def read_payload(payload: bytes) -> dict[str, Any]:

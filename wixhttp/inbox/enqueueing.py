@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from wixhttp.data.stores.contract import Transaction
 from wixhttp.measurements import counted
 from wixhttp.messages import nearest
 
-from .arguments import job_payload
+from .arguments import NotTaken, check_taken, job_payload
 from .declarations import JOB, check_name
 from .keys import key_text
 from .opened import current_inbox
@@ -148,7 +147,10 @@ def _new_job(called: str, name: Any, arguments: Sequence[Any], given: _Times, un
         )
     named, options, target = _named(called, name)
     if target is not None:
-        _check_taken(called, named, target, arguments)
+        try:
+            check_taken(named, target, arguments)
+        except NotTaken as error:
+            raise TypeError(f"{called}: {error}") from None
     if given.delay is not None and given.at is not None:
         raise TypeError(f"{called}() takes one of delay and at, not both")
     delay = 0.0 if given.delay is None else seconds_of(given.delay, f"{called}: delay")
@@ -168,25 +170,6 @@ def _new_job(called: str, name: Any, arguments: Sequence[Any], given: _Times, un
         max_attempts=options.attempts,
         on_dead=options.on_dead,
     )
-
-
-def _check_taken(called: str, name: str, target: Callable[..., Any], arguments: Sequence[Any]) -> None:
-    """Check that a job takes these arguments.
-
-    Raises:
-        TypeError: it does not.
-    """
-    try:
-        signature = inspect.signature(target, follow_wrapped=False)  # a decorator may add arguments of its own
-    except ValueError:  # a callable that does not say what it takes
-        return
-    try:
-        signature.bind(*arguments)
-    except TypeError as error:
-        raise TypeError(
-            f"{called}: the job {name!r} does not take these {len(arguments)} arguments, {error}; it is "
-            f"{getattr(target, '__name__', name)}{signature}"
-        ) from None
 
 
 def _named(called: str, name: Any) -> tuple[str, JobOptions, Callable[..., Any] | None]:

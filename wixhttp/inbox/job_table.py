@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from wixhttp.errors import ProjectError
 from wixhttp.guards import SENDER
 from wixhttp.http.policy import Policy, policy_of
 from wixhttp.project.config import Config
+from wixhttp.project.findings import below
 from wixhttp.project.function_table import Function
 from wixhttp.project.loader import backend_file, load_module
 from wixhttp.project.signatures import is_async_callable, place_of
@@ -121,16 +122,24 @@ def load_jobs(site: Site, config: Config) -> JobTable:
             for handler in dict.fromkeys(route.methods.values()):
                 _add_handler(table, handler, site.endpoints, config)
     for target in declared(config.root, JOB):
-        table.add(job_entry(getattr(target, JOB), target))
+        entry = job_entry(getattr(target, JOB), target)
+        table.add(replace(entry, file=below(Path(entry.file), config.root)))
     return table
 
 
-def _prepare(table: JobTable, policy: Policy, name: str, config: Config) -> DeferredGuard | None:
+def _place(handler: Any, config: Config) -> tuple[str, int]:
+    return below(Path(handler.file), config.root), handler.line
+
+
+def _prepare(table: JobTable, handler: Any, config: Config) -> DeferredGuard | None:
     """The guard of a deferred function, given what it is to know of the site; ``None`` of any other."""
-    guard = next((each for each in policy.guards if isinstance(each, DeferredGuard)), None)
+    guards = handler.policy.guards
+    guard = next((each for each in guards if isinstance(each, DeferredGuard)), None)
     if guard is not None:
         table.guards.append(guard)
-        check_event(guard, name, [each for each in policy.guards if each.place == SENDER])
+        file, line = _place(handler, config)
+        name = f"{file}:{line}: {handler.exported_name}"
+        check_event(guard, name, [each for each in guards if each.place == SENDER])
         guard.limit = config.inbox_limit
     return guard
 
@@ -140,7 +149,7 @@ def _timeout(policy: Policy) -> float:
 
 
 def _add_function(table: JobTable, function: Function, config: Config) -> None:
-    guard = _prepare(table, function.policy, function.exported_name, config)
+    guard = _prepare(table, function, config)
     if guard is None:
         return
     origin = config.public_url or ""
@@ -150,12 +159,12 @@ def _add_function(table: JobTable, function: Function, config: Config) -> None:
         return function.call(stored_request(head, document, job.body, origin, is_async=function.is_async))
 
     name, options = function.unique_name, guard.rules.options
-    place = function.file, function.line
+    place = _place(function, config)
     table.add(JobEntry(name, "deferred", start, function.is_async, options, _timeout(function.policy), *place))
 
 
 def _add_handler(table: JobTable, handler: Any, endpoints: Any, config: Config) -> None:
-    guard = _prepare(table, handler.policy, handler.exported_name, config)
+    guard = _prepare(table, handler, config)
     if guard is None:
         return
     origin, timeout = config.public_url or "", _timeout(handler.policy)
@@ -163,7 +172,7 @@ def _add_handler(table: JobTable, handler: Any, endpoints: Any, config: Config) 
     def start(job: Job, head: Any) -> Any:
         return handler.answer_deferred(stored_state(head, endpoints, job.body, origin, timeout))
 
-    options, place = guard.rules.options, (handler.file, handler.line)
+    options, place = guard.rules.options, _place(handler, config)
     table.add(JobEntry(handler.exported_name, "deferred", start, handler.runs_async, options, timeout, *place))
 
 

@@ -24,7 +24,7 @@ from wixhttp.logs.captured_prints import flush_prints
 from wixhttp.logs.tracebacks import format_exception, summary_of
 from wixhttp.measurements import counted
 
-from .arguments import read_payload
+from .arguments import NotTaken, read_payload
 from .job_table import JobEntry
 from .outcomes import Dead, Retry
 from .stored_request import head_of
@@ -153,6 +153,8 @@ class Run:
             return self._dead(str(error))
         if isinstance(error, _Overdue):
             return self._again(f"it ran past its timeout of {self.entry.timeout:g} seconds, and was cancelled")
+        if isinstance(error, NotTaken):  # of other code, which other processes have during a deploy
+            return self._again(str(error))
         if isinstance(error, HTTPError):
             reason = f"{error.status}: {error.reason or error.detail}"
             return self._dead(reason) if error.status < 500 else self._again(reason, cause=error)
@@ -193,7 +195,7 @@ class Run:
 
     def _with_traceback(self, why: str) -> str:
         """The reason as it is stored, with the traceback of what was raised below it."""
-        if self.error is None or isinstance(self.error, _Overdue):
+        if self.error is None or isinstance(self.error, _Overdue | NotTaken):
             return why
         return f"{why}\n\n{format_exception(self.error)}"
 
