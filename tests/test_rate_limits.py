@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import secrets
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -28,9 +31,10 @@ from tests.servers import Answer, Server, ask, missing, project, serving
 from wixhttp import Response, limits
 from wixhttp.access import counter_table, counters, rate_limit
 from wixhttp.access.counter_table import CounterTable
-from wixhttp.access.counters import RedisCounters, TableStorage
+from wixhttp.access.counters import PATIENCE, RedisCounters, TableStorage
 from wixhttp.access.key_store import KeyStore
 from wixhttp.access.rate_limits import client_group
+from wixhttp.access.timely_calls import TimelyCalls
 from wixhttp.cli.project_checks import check_project
 from wixhttp.data.calls.access import Collections
 from wixhttp.data.collections import set_default
@@ -487,9 +491,40 @@ def test_errors_that_are_answers_tell_what_is_left_and_a_handlers_own_header_sta
         assert (reply.all("RateLimit"), reply.header("RateLimit-Policy")) == (["mine"], None)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("target", ["busy", "/busy"])
+def test_an_error_that_is_raised_for_many_is_not_changed(tmp_path: Path, kind: type[Interface], target: str) -> None:
+    source = """
+        from wixhttp import HTTPError
+        from wixhttp.access import rate_limit
+
+        BUSY = HTTPError(503, "Busy.", headers={"Retry-After": "9"})
+
+        @rate_limit("5/minute")
+        def NAME(request):
+            raise BUSY
+
+        def OTHER(request):
+            raise BUSY
+        """
+    for file, names in (
+        ("backend/http_functions.py", ("use_busy", "use_free")),
+        ("src/pages/busy.py", ("GET", "POST")),
+    ):
+        text = source.replace("NAME", names[0]).replace("OTHER", names[1])
+        write_project(tmp_path, {file: text if file.startswith("b") else text.replace("(request)", "()")})
+    with asking(tmp_path, kind) as asked:
+        for left in "43":
+            reply = asked(target)
+            assert (reply.status, reply.header("Retry-After")) == (503, "9")
+            assert (reply.header("RateLimit") or "").startswith(f'"address-60";r={left};')
+        other = asked("free") if target == "busy" else asked("/busy", "POST")
+        assert (other.status, other.header("RateLimit"), other.header("RateLimit-Policy")) == (503, None, None)
+
+
 @given(st.ip_addresses(v=6))
 def test_one_network_of_ipv6_counts_as_one_client(address: Any) -> None:
-    if address.ipv4_mapped is None:
+    if not address.is_link_local and int(address) >> 64 not in (0, 0x64FF9B << 32):
         assert client_group(str(address)) == client_group(f"{address}%eth0") == client_group(address.exploded)
         same, other = (int(address) ^ 2**bit for bit in (63, 64))
         assert client_group(str(type(address)(same))) == client_group(str(address))
@@ -498,7 +533,13 @@ def test_one_network_of_ipv6_counts_as_one_client(address: Any) -> None:
 
 @given(st.ip_addresses(v=4))
 def test_one_address_of_ipv4_counts_as_one_client_however_it_is_written(address: Any) -> None:
-    assert client_group(f"::ffff:{address}") == client_group(str(address)) == str(address)
+    for network in ("::ffff:", "64:ff9b::", "::ffff:0:"):
+        assert client_group(f"{network}{address}") == client_group(str(address)) == str(address)
+
+
+@given(st.ip_addresses(v=6, network="fe80::/64"))
+def test_link_local_clients_count_by_themselves(address: Any) -> None:
+    assert client_group(f"{address}%eth0") == client_group(str(address)) == str(address)
 
 
 @pytest.mark.parametrize("client", ["", "unix:", "x" * 100_000, "1.2.3", "é", "::1%" + "e" * 1000])
@@ -761,6 +802,100 @@ def test_while_redis_is_away_this_machine_counts_alone_and_says_so_once_a_minute
         assert hits(1) == [8]  # it is asked every two seconds
         now.now += 10
         assert hits(2) == [1, 2]
+
+
+def answering(answer: bytes, pause: float = 0) -> int:
+    """The port of a server that answers whatever it is asked with ``answer``, a byte each so many seconds, until the
+    process ends."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve(connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection:
+            while connection.recv(65_536):
+                for part in (answer,) if not pause else (bytes([each]) for each in answer * 1000):
+                    connection.sendall(part)
+                    time.sleep(pause)
+
+    def accept() -> None:
+        while True:
+            threading.Thread(target=serve, args=(listening.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    return int(listening.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b":abc\r\n" * 5, b"$-1\r\n" * 5, b"$3\r\nabc\r\n" * 5, b"*1\r\n" * 5000, b":" + b"9" * 5000 + b"\r\n",
+        b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\xff\xfe\r\n", b"*2\r\n:-5\r\n:1\r\n" * 5, b"%1\r\n+proto\r\n:3\r\n" * 5,
+    ],
+    ids=["number", "nothing", "text", "deep", "digits", "http", "garbage", "negative", "map"],
+)  # fmt: skip
+def test_whatever_answers_in_place_of_a_redis_makes_no_error(folder: Path, answer: bytes) -> None:
+    with asking(folder, ASGIInterface, rate_limit_storage=f"redis://127.0.0.1:{answering(answer)}/0") as asked:
+        assert asked.statuses("def", 3) == [200, 200, 429]
+
+
+def test_a_redis_that_is_slow_delays_a_request_with_several_limits_as_long_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    result_of = TimelyCalls.result_of
+
+    def noted(self: TimelyCalls[Any], work: Callable[[], Any], seconds: float) -> Any:
+        waits.append(seconds)
+        time.sleep(0.05)  # a slow network
+        return result_of(self, work, seconds)
+
+    monkeypatch.setattr(TimelyCalls, "result_of", noted)
+    with asking(
+        write_project(tmp_path, LIMITED), ASGIInterface, rate_limit="9/day", rate_limit_storage=redis_url()
+    ) as asked:
+        assert asked("x").status == 200
+    assert len(waits) == 3
+    assert waits == sorted(waits, reverse=True)
+    assert waits[0] == PATIENCE >= waits[-1] + 0.1
+
+
+LIMITED = f"""
+from wixhttp.access import rate_limit
+
+@rate_limit("5/minute; 6/{secrets.randbelow(900) + 2} hours", key=lambda request: "{secrets.token_hex(8)}")
+def get_x(request):
+    return ok()
+"""
+
+
+def test_a_call_that_does_not_end_in_time_is_left_alone() -> None:
+    calls: TimelyCalls[int] = TimelyCalls()
+    ends = threading.Event()
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            calls.result_of(lambda: int(ends.wait(TIMEOUT)), 0.01)
+    assert calls.result_of(lambda: 1, TIMEOUT) == 1
+    with pytest.raises(ZeroDivisionError):
+        calls.result_of(lambda: 1 // 0, TIMEOUT)
+    ends.set()
+
+
+def test_a_redis_that_answers_bit_by_bit_is_not_waited_for() -> None:
+    table = counters.LocalCounters(CounterTable())
+    redis_counters = RedisCounters(f"redis://127.0.0.1:{answering(b':1', 0.02)}/0", table)
+    assert redis_counters.hit("a", 60, 0.1) == (1, 60)
+
+
+def test_a_counter_that_never_ends_gets_an_end() -> None:
+    import redis
+
+    with contextlib.closing(redis.Redis.from_url(redis_url())) as client:
+        mine = RedisCounters(redis_url(), counters.LocalCounters(CounterTable()))
+        key = secrets.token_hex(8)
+        assert mine.hit(key, 60) == (1, 60)
+        name = f"wixhttp:{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}"
+        client.persist(name)
+        assert mine.hit(key, 60) == (2, 60)
+        assert 0 < client.pttl(name) <= 60_000
 
 
 def test_a_site_whose_redis_is_away_answers(folder: Path) -> None:

@@ -1,5 +1,5 @@
-"""The counters of rate limits, in the storages of the library `limits`: a table that the processes of a server share,
-or a Redis that several machines share. https://limits.readthedocs.io/en/stable/storage.html
+"""The counters of rate limits: in a table that the processes of a server share, which is also a storage of the library
+`limits`, or in a Redis that several machines share. https://limits.readthedocs.io/en/stable/storage.html
 """
 
 from __future__ import annotations
@@ -8,19 +8,22 @@ import hashlib
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
-from limits.storage import RedisStorage, Storage
+from limits.storage import Storage
 
 from wixhttp.errors import ConfigError
 from wixhttp.logs.masking import masked_url
 from wixhttp.measurements import counted
 
 from .counter_table import CounterTable, shared
+from .timely_calls import TimelyCalls
 
 PREFIX = "wixhttp"
 """The beginning of the keys in a Redis."""
-_TIMEOUT = 1.0  # seconds for a Redis to answer
+PATIENCE = 1.0
+"""Seconds for which a request waits for a Redis, with all of its limits."""
 _AGAIN = 2.0  # seconds until one request asks a Redis again that failed
 _SAID = 60.0  # seconds between two warnings of the same
 
@@ -67,8 +70,9 @@ class Counters(Protocol):
     def blocks(self) -> bool:
         """Return whether `hit` may block."""
 
-    def hit(self, key: str, seconds: int) -> tuple[int, float]:
-        """Count one more. The number of hits in the window, this one included, and the seconds until it ends."""
+    def hit(self, key: str, seconds: int, patience: float = PATIENCE) -> tuple[int, float]:
+        """Count one more. The number of hits in the window, this one included, and the seconds until it ends. It takes
+        no longer than ``patience`` seconds."""
 
 
 class LocalCounters:
@@ -79,38 +83,57 @@ class LocalCounters:
     def __init__(self, table: CounterTable) -> None:
         self.storage = TableStorage(table)
 
-    def hit(self, key: str, seconds: int) -> tuple[int, float]:
+    def hit(self, key: str, seconds: int, patience: float = PATIENCE) -> tuple[int, float]:
         return self.storage.table.hit(key, seconds)
 
 
+_COUNT = """
+local number = redis.call('INCR', KEYS[1])
+local left = redis.call('PTTL', KEYS[1])
+if left < 0 then
+    left = tonumber(ARGV[1])
+    redis.call('PEXPIRE', KEYS[1], left)
+end
+return {number, left}
+"""
+"""Counts one more. A counter without an end, whatever left it behind, gets one."""
+
+
 class RedisCounters:
-    """Counters in a Redis. While it does not answer, requests are counted by this machine alone: a limit is no reason
-    to be down. A warning says so, once a minute; and one request every two seconds asks it again."""
+    """Counters in a Redis. While it does not answer, or not in time, or with what is no number, requests are counted by
+    this machine alone: a limit is no reason to be down. A warning says so, once a minute; and one request every two
+    seconds asks it again."""
 
     blocks = True
 
     def __init__(self, url: str, instead: LocalCounters) -> None:
-        self._storage = _redis_storage(url)
+        self._count = _redis_script(url)
         self._url = masked_url(url)
         self._instead = instead
+        self._calls: TimelyCalls[tuple[int, float]] = TimelyCalls()
         self._lock = threading.Lock()
         self._is_away = False
         self._asked_again = self._said_again = 0.0  # by the monotonic clock
 
-    def hit(self, key: str, seconds: int) -> tuple[int, float]:
+    def hit(self, key: str, seconds: int, patience: float = PATIENCE) -> tuple[int, float]:
         if self._is_away and not self._begins_to_ask():
             return self._instead.hit(key, seconds)
         hashed = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         try:
-            number = self._storage.incr(hashed, seconds)
-            left = self._storage.get_expiry(hashed) - time.time()
-        except self._storage.base_exceptions as error:
+            number, left = self._calls.result_of(lambda: self._ask(hashed, seconds), patience)
+        except Exception as error:  # noqa: BLE001  # its client raises all kinds for an answer that is none
             self._note(error)
             return self._instead.hit(key, seconds)
         if self._is_away:
             self._is_away = False
             logger.info("%s counts rate limits again", self._url)
         return number, left
+
+    def _ask(self, hashed: str, seconds: int) -> tuple[int, float]:
+        number, left = self._count(keys=[f"{PREFIX}:{hashed}"], args=[seconds * 1000])
+        if not (isinstance(number, int) and isinstance(left, int) and number > 0):
+            raise ValueError("its answer is no number of requests")
+        return number, min(max(left, 0) / 1000, seconds)
 
     def _begins_to_ask(self) -> bool:
         """Return whether this request is the one that asks a Redis which was away, while others go on."""
@@ -134,8 +157,8 @@ class RedisCounters:
             logger.warning("%s does not count (%s); meanwhile each machine counts rate limits alone", self._url, error)
 
 
-def _redis_storage(url: str) -> RedisStorage:
-    """The storage of `limits` for a Redis. Nothing connects yet.
+def _redis_script(url: str) -> Callable[..., Any]:
+    """What counts in a Redis. Nothing connects yet.
 
     Raises:
         ConfigError: its client is not installed, or the URL is none.
@@ -151,12 +174,12 @@ def _redis_storage(url: str) -> RedisStorage:
     try:
         pool: Any = redis.ConnectionPool.from_url(
             url.replace("redis+unix://", "unix://", 1),
-            socket_timeout=_TIMEOUT,
-            socket_connect_timeout=_TIMEOUT,
+            socket_timeout=PATIENCE,
+            socket_connect_timeout=PATIENCE,
             # Once, for a connection of before the server was started anew; not for an answer that does not come.
             retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
         )
-        return RedisStorage(url, connection_pool=pool, key_prefix=PREFIX)
+        return redis.Redis(connection_pool=pool).register_script(_COUNT)
     except (ValueError, TypeError) as error:
         raise ConfigError(f"rate_limit_storage is the URL of a Redis, not {masked_url(url)!r}: {error}") from None
 

@@ -11,11 +11,13 @@ POLICY, LEFT = "RateLimit-Policy", "RateLimit"
 
 
 class RateFields:
-    """The fields of one answer: items of the lists that they are, of all limits that the request was counted for."""
+    """The fields of one answer: items of the lists that they are, of all limits that the request was counted for.
+    ``patience`` are the seconds for which it may still wait for counters."""
 
-    __slots__ = ("left", "policies")
+    __slots__ = ("left", "patience", "policies")
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float) -> None:
+        self.patience = patience
         self.policies: list[str] = []
         self.left: list[str] = []
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import ipaddress
 import math
+import time
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
@@ -24,7 +25,7 @@ from wixhttp.project.setting_parsers import parse_rates
 from wixhttp.project.signatures import is_async_callable
 from wixhttp.public_calls import explained, named
 
-from .counters import counters_in_use
+from .counters import PATIENCE, counters_in_use
 from .exemption import Exemption
 from .rate_fields import RateFields, with_fields
 
@@ -77,10 +78,12 @@ class RateGuard:
         client = self._client_of(request)
         place = f"{self._scope or request.name}|{self.kind}"
         counters = counters_in_use()
-        state = request.rates = request.rates or RateFields()
+        state = request.rates = request.rates or RateFields(PATIENCE)
         state.policies.append(self._policies)
         for rate in self._rates:
-            number, left = counters.hit(f"{place}|{rate.text}|{client}", rate.seconds)
+            began = time.monotonic()
+            number, left = counters.hit(f"{place}|{rate.text}|{client}", rate.seconds, state.patience)
+            state.patience -= time.monotonic() - began
             left = max(math.ceil(left), 1)
             state.left.append(f"{rate.name};r={max(rate.amount - number, 0)};t={left}")
             if number > rate.amount:
@@ -120,11 +123,17 @@ class RateGuard:
             error.headers.update(state.fields())
 
 
+_TRANSLATED = tuple(ipaddress.IPv6Network(text) for text in ("::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96"))
+"""The networks in which an address of IPv4 has one of IPv6: mapped (RFC 4291, 2.5.5.2), and translated, by SIIT
+(RFC 2765, 2.1) or NAT64 (RFC 6052, 2.1)."""
+
+
 @functools.lru_cache(4096)
 def client_group(client: str) -> str:
-    """The clients that count as one with an address: itself, or the network /64 of IPv6, which one client has.
+    """The clients that count as one with an address: itself, or the network /64 of IPv6, which one client has. In that
+    of link-local addresses are many.
 
-    >>> client_group("203.0.113.9"), client_group("2001:db8::1"), client_group("::ffff:203.0.113.9")
+    >>> client_group("203.0.113.9"), client_group("2001:db8::1"), client_group("64:ff9b::203.0.113.9")
     ('203.0.113.9', '2001:db8::/64', '203.0.113.9')
     """
     try:
@@ -133,8 +142,10 @@ def client_group(client: str) -> str:
         return client
     if isinstance(address, ipaddress.IPv4Address):
         return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
+    if any(address in network for network in _TRANSLATED):
+        return str(ipaddress.IPv4Address(address.packed[-4:]))
+    if address.is_link_local:
+        return str(address)
     return str(ipaddress.ip_network((address, 64), strict=False))
 
 
