@@ -7,9 +7,11 @@ Private: public import paths are listed in ``docs/architecture.md``.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
-from typing import ParamSpec, TypeVar
+from importlib import import_module
+from typing import Any, ParamSpec, TypeVar
 
 from .messages import brief, nearest
 
@@ -77,6 +79,24 @@ def named(value: object) -> str:
     if type(value).__repr__ is object.__repr__:
         return f"an object of the class {type(value).__name__}"
     return brief(value)
+
+
+def lazy_names(
+    package: str, modules: Mapping[str, Collection[str]]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """``__getattr__`` and ``__dir__`` of a package some of whose names are loaded when they are asked for: those of
+    ``modules`` of its."""
+    module_of = {name: module for module, names in modules.items() for name in names}
+
+    def load(name: str) -> Any:
+        if name not in module_of:
+            raise elsewhere(package, name)
+        return getattr(import_module(f".{module_of[name]}", package), name)
+
+    def list_names() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *module_of})
+
+    return load, list_names
 
 
 def elsewhere(module: str, name: str) -> Exception:

@@ -14,21 +14,17 @@ endpoints.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from wixhttp.public_calls import elsewhere
+from wixhttp.public_calls import lazy_names
 
 from .api_keys import ApiKey, create_key, require_key, revoke_key
 
 if TYPE_CHECKING:
     from .rate_limits import rate_limit
 
+_MODULES = {"rate_limits": ("rate_limit",)}  # with its library, which keys do not need
+
 __all__ = ["ApiKey", "create_key", "rate_limit", "require_key", "revoke_key"]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "rate_limit":  # with its library, which keys do not need
-        from .rate_limits import rate_limit
-
-        return rate_limit
-    raise elsewhere(__name__, name)
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -19,22 +19,19 @@ The setting ``auth`` says which tokens are valid. In ``async def`` write ``await
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from wixhttp.public_calls import lazy_names
 
 if TYPE_CHECKING:
     from .access import elevate, fetchWithAuth, getTokenInfo, require
     from .caller import TokenInfo
 
+_MODULES = {  # the former load the collections, which the modules beside them do without
+    "access": ("elevate", "fetchWithAuth", "getTokenInfo", "require"),
+    "caller": ("TokenInfo",),
+}
+
 __all__ = ["TokenInfo", "elevate", "fetchWithAuth", "getTokenInfo", "require"]
 
-
-def __getattr__(name: str) -> Any:
-    # Lazy: `access` loads the collections, which the modules beside it do without.
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(".caller" if name == "TokenInfo" else ".access", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -1,14 +1,24 @@
 """Deferred work and jobs: stored in the project's store, run later, at least once.
 
-from wixhttp.inbox import Dead, Retry, deferred, enqueue, job
+    from wixhttp.inbox import deferred, enqueue, job
+
+
+    @deferred()
+    def post_order(request):
+        enqueue("send-mail", request.body.json()["_id"])
+
+
+    @job("send-mail")
+    def send_mail(order_id): ...
+
+``wixhttp inbox list`` shows what waits, runs and is dead.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from wixhttp.public_calls import elsewhere
+from wixhttp.public_calls import lazy_names
 
 if TYPE_CHECKING:
     from .declarations import deferred, job
@@ -16,7 +26,7 @@ if TYPE_CHECKING:
     from .outcomes import Dead, Retry
     from .schedules.decorator import scheduled
 
-_MODULES = {
+_MODULES = {  # a site that only enqueues loads no schedules
     "declarations": ("deferred", "job"),
     "enqueueing": ("JobCall", "enqueue", "job_call"),
     "outcomes": ("Dead", "Retry"),
@@ -25,14 +35,4 @@ _MODULES = {
 
 __all__ = ["Dead", "JobCall", "Retry", "deferred", "enqueue", "job", "job_call", "scheduled"]
 
-
-def __getattr__(name: str) -> Any:
-    # Lazy: what the inbox is about has names of its own, and a site that only enqueues loads no decorators.
-    for module, names in _MODULES.items():
-        if name in names:
-            return getattr(import_module(f".{module}", __name__), name)
-    raise elsewhere(__name__, name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -21,10 +21,9 @@ The pytest plugin hands them out as the fixtures ``client``, ``fake_request``, `
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from wixhttp.public_calls import elsewhere
+from wixhttp.public_calls import lazy_names
 
 if TYPE_CHECKING:
     from .client import Answer, TestClient, fake_caller
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from .matchers import ANY_DATE, ANY_NUMBER, ANY_TEXT, ANY_UUID, like
     from .requests import fake_async_request, fake_request
 
+# Pytest loads the plugin beside this in every run, and tests of functions alone do without the endpoints.
 _MODULES = {
     "client": ("Answer", "TestClient", "fake_caller"),
     "clock": ("at_time",),
@@ -66,14 +66,4 @@ __all__ = [
     "load_endpoint",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    # Lazy: pytest loads the plugin beside this in every run, and tests of functions alone do without the endpoints.
-    for module, names in _MODULES.items():
-        if name in names:
-            return getattr(import_module(f".{module}", __name__), name)
-    raise elsewhere(__name__, name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

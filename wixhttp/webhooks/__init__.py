@@ -1,18 +1,21 @@
-"""Webhooks: the verification of their senders, and the idempotency of deliveries::
+"""Webhooks: the verification of their senders, and the idempotency of deliveries.
 
-from wixhttp.webhooks import once, verified
+    from wixhttp.webhooks import once, verified
 
-@verified("stripe", secret="STRIPE_SECRET")
-@once()
-def post_stripe(request):
-    print(request.webhook.id, request.webhook.event)
+
+    @verified("stripe", secret="STRIPE_SECRET")
+    @once()
+    def post_stripe(request):
+        print(request.webhook.id, request.webhook.event)
+
+``wixhttp webhooks explain`` says why a delivery is refused.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from wixhttp.public_calls import elsewhere
+from wixhttp.public_calls import lazy_names
 
 from .signing import sign
 from .verified import verified, verify
@@ -22,16 +25,9 @@ if TYPE_CHECKING:
     from .idempotency import idempotent
     from .once_only import once
 
+# With the data store, which the verification of a sender does not need.
+_MODULES = {"idempotency": ("idempotent",), "once_only": ("once",)}
+
 __all__ = ["Webhook", "idempotent", "once", "sign", "verified", "verify"]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "once":  # with the data store, which the verification of a sender does not need
-        from .once_only import once
-
-        return once
-    if name == "idempotent":
-        from .idempotency import idempotent
-
-        return idempotent
-    raise elsewhere(__name__, name)
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)
