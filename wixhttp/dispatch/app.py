@@ -320,7 +320,7 @@ class App:
         if isinstance(error, HTTPError):
             try:
                 log_reason(head, error)
-                return error_response(error, head.request_id), None
+                return error_response(error, head.request_id, head), None
             except Exception as unsendable:  # a handler's own: a header with a line break
                 error = unsendable
         counted("handler_error", function=head.function)

@@ -373,7 +373,7 @@ class RequestState:
             ValueError: a header of the error cannot be sent.
         """
         log_reason(self.head, error)
-        return web_response(error_response(error, self.head.request_id))
+        return web_response(error_response(error, self.head.request_id, self.head))
 
     def take_refusal(self) -> HTTPError:
         """The error for a request without a handler, to be raised. It is forgotten here, which breaks the reference

@@ -8,6 +8,7 @@ from typing import Any
 
 from wixhttp.errors import HTTPError
 
+from .request_head import NO_NOTES, Head
 from .response import Response
 
 PROBLEM_TYPE = "application/problem+json"
@@ -40,13 +41,18 @@ def problem_response(status: int, detail: str, request_id: str, headers: Mapping
     return Response(status, problem(status, detail, request_id), {"Content-Type": PROBLEM_TYPE, **(headers or {})})
 
 
-def error_response(error: HTTPError, request_id: str) -> Response:
+def error_response(error: HTTPError, request_id: str, head: Head | None = None) -> Response:
     """The response that an HTTP error is: its status, detail, extensions and headers. Its reason is for the log alone.
+    ``head`` is that of the request, on which guards may have noted fields that the error has not.
 
     Raises:
         ValueError: a header of the error cannot be sent.
     """
-    response = problem_response(error.status, error.detail, request_id, error.headers)
+    headers: Mapping[str, str] = error.headers
+    if noted := getattr(head, "notes", NO_NOTES).error_fields:
+        own = {name.lower() for name in headers}
+        headers = {**headers, **{name: value for name, value in noted.items() if name.lower() not in own}}
+    response = problem_response(error.status, error.detail, request_id, headers)
     if error.extensions:
         response.body.update(error.extensions)
     return response

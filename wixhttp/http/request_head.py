@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from wixhttp.messages import no_attribute
@@ -63,15 +63,19 @@ class RequestHeaders(dict[str, str]):
 class Notes:
     """The notes of guards on a request, for its handler. ``webhook`` is what a verified sender says of its delivery,
     ``api_key`` whose key the client has shown, each ``None`` where nobody asked. ``attempt`` counts the runs of
-    deferred work, from 1, and ``deferred_id`` is its id, ``None`` in a request that is answered at once."""
+    deferred work, from 1, and ``deferred_id`` is its id, ``None`` in a request that is answered at once.
 
-    __slots__ = ("api_key", "attempt", "deferred_id", "webhook")
+    ``error_fields`` are header fields of an answer that is an error: a handler may raise one object for many requests.
+    """
+
+    __slots__ = ("api_key", "attempt", "deferred_id", "error_fields", "webhook")
 
     def __init__(self) -> None:
         self.webhook: Any = None
         self.api_key: Any = None
         self.attempt = 1
         self.deferred_id: str | None = None
+        self.error_fields: Mapping[str, str] = {}
 
 
 NO_NOTES = Notes()
