@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from playwright.sync_api import ConsoleMessage, Page, Request, Response
+
+from tests.servers import TIMEOUT
 
 WIDTHS = (360, 1024, 1920)
 PICTURES = os.environ.get("WIXHTTP_TEST_PICTURES")
@@ -65,6 +68,17 @@ def violations(page: Page) -> list[str]:
     ]
 
 
+def _wait_for_width(page: Page, name: str, width: int) -> None:
+    """Wait until a page is laid out in a width and does not scroll sideways: a browser that is held up, or still has to
+    load the styles, does so a moment later."""
+    deadline = time.monotonic() + TIMEOUT
+    while not page.evaluate(
+        "width => window.innerWidth === width && document.documentElement.scrollWidth <= width", width
+    ):
+        assert time.monotonic() < deadline, f"{name} is wider than {width} px"
+        page.wait_for_timeout(20)
+
+
 def check_looks(page: Page, name: str) -> None:
     """Check a page in each width, light and dark: it does not scroll sideways, and axe-core, which takes long, finds
     nothing in the narrowest width, light, and in the middle one, dark. Leaves pictures where `PICTURES` says so."""
@@ -72,7 +86,7 @@ def check_looks(page: Page, name: str) -> None:
         page.set_viewport_size({"width": width, "height": 900})
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than {width} px"
+            _wait_for_width(page, name, width)
             if (width, scheme) in ((WIDTHS[0], "light"), (WIDTHS[1], "dark")):
                 assert violations(page) == []
             if PICTURES:
