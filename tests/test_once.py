@@ -229,7 +229,7 @@ def test_a_request_without_a_key_is_refused_and_the_developer_told(
 @pytest.mark.parametrize(
     ("decorators", "message"),
     [
-        ("@once()", r"http_functions.py: @once\(\) of post_a has no key: add @verified"),
+        ("@once()", r"^backend/http_functions.py:\d+: @once\(\) of post_a has no key: add @verified"),
         ('@once()\n@verified("zoom", secret="A")', "by the scheme 'zoom' have no id"),
         ('@verified("hmac", secret="A", header="X-Mac", signed="{body}")\n@once()', "by the scheme 'hmac' have no id"),
         ('@verified("zoom", secret="A")\n@once(key=str)', None),

@@ -8,6 +8,8 @@ import hmac
 import io
 import json
 import shlex
+import subprocess
+import sys
 import textwrap
 import time
 from collections.abc import Callable
@@ -25,7 +27,7 @@ from wixhttp.dev.traffic.kept_requests import KeptRequest
 from wixhttp.dev.traffic.store import RequestStore
 from wixhttp.project.config import load_config
 from wixhttp.secrets import SecretStore, override
-from wixhttp.services import load_served_site, missing_for_senders
+from wixhttp.services import load_for_any_server, load_served_site, missing_for_senders
 from wixhttp.testing import fake_request
 from wixhttp.webhooks import verify
 from wixhttp.webhooks.explanation import VerificationStep, explain
@@ -533,15 +535,46 @@ def test_the_secrets_that_are_missing_are_known_when_a_site_is_loaded(tmp_path: 
     site = load_served_site(load_config(root))
     with override(SecretStore.from_mapping({"HERE": ""})):
         [of_function, of_endpoint] = missing_for_senders(site)
-    assert "@verified of post_x: there is no secret 'GONE'" in of_function
-    assert "@verified of POST /api/hook: the secret 'HERE' cannot be used: it is empty" in of_endpoint
+    assert of_function.startswith("backend/http_functions.py:5: @verified of post_x: there is no secret 'GONE'")
+    where = "src/pages/api/hook.py:3: @verified of POST /api/hook: "
+    assert of_endpoint.startswith(f"{where}the secret 'HERE' cannot be used: it is empty")
     with override(SecretStore.from_mapping({"HERE": "x", "GONE": "y"})):
         assert missing_for_senders(site) == []
+
+
+def test_serve_names_all_missing_secrets_and_other_servers_warn_of_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = project(tmp_path, textwrap.dedent(VERIFIES.format('"stripe", secret=["GONE", "LOST"]')))
+    command = [sys.executable, "-m", "wixhttp", "--project", str(root), "serve", "--", "--check-config"]
+    served = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert served.returncode == NOT_LOADED
+    for name in ("GONE", "LOST"):
+        assert f"backend/http_functions.py:5: @verified of post_x: there is no secret '{name}'" in served.stderr
+    with override(SecretStore.from_mapping({"LOST": "x"})):
+        load_for_any_server(load_config(root))
+    assert [record.getMessage().split(";")[0] for record in caplog.records] == [
+        "backend/http_functions.py:5: @verified of post_x: there is no secret 'GONE'"
+    ]
+
+
+def test_what_would_refuse_all_deliveries_is_told_by_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, public = wix_keys()
+    line = "KEY='" + public.strip().replace("\n", "\\n") + "'\n"
+    wix, meta = VERIFIES.format('"wix", secret="KEY"'), VERIFIES.format('"meta", secret="KEY"')
+    for name, text in (("wix", wix), ("meta", meta)):
+        assert checked(tmp_path / name, text, line) == (0, "1 function, no problems\n")
+    code, output = checked(tmp_path / "use", meta.replace("post_x", "use_x"), line)
+    assert (code, "Meta asks by GET with a token of yours; name its secret: verify_token=" in output) == (3, True)
+    monkeypatch.setitem(sys.modules, "jwt", None)
+    code, output = checked(tmp_path / "wix", wix, line)
+    assert (code, "the tokens of Wix need the extra auth; run: pip install" in output) == (3, True)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        ('"stripe", secret=""', 'secret is the name of a secret, not an empty text; write secret="NAME"'),
         ('"strip", secret="KEY"', "'strip' is no scheme of webhooks; did you mean 'stripe'?"),
         ('"stripe", secrets="KEY"', "verified() has no argument 'secrets'; did you mean 'secret'?"),
         ('"stripe", secret="whsec_abcdefgh"', "this looks like the secret itself (whsec_***); store it"),

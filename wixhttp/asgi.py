@@ -55,9 +55,9 @@ def make_application(project: str | None = None) -> ASGIApplication:
     Raises:
         ProjectError: the project cannot be loaded.
     """
-    from .services import load_served_site
+    from .services import load_for_any_server
 
-    return ASGIApplication(App(load_served_site(load_config(project))))
+    return ASGIApplication(App(load_for_any_server(load_config(project))))
 
 
 class ASGIHead(Head):

@@ -5,11 +5,14 @@ of deferred work and schedules, metrics. Nothing is loaded that a site does not 
 from __future__ import annotations
 
 import functools
+import logging
 import sys
 
 from wixhttp.dispatch.site import Site, load_site
 from wixhttp.project.config import Config
 from wixhttp.project.inbox_files import uses_inbox
+
+logger = logging.getLogger("wixhttp")
 
 
 def load_served_site(config: Config) -> Site:
@@ -22,12 +25,21 @@ def load_served_site(config: Config) -> Site:
     if "wixhttp.webhooks.once_only" in sys.modules:
         from wixhttp.webhooks.once_only import check_keys
 
-        check_keys((each.file, each.exported_name, each.policy.guards) for each in site.handlers())
+        check_keys((site.place_of(each), each.exported_name, each.policy.guards) for each in site.handlers())
     site = _with_inbox(_with_access(site), config)
     if config.metrics:  # the last: it shows what the others do
         from wixhttp.metrics.factory import measured
 
         site = measured(site)
+    return site
+
+
+def load_for_any_server(config: Config) -> Site:
+    """As `load_served_site`, for a server that is none of ours: for what ``wixhttp serve`` would not start, there is a
+    warning in the log."""
+    site = load_served_site(config)
+    for problem in missing_for_senders(site):
+        logger.warning("%s", problem)
     return site
 
 

@@ -50,9 +50,9 @@ def make_application(project: str | None = None) -> WSGIApplication:
     Raises:
         ProjectError: the project cannot be loaded.
     """
-    from .services import load_served_site
+    from .services import load_for_any_server
 
-    return WSGIApplication(App(load_served_site(load_config(project))))
+    return WSGIApplication(App(load_for_any_server(load_config(project))))
 
 
 class WSGIHead(Head):

@@ -45,8 +45,8 @@ def access_guards(site: Site) -> tuple[Guard, ...]:
         asking = [each for each in merged(handler.policy.guards, guards) if each.place == KEY]
         if guard.kind == "key" and all(isinstance(each, Exemption) for each in asking):
             raise ProjectError(
-                f'{handler.file}: @rate_limit(..., key="key") of {handler.exported_name} counts by API key, and '
-                "nothing asks for one; add @require_key(), or set api_keys = true"
+                f'{site.place_of(handler)}: @rate_limit(..., key="key") of {handler.exported_name} counts by API key, '
+                "and nothing asks for one; add @require_key(), or set api_keys = true"
             )
     return tuple(guards)
 

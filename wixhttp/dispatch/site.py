@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from wixhttp.errors import ConfigError, ProjectError
 from wixhttp.project.config import Config
+from wixhttp.project.findings import below
 from wixhttp.project.function_table import TEST_SITE, Function, FunctionTable, functions_of
 from wixhttp.project.loader import has_functions, load_functions_module
 from wixhttp.project.misplaced_files import misplaced_files, nothing_to_serve

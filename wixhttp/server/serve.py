@@ -153,8 +153,8 @@ class Server(base.Application, _UnderMaster):  # type: ignore[misc]  # gunicorn 
             with self._ended_by_signals():
                 is_used = set_up(config)
                 site = load_served_site(config)
-                for problem in missing_for_senders(site):
-                    raise ConfigError(problem)
+                if problems := missing_for_senders(site):
+                    raise ConfigError("\n".join(problems))
         except Exception as error:  # noqa: BLE001  # whatever it is, the master says it, once for all workers
             reason, traceback = explanation(error)
             if os.getpid() == self._made_in:  # --check-config, --preload: there is no master that would

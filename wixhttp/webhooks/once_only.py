@@ -233,6 +233,6 @@ def check_keys(handlers: Iterable[tuple[str, str, Sequence[Guard]]]) -> None:
         for sender in senders:
             if not sender.has_ids:
                 raise ProjectError(
-                    f"{place}: @once() of {name} has no key: deliveries by the scheme {sender.scheme.name!r} have no id;"
-                    " write @once(key=lambda request: ...)"
+                    f"{place}: @once() of {name} has no key: deliveries by the scheme {sender.scheme.name!r} have no"
+                    " id; write @once(key=lambda request: ...)"
                 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 
 from wixhttp.errors import SecretNotFound
 from wixhttp.guards import SENDER, CheckGuard, GuardedRequest
@@ -66,6 +67,9 @@ class SenderGuard(CheckGuard):
 
     def problems(self) -> Iterator[str]:
         """The secrets that it needs and that are missing or cannot be used, each with the way out."""
+        if self.scheme.body == "jwt" and find_spec("jwt") is None:
+            yield "the tokens of Wix need the extra auth; run: pip install 'wixhttp[auth]'"
+            return
         for name in self.secret_names:
             try:
                 check_secret(self.scheme, getSecret(name))

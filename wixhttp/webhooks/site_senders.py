@@ -11,9 +11,11 @@ from .sender_guard import SenderGuard
 
 
 class VerifiedHandler(NamedTuple):
-    """A handler with ``@verified``: its name, as in the log, its file, and the guard that verifies."""
+    """A handler with ``@verified``: its name, as in the log, its place as messages begin with it, its file, and the
+    guard that verifies."""
 
     name: str
+    place: str
     file: str
     guard: SenderGuard
 
@@ -23,13 +25,22 @@ def verified_handlers(site: Site) -> Iterator[VerifiedHandler]:
     for handler in site.handlers():
         for guard in handler.policy.guards:
             if isinstance(guard, SenderGuard):
-                yield VerifiedHandler(handler.exported_name, handler.file, guard)
+                yield VerifiedHandler(handler.exported_name, site.place_of(handler), handler.file, guard)
 
 
 def problems_of_senders(site: Site) -> list[str]:
-    """The secrets that ``@verified`` names and that are missing or cannot be used, each with the way out."""
+    """The reasons for which handlers with ``@verified`` would refuse what their senders send, each with the way out:
+    secrets that are missing or cannot be used."""
     return [
-        f"{handler.file}: @verified of {handler.name}: {problem}"
+        f"{handler.place}: @verified of {handler.name}: {problem}"
         for handler in verified_handlers(site)
-        for problem in handler.guard.problems()
+        for problem in (*handler.guard.problems(), *_unasked(handler))
     ]
+
+
+def _unasked(handler: VerifiedHandler) -> Iterator[str]:
+    """Meta's question by GET, which a handler for GET cannot answer without a token."""
+    scheme = handler.guard.scheme
+    takes_get = handler.name.lower().startswith(("get_", "use_", "get ", "all "))
+    if scheme.handshake == "meta" and takes_get and not scheme.verify_token:
+        yield 'Meta asks by GET with a token of yours; name its secret: verify_token="META_VERIFY_TOKEN"'

@@ -79,6 +79,8 @@ def verified(
         "digest": digest, "encoding": encoding, "key": key, "id_header": id_header, "event_header": event_header,
     }  # fmt: skip
     names = _texts(secret, "the name of the secret")
+    if "" in names:
+        raise ValueError('secret is the name of a secret, not an empty text; write secret="NAME"')
     for key, name in (*(("secret", each) for each in names), ("verify_token", verify_token or "")):
         if looks_secret(name):
             mask_with(lambda text, secret=name: text.replace(secret, "***"))  # type: ignore[misc]  # not told by name
