@@ -12,6 +12,7 @@ from wixhttp.data.queries.values import format_date
 from wixhttp.inbox.arguments import shown_json
 from wixhttp.inbox.schedules.loading import ScheduledFunction
 from wixhttp.inbox.schedules.schedule import Schedule
+from wixhttp.inbox.schedules.scheduler import last_run
 from wixhttp.inbox.stores.contract import Inbox, Job
 
 from .listings import cell, print_json, print_table
@@ -21,13 +22,8 @@ _COLUMNS = ("NAME", "SCHEDULE", "ZONE", "NEXT", "LAST RUN", "RESULT")
 
 def last_runs(inbox: Inbox, functions: Iterable[ScheduledFunction]) -> dict[str, Job]:
     """The last job of each function that was begun, by the function's name."""
-    found = {}
-    for function in functions:
-        begun = (job for job in inbox.list(name=function.name, limit=20) if job.started_at is not None)
-        job = next(begun, None)
-        if job is not None:
-            found[function.name] = job
-    return found
+    found = {function.name: last_run(inbox, function) for function in functions}
+    return {name: job for name, job in found.items() if job is not None}
 
 
 def print_schedules(functions: Sequence[ScheduledFunction], runs: Mapping[str, Job], *, as_json: bool) -> None:

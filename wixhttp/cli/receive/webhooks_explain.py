@@ -181,12 +181,12 @@ def _fits(scheme: Scheme, kept: KeptRequest) -> bool:
 
 def _captured(config: Config, kept: Any) -> Captured:
     from wixhttp.dev.traffic.kept_requests import MOST_BODY
-    from wixhttp.dev.traffic.snippets import url_of
+    from wixhttp.dev.traffic.snippets import public_url_of
 
     name = f"request {kept.id}" if kept.id else "the request"
     if kept.is_cut:
         raise click.ClickException(f"of the body of {name} the first {MOST_BODY} bytes were kept, and all are signed")
-    url = f"{config.public_url}{kept.target}" if config.public_url and "://" not in kept.target else url_of(kept)
+    url = public_url_of(kept, config.public_url)
     return Captured(
         f"{name}, {kept.method} {kept.target}", kept.method, url, kept.request_headers, kept.request_body, kept.time
     )

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 JOBS = f"{ROOT}jobs"
 
 _LONGEST_CELL = 160  # characters
-_LOOKED_AT = 20  # jobs among which the last run is looked for
 _PATIENCE = 2.0  # seconds in which a run may end before its page is shown
 _STATES = ("waiting", "running", "dead")
 
@@ -69,8 +68,9 @@ def scheduled_functions(asked: Asked) -> list[ScheduledFunction]:
 
 
 def _schedule(opened: OpenedInbox, function: ScheduledFunction) -> dict[str, Any]:
-    now = datetime.now(timezone.utc)
-    begun = [job for job in opened.inbox.list(name=function.name, limit=_LOOKED_AT) if job.started_at is not None]
+    from wixhttp.inbox.schedules.scheduler import last_run
+
+    now, last = datetime.now(timezone.utc), last_run(opened.inbox, function)
     return {
         "name": function.name,
         "description": function.description,
@@ -85,7 +85,7 @@ def _schedule(opened: OpenedInbox, function: ScheduledFunction) -> dict[str, Any
             }
             for each in function.schedules
         ],
-        "last": _last(begun[0]) if begun else None,
+        "last": None if last is None else _last(last),
         "all": with_query(INBOX, {"name": function.name}),
     }
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from wixhttp.dev.traffic.kept_requests import KeptRequest
-from wixhttp.dev.traffic.snippets import url_of
+from wixhttp.dev.traffic.snippets import public_url_of
 from wixhttp.dispatch.site import Site
 from wixhttp.errors import SecretNotFound
 from wixhttp.logs.masking import masked
@@ -65,12 +65,12 @@ def explain_kept(kept: KeptRequest, handler: VerifiedHandler, config: Config) ->
     sender, scheme = guard.scheme.sender, guard.scheme.name
     if kept.is_cut:
         return Verification(sender, scheme, [], "Its body was not kept whole, and all of it is signed.")
-    secrets = {name: secret for name in guard.secret_names if (secret := _secret(name)) is not None}
+    secrets = {name: secret for name in guard.secret_names if (secret := secret_of(name)) is not None}
     others = SecretStore.from_config(config)
     steps = explain(
         guard.scheme,
         kept.request_headers,
-        f"{config.public_url}{kept.target}" if config.public_url and "://" not in kept.target else url_of(kept),
+        public_url_of(kept, config.public_url),
         kept.request_body,
         secrets,
         kept.time,
@@ -83,7 +83,8 @@ def explain_kept(kept: KeptRequest, handler: VerifiedHandler, config: Config) ->
     return Verification(sender, scheme, [step._replace(text=masked(step.text)) for step in steps])
 
 
-def _secret(name: str) -> str | None:
+def secret_of(name: str) -> str | None:
+    """The secret of a name; ``None`` where it is missing."""
     try:
         return getSecret(name)
     except SecretNotFound:

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from wixhttp.dev.traffic.kept_requests import RequestFilters
 from wixhttp.dispatch.route_list import list_routes, relative_file
-from wixhttp.errors import SecretNotFound
 from wixhttp.http.response import Response
 from wixhttp.logs.masking import masked
-from wixhttp.secrets import getSecret
 
 from .asked import ROOT, Asked, inspector_page, with_query
 from .request_list import clock, status_phrase
-from .verifications import explain_kept, handlers_of
+from .verifications import explain_kept, handlers_of, secret_of
 from .visible_text import cut_to
 
 if TYPE_CHECKING:
@@ -63,20 +61,12 @@ def _shown(asked: Asked, handler: VerifiedHandler) -> dict[str, Any]:
         "scheme": scheme.name,
         "header": scheme.header,
         "tolerance": f"{scheme.tolerance:g} s" if scheme.tolerance else "",
-        "secrets": [(name, _is_set(name)) for name in secrets],
+        "secrets": [(name, secret_of(name) is not None) for name in secrets],
         "problems": [masked(problem) for problem in problems],
         "command": _command(asked, handler, route),
         "deliveries": _deliveries(asked, handler),
         "all": with_query(ROOT, {"function": handler.name}),
     }
-
-
-def _is_set(name: str) -> bool:
-    try:
-        getSecret(name)
-    except SecretNotFound:
-        return False
-    return True
 
 
 def _command(asked: Asked, handler: VerifiedHandler, route: dict[str, Any] | None) -> str:

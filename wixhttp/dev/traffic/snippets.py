@@ -21,6 +21,11 @@ def url_of(kept: KeptRequest) -> str:
     return kept.target if "://" in kept.target else f"{kept.scheme}://{kept.host or 'localhost'}{kept.target}"
 
 
+def public_url_of(kept: KeptRequest, public_url: str | None) -> str:
+    """The URL that its sender knows a kept request by: below the setting ``public_url``, where there is one."""
+    return f"{public_url}{kept.target}" if public_url and "://" not in kept.target else url_of(kept)
+
+
 def as_curl(kept: KeptRequest, *, with_secrets: bool = False) -> str:
     """The command that sends a request by curl. Credentials are masked, unless ``with_secrets``."""
     target, fields, body = _parts(kept, with_secrets)

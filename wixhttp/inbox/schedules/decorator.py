@@ -22,7 +22,7 @@ _ATTRIBUTE = "__wixhttp_schedules__"
 
 
 @dataclass(frozen=True)
-class Wish:
+class ScheduleDeclaration:
     """The schedules that decorators noted on a function, the name of its job (``None``: made of module and function),
     and the most starts of one occurrence (``None``: `ATTEMPTS`)."""
 
@@ -70,14 +70,14 @@ def _note(function: F, schedule: Schedule, name: str | None, attempts: int | Non
         raise TypeError(f"@scheduled stands above a function, not {named(function)}")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"{function.__name__} has a yield, so that a call of it runs nothing; return instead")
-    noted = wish_of(function)
+    noted = declaration_of(function)
     before = noted.schedules if noted is not None else ()
     if schedule in before:
         raise ValueError(f"the schedule {schedule.expression!r} stands twice; leave one out")
     if noted is not None:
         name = _one("name", noted.name, name)
         attempts = _one("number of attempts", noted.attempts, attempts)
-    setattr(function, _ATTRIBUTE, Wish((schedule, *before), name, attempts))
+    setattr(function, _ATTRIBUTE, ScheduleDeclaration((schedule, *before), name, attempts))
     return function
 
 
@@ -88,7 +88,7 @@ def _one(kind: str, first: T | None, second: T | None) -> T | None:
     return second if first is None else first
 
 
-def wish_of(function: object) -> Wish | None:
+def declaration_of(function: object) -> ScheduleDeclaration | None:
     """The schedules that were noted on a function; ``None``: none."""
-    wish = getattr(function, _ATTRIBUTE, None)
-    return wish if isinstance(wish, Wish) else None
+    declaration = getattr(function, _ATTRIBUTE, None)
+    return declaration if isinstance(declaration, ScheduleDeclaration) else None

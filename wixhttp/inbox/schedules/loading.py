@@ -18,7 +18,7 @@ from wixhttp.project.inbox_files import files_using_inbox
 from wixhttp.project.loader import PACKAGE, load_module
 from wixhttp.project.signatures import accepting, is_async_callable, place_of
 
-from .decorator import ATTEMPTS, wish_of
+from .decorator import ATTEMPTS, declaration_of
 from .jobs_config import ConfiguredJob, read_jobs_config
 from .schedule import Schedule
 
@@ -122,7 +122,7 @@ class _Loading:
         if not callable(function) or isinstance(function, type):
             file = below(job.file, self.root)
             raise ProjectError(f"{job.function_place}: {_no_function(file, job.function, module)}")
-        if wish_of(function) is not None:
+        if declaration_of(function) is not None:
             raise ProjectError(f"{job.place}: {name} has @scheduled, too; keep one of them")
         before = self.found.get(name)
         if before is None:
@@ -138,18 +138,16 @@ class _Loading:
         module = _imported(module_file, self.root, self.timeout)
         dotted = ".".join(_parts(module_file, self.root))
         for bound, value in list(vars(module).items()):
-            wish = wish_of(value)
-            if wish is None or getattr(value, "__module__", None) != module.__name__:
+            declaration = declaration_of(value)
+            if declaration is None or getattr(value, "__module__", None) != module.__name__:
                 continue  # an imported one is found where it is defined
             file, line = place_of(value)
             place = f"{below(Path(file), self.root)}:{line}"
-            name = wish.name or f"{dotted}.{bound}"
+            name = declaration.name or f"{dotted}.{bound}"
             summary = (value.__doc__ or "").strip().partition("\n")[0]
-            self.attempt(
-                partial(
-                    self._add, ScheduledFunction(name, value, wish.schedules, place, summary, wish.attempts or ATTEMPTS)
-                )
-            )
+            attempts = declaration.attempts or ATTEMPTS
+            found = ScheduledFunction(name, value, declaration.schedules, place, summary, attempts)
+            self.attempt(partial(self._add, found))
 
     def _add(self, scheduled: ScheduledFunction) -> None:
         name, place = scheduled.name, scheduled.place

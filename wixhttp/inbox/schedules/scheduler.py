@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta, timezone
 
 from wixhttp.errors import StoreUnavailable
-from wixhttp.inbox.stores.contract import Inbox, NewJob
+from wixhttp.inbox.stores.contract import Inbox, Job, NewJob
 
 from .loading import ScheduledFunction
 from .schedule import Schedule
@@ -25,6 +25,7 @@ CAUGHT_UP = timedelta(days=1)
 ON_TIME = timedelta(minutes=5)
 """How late an occurrence is still none that was missed, for ``missed="skip"``; and how far clocks may be apart."""
 _LONGEST_WAIT = 30.0  # seconds; so that a clock that was set is noticed
+_LOOKED_AT = 20  # jobs of a function among which its last run is looked for
 _RETRY = 5.0  # seconds after the store was away
 
 
@@ -146,3 +147,9 @@ def occurrence_job(function: ScheduledFunction, moment: datetime) -> NewJob:
         dedup=f"cron:{function.name}:{text}",
         max_attempts=function.attempts,
     )
+
+
+def last_run(inbox: Inbox, function: ScheduledFunction) -> Job | None:
+    """The last occurrence of a function that was begun; ``None``: none was, of the last 20."""
+    jobs = inbox.list(name=function.name, limit=_LOOKED_AT)
+    return next((job for job in jobs if job.started_at is not None), None)
