@@ -338,6 +338,44 @@ def test_a_claim_whose_answer_was_lost_is_given_back(store: Store) -> None:
     assert inbox.finish(lost, Done())
 
 
+def test_jobs_that_end_while_lost_claims_are_looked_for_are_not_taken_for_such(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    inbox = make_inbox(store, owner=NamedOwner("only"))
+    inbox.accept([new("1") for _ in range(300)])
+
+    def work() -> list[bool]:
+        return [inbox.finish(job, Done()) for _ in range(150) for job in inbox.claim(NAMES, 1)]
+
+    with ThreadPoolExecutor(2) as pool:
+        workers = [pool.submit(work) for _ in range(2)]
+        while not all(worker.done() for worker in workers):
+            assert inbox.free_dead() == 0
+    assert [result for worker in workers for result in worker.result()] == [True] * 300
+    assert "refused" not in caplog.text
+
+
+@pytest.mark.parametrize("outcome", [Done(b"1"), Failed("no"), Again(5.0, "later")])
+def test_an_outcome_that_is_noted_again_as_its_answer_was_lost_is_not_refused(
+    outcome: Outcome, caplog: pytest.LogCaptureFixture
+) -> None:
+    with postgres_url() as url, contextlib.closing(PostgresStore(url)) as store:
+        inbox = make_inbox(store)
+        inbox.accept([new("1")])
+        [job] = inbox.claim(NAMES, 1)
+        assert inbox.finish(job, outcome)
+        assert inbox.finish(job, outcome)
+        assert caplog.text == ""
+        assert not inbox.finish(job, Done(b"2"))
+
+
+def test_what_is_accepted_is_on_disk_whatever_the_role_of_the_database_says() -> None:
+    with postgres_url() as url, contextlib.closing(PostgresStore(f"{url}%20-csynchronous_commit%3Doff")) as store:
+        assert store.ask(lambda connection: connection.execute("SHOW synchronous_commit").fetchone()) == ("on",)
+    with postgres_url() as url, contextlib.closing(PostgresStore(f"{url}%20-csynchronous_commit%3Dlocal")) as store:
+        assert store.ask(lambda connection: connection.execute("SHOW synchronous_commit").fetchone()) == ("local",)
+
+
 # --- by hand ---------------------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 from weakref import WeakMethod
 
+from wixhttp.concurrency.process_lock import ProcessLock
+
 from .clock import Clock
 from .contract import Job
 
@@ -44,9 +46,10 @@ class HeldClaims:
         """Learn that a claim is over."""
         self._held.discard((job.seq, job.claims))
 
-    def are_lacking(self, claims: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
-        """Those claims of this process, each a job's ``seq`` and ``claims``, that it does not know of."""
-        return set(claims) - self._held
+    def known(self) -> set[tuple[int, int]]:
+        """The claims, each a job's ``seq`` and ``claims``. Ask before the store is read: one that ends meanwhile is
+        not lost."""
+        return set(self._held)
 
 
 _held: dict[str, HeldClaims] = {}
@@ -67,7 +70,7 @@ class LeaseRenewal:
         self._lease = lease
         self._clock = clock
         self._last = "", 0.0
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         self._renewed = ""
         self._end: Callable[[], None] | None = None
 

@@ -194,6 +194,8 @@ class PostgresInbox:
         # Of a job without a key the outcome is one statement.
         is_current = self._write(lambda tx: _finish(tx.connection, job, outcome), single=job.key is None)
         held_by(str(job.owner)).end(job)
+        if not is_current and self._read(lambda connection: _is_noted(connection, job, outcome), empty=False):
+            return True
         if not is_current:
             logger.warning(
                 "the job %s (%s) was not this process's any more when its attempt %d ended: its result is refused",
@@ -226,11 +228,18 @@ class PostgresInbox:
     def _give_back(self) -> int:
         """Give back claims of which this process never learnt."""
         mine = self._owner.id
-        statement = f"SELECT {COLUMNS} FROM wixhttp_inbox WHERE state = 'running' AND owner = $1::text ORDER BY seq"
+        statement = "SELECT seq, claims FROM wixhttp_inbox WHERE state = 'running' AND owner = $1::text ORDER BY seq"
         with held_by(mine).claiming:
-            jobs = [job_of(row) for row in self._rows(statement, (mine,))]
-            lost = held_by(mine).are_lacking((job.seq, job.claims) for job in jobs)
-        return sum(self.finish(job, GivenBack(CLAIM_LOST)) for job in jobs if (job.seq, job.claims) in lost)
+            known = held_by(mine).known()
+            lost = [tuple(row) for row in self._rows(statement, (mine,)) if tuple(row) not in known]
+        statement = f"SELECT {COLUMNS} FROM wixhttp_inbox WHERE seq = $1::bigint AND claims = $2::integer"
+        jobs = [job_of(row) for claim in lost for row in self._rows(statement, claim)]
+        back = GivenBack(CLAIM_LOST)
+
+        def give_back(job: Job) -> bool:
+            return self._write(lambda transaction: _finish(transaction.connection, job, back))
+
+        return sum(map(give_back, jobs))
 
     def _gone(self) -> list[str]:
         """The owners of running jobs whose lease has run out: by the server's clock, or, as somebody may set that one,
@@ -529,6 +538,17 @@ def _finish(connection: Connection, job: Job, outcome: Outcome) -> bool:
     if frees_key:  # also behind one that holds the key there may be an earlier one, retried
         connection.execute(PROMOTE, (lane_of(job.name, str(job.key)),))
     return True
+
+
+def _is_noted(connection: Connection, job: Job, outcome: Outcome) -> bool:
+    """Return whether a job is as this outcome leaves it: a write before, whose answer was lost, has noted it."""
+    outcome = final_outcome(job, outcome)
+    statement = "SELECT claims, state, result, error FROM wixhttp_inbox WHERE seq = $1::bigint"
+    row = tuple(_row(connection, statement, (job.seq,)) or ())
+    if isinstance(outcome, Done):
+        return row == (job.claims, "done", outcome.result, None)
+    state = "dead" if isinstance(outcome, Failed) else "waiting"
+    return row == (job.claims, state, None, stored_error(outcome.error))
 
 
 def _retry(connection: Connection, wanted: JobId) -> bool:

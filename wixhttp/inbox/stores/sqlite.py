@@ -220,8 +220,9 @@ class SQLiteInbox:
         statement = f"SELECT owner, seq, claims FROM {RUNNING} WHERE state = 'running'"
         mine = self._owner.id
         with held_by(mine).claiming:
+            known = held_by(mine).known()
             running = self._rows(statement)
-            lost = held_by(mine).are_lacking((seq, claims) for owner, seq, claims in running if owner == mine)
+        lost = {(seq, claims) for owner, seq, claims in running if owner == mine} - known
         others = {owner for owner, _, _ in running} - {mine}
         gone = self._read(lambda connection, _: self._gone(connection, others), set[str]()) if others else set()
         freed = 0
