@@ -296,6 +296,51 @@ def test_an_answer_that_the_store_cannot_take_is_kept_in_the_process_and_stored_
     assert found.body == b"one"
 
 
+class Picky(MemoryStore):
+    """A store that does not take a row that holds a text, which is in base64 where it is in an answer."""
+
+    refused = "e" * 40
+
+    def write(self, work: Any, *, single: bool = False) -> Any:
+        def checked(changes: Transaction) -> Any:
+            return work(_PickyChanges(changes, self.refused))
+
+        return super().write(checked, single=single)
+
+
+class _PickyChanges:
+    def __init__(self, changes: Transaction, refused: str) -> None:
+        self._changes = changes
+        self._refused = refused
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._changes, name)
+
+    def update(self, collection: str, rows: list[Row]) -> None:
+        if any(self._refused in row.text for row in rows):
+            raise StoreUnavailable("It does not take this.")
+        self._changes.update(collection, rows)
+
+
+def test_an_answer_that_the_store_never_takes_keeps_no_other_claim_from_being_renewed() -> None:
+    store = Picky()
+    claims = Claims(store, Owner(None, is_alone=False))
+    made = [claims.begin(each, "", KEEP) for each in ("bad", "good", "running")]
+    bad, good, running = (claim for claim in made if isinstance(claim, Claim))
+    store.refused = ""  # that is everything
+    for claim in (bad, good):
+        assert claims.finish(claim, answer(claim.id))
+        assert claim.is_unsaved
+    store.refused = KeptAnswer(200, [], b"bad").fields()["body"]
+    lapse(store, running.owner)
+    with pytest.raises(StoreUnavailable, match="does not take this"):
+        claims.renew()
+    others = Claims(store, Owner(None, is_alone=False))
+    assert others.begin("running", "", KEEP) is None
+    assert others.begin("bad", "", KEEP) is None
+    assert isinstance(others.begin("good", "", KEEP), KeptAnswer)
+
+
 def test_a_claim_that_cannot_be_released_is_free_for_its_process() -> None:
     store = Away()
     claims = Claims(store, Owner(None, is_alone=False))

@@ -252,10 +252,10 @@ class Claims:
                 self._end_renewal = self._owner.renew_with(self.renew)
 
     def renew(self) -> None:
-        """Renew the leases of all claims, and store the answers that could not be stored.
+        """Renew the leases of all claims, then store the answers that could not be stored, each by itself.
 
         Raises:
-            StoreUnavailable: the store cannot be used.
+            StoreUnavailable: the store cannot be used, or has not taken an answer.
         """
         with self._lock:
             held = dict(self._held)
@@ -264,10 +264,6 @@ class Claims:
                 if end is not None:
                     end()
                 return
-        for claim in [each for each in held.values() if each.is_unsaved]:
-            if claim.answer is not None and not self._finish(claim, claim.answer):
-                logger.warning("%s", TOO_LATE)
-            self._forget(held.pop(claim.id))
         until = self.store.clock() + self._lease
 
         def work(changes: Transaction) -> None:
@@ -281,6 +277,17 @@ class Claims:
                 changes.update(COLLECTION, mine)
 
         _DELIVERIES.write(self.store, work)
+        failed: Exception | None = None
+        for claim in [each for each in held.values() if each.is_unsaved]:
+            try:
+                if claim.answer is not None and not self._finish(claim, claim.answer):
+                    logger.warning("%s", TOO_LATE)
+            except Exception as error:  # noqa: BLE001 - raised below: the others are stored all the same
+                failed = failed or error
+            else:
+                self._forget(claim)
+        if failed is not None:
+            raise failed
 
 
 def remove_expired(store: Store, now: datetime) -> int:
