@@ -6,8 +6,10 @@ import contextlib
 import os
 import random
 import signal
+import threading
 import time
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,12 @@ from tests.inboxes import EventLog, claimed
 from wixhttp.data.stores.factory import open_store
 from wixhttp.data.stores.postgres import PostgresStore
 from wixhttp.errors import StoreUnavailable
+from wixhttp.inbox.stores.clock import MachineClock
 from wixhttp.inbox.stores.contract import Done, Inbox, NewJob
 from wixhttp.inbox.stores.factory import make_inbox
+from wixhttp.inbox.stores.figures import Figures
+from wixhttp.inbox.stores.owner import LeaseRenewal
+from wixhttp.inbox.stores.room import Room
 
 PATIENCE = 120.0  # seconds until a wait is a failure
 JOBS = 300
@@ -192,3 +198,53 @@ def test_an_inbox_works_on_when_its_server_is_there_again() -> None:
         assert inbox.accept([NewJob("a", payload=b"4")])[0].is_new
         assert inbox.finish(first, Done())
         assert [job.payload for job in inbox.claim(["a"], 9)] == [b"2", b"4"]
+
+
+class BusyOwner:
+    """An owner that waits while it begins to renew its lease, once, until it is let go."""
+
+    def __init__(self) -> None:
+        self.id = uuid.uuid4().hex
+        self.begun, self.ends = threading.Event(), threading.Event()
+
+    def dead_owners(self, ids: Collection[str]) -> set[str]:
+        return set()
+
+    def renew_with(self, callback: Callable[[], object]) -> Callable[[], None]:
+        self.wait()
+        return lambda: None
+
+    def wait(self) -> None:
+        if not self.begun.is_set():
+            self.begun.set()
+            assert self.ends.wait(PATIENCE)
+
+
+@pytest.mark.parametrize("what", ["room", "figures", "renewal"])
+def test_a_process_that_is_forked_while_another_thread_holds_a_lock_of_the_inbox_goes_on(what: str) -> None:
+    owner = BusyOwner()
+    room, figures = Room(), Figures()
+    renewal = LeaseRenewal(owner, owner.wait, LEASE, MachineClock())
+
+    def count(most: int = 0) -> int:
+        owner.wait()
+        return 0
+
+    uses: dict[str, Callable[[], object]] = {
+        "room": lambda: room.take(1, 10, count),
+        "figures": lambda: figures.of(lambda: [("a", "waiting", count())]),
+        "renewal": renewal.id,
+    }
+    other = threading.Thread(target=uses[what])
+    other.start()
+    assert owner.begun.wait(PATIENCE)
+    pid = os.fork()
+    if not pid:
+        signal.alarm(20)
+        uses[what]()
+        os._exit(0)
+    try:
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    finally:
+        owner.ends.set()
+        other.join(PATIENCE)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-
+from wixhttp.concurrency.process_lock import ProcessLock
 from wixhttp.data.stores.contract import Store
 from wixhttp.data.stores.memory import MemoryStore
 from wixhttp.leases.owners import LEASE, owner_of
@@ -12,7 +11,7 @@ from .clock import Clock, MachineClock
 from .contract import Inbox
 from .owner import ClaimOwner
 
-_opening = threading.RLock()
+_opening = ProcessLock()
 
 
 def open_inbox(store: Store) -> Inbox:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+
+from wixhttp.concurrency.process_lock import ProcessLock
 
 from .contract import STATES, State, Stats
 
@@ -18,7 +19,7 @@ class Figures:
     """The last count of jobs by name and state; it is believed for as long as counting is too dear."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         self._counts: Counts = ()
         self._until = 0.0
 

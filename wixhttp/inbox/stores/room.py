@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
+
+from wixhttp.concurrency.process_lock import ProcessLock
 
 from .contract import InboxFull
 
@@ -16,8 +17,8 @@ class Room:
     """The count of jobs that are to be done: counted each second at most, and in between by what this process adds."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counting = threading.Lock()
+        self._lock = ProcessLock()
+        self._counting = ProcessLock()
         self._count = 0
         self._limit = 0
         self._counted = 0.0  # when; 0: never
