@@ -158,7 +158,7 @@ class RedisCounters:
 
 
 def _redis_script(url: str) -> Callable[..., Any]:
-    """What counts in a Redis. Nothing connects yet.
+    """The script that counts in a Redis. Nothing connects yet.
 
     Raises:
         ConfigError: its client is not installed, or the URL is none.

@@ -19,7 +19,7 @@ class TimelyCalls(Generic[_Result]):
     lazily."""
 
     def __init__(self) -> None:
-        self._calls: SimpleQueue[_Call[_Result]] = SimpleQueue()
+        self._calls: SimpleQueue[_TimelyCall[_Result]] = SimpleQueue()
         self._idle = threading.Semaphore(0)
         self._lock = threading.Lock()
         self._threads = 0
@@ -31,7 +31,7 @@ class TimelyCalls(Generic[_Result]):
             TimeoutError: it takes longer; it goes on, and nobody learns its result.
             RuntimeError: the system has no more threads.
         """
-        call = _Call(work)
+        call = _TimelyCall(work)
         if not self._idle.acquire(blocking=False):
             self._start()
         self._calls.put(call)
@@ -57,7 +57,7 @@ class TimelyCalls(Generic[_Result]):
             self._idle.release()
 
 
-class _Call(Generic[_Result]):
+class _TimelyCall(Generic[_Result]):
     def __init__(self, work: Callable[[], _Result]) -> None:
         self._work = work
         self.ended = threading.Event()

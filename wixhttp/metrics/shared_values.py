@@ -29,7 +29,7 @@ logger = logging.getLogger("wixhttp")
 
 
 class SharedValues:
-    """What makes the values of this process, in files of ``folder`` that have ``name()`` in their own.
+    """The maker of the values of this process, in files of ``folder`` that have ``name()`` in their own.
 
     ``is_on``: they count. Else, and where there is no room for one, it counts nothing, for as long as the process
     lives: it is better to serve without numbers than not to serve.
