@@ -518,7 +518,7 @@ def test_an_error_that_is_raised_for_many_is_not_changed(tmp_path: Path, kind: t
             reply = asked(target)
             assert (reply.status, reply.header("Retry-After")) == (503, "9")
             assert (reply.header("RateLimit") or "").startswith(f'"address-60";r={left};')
-        other = asked("free") if target == "busy" else asked("/busy", "POST")
+        other = asked("free") if target == "busy" else asked("/busy", "POST", ("Content-Type", "application/json"))
         assert (other.status, other.header("RateLimit"), other.header("RateLimit-Policy")) == (503, None, None)
 
 
@@ -695,7 +695,7 @@ async def get_{0}(request):
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = project(tmp_path_factory.mktemp("served"), SERVED.format("async"))
     with serving(folder, "--workers", "4") as server:
-        server.wait_for_message("are served", 4)
+        server.wait_for_message("serving ", 4)
         yield server
 
 
@@ -705,14 +705,14 @@ def test_the_workers_of_a_server_count_together_and_those_that_follow_a_killed_o
     for worker in server.workers():
         with contextlib.suppress(ProcessLookupError):
             os.kill(worker, signal.SIGKILL)
-    server.wait_for_message("are served", 8)
+    server.wait_for_message("serving ", 8)
     assert statuses_of([server.port], "def", 20) == {429: 20}
 
 
 def test_with_memory_each_process_counts_alone(tmp_path: Path) -> None:
     folder = project(tmp_path, SERVED.format("async"), 'rate_limit_storage = "memory://"')
     with serving(folder, "--workers", "2") as server:
-        server.wait_for_message("are served", 2)
+        server.wait_for_message("serving ", 2)
         by_worker: Counter[bytes] = Counter()
         request = b"GET /_functions/def HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
         deadline = time.monotonic() + TIMEOUT

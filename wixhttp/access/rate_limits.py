@@ -76,7 +76,7 @@ class RateGuard:
             HTTPError: 429, it is one too many.
         """
         client = self._client_of(request)
-        place = f"{self._scope or request.name}|{self.kind}"
+        place = f"{self._scope or request.unique_name}|{self.kind}"
         counters = counters_in_use()
         state = request.rates = request.rates or RateFields(PATIENCE)
         state.policies.append(self._policies)
@@ -120,7 +120,7 @@ class RateGuard:
         """Say it in the headers of an error that is an answer, too."""
         state, request.rates = request.rates, None
         if state is not None and isinstance(error, HTTPError):
-            error.headers.update(state.fields())
+            request.notes.error_fields = state.fields()
 
 
 _TRANSLATED = tuple(ipaddress.IPv6Network(text) for text in ("::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96"))
