@@ -183,9 +183,12 @@ class Model:
     def forget(self, process: int, id: str, mark: str) -> None:
         for claims in self.claims:  # what is held is renewed every ten seconds
             claims.renew()
-        for each, (_, claim) in self.holder.items():
+        for each, (holder, claim) in self.holder.items():
             if any(claim is mine for held in self.held for mine in held.values()):
                 self.free.discard(each)
+            elif holder == -1:  # the lease of a dead process is over long before
+                lapse(self.store, claim.owner)
+                self.free.add(each)
         self.clock.now += timedelta(seconds=KEEP / 2 + 1)
         remove_expired(self.store, self.clock.now)
 
