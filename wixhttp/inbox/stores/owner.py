@@ -9,8 +9,6 @@ from weakref import WeakMethod
 
 from wixhttp.concurrency.process_lock import ProcessLock
 
-from wixhttp.concurrency.process_lock import ProcessLock
-
 from .clock import Clock
 from .contract import Job
 
