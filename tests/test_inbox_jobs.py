@@ -448,3 +448,20 @@ def test_a_job_call_is_checked_when_it_is_made() -> None:
             job_call("note", dely=1)
         with pytest.raises(TypeError, match="type set"):
             job_call("note", {1})
+
+
+@pytest.mark.parametrize("keys", ["abc", "cba", "bca"])
+def test_jobs_of_one_write_are_stored_in_one_order_so_that_no_two_writes_wait_for_each_other(
+    site: Make, keys: str
+) -> None:
+    client = site()
+    with fake_data(client.app.config.root):
+        jobs = [
+            *(job_call("note", key, key=key) for key in keys),
+            job_call("note", "first"),
+            job_call("note", "second"),
+        ]
+        wix_data.insert("orders", {"_id": "1"}, enqueue=jobs)
+        stored = [json.loads(each.payload)["arguments"][0] for each in reversed(current_inbox().list())]
+        assert stored == ["first", "second", "a", "b", "c"]
+        assert [each.id for each in jobs[-2:]] == [each.id for each in reversed(current_inbox().list())][:2]

@@ -480,6 +480,7 @@ class Carried:
         self.accepting = inbox.accepting(jobs, limit=limit)
         self.fault = fault
         self.commits = 0
+        self.order = ""
 
     def add_to(self, transaction: Transaction) -> None:
         self.accepting.add_to(transaction)

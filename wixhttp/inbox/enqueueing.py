@@ -34,6 +34,7 @@ class JobCall:
 
     def __init__(self, new_job: NewJob) -> None:
         self._name = new_job.name
+        self.order = new_job.lane or ""
         self._jobs = noted_jobs()
         limit = None if self._jobs is None else self._jobs.limit
         self._accepting = current_inbox().accepting([new_job], limit=limit)
@@ -142,8 +143,8 @@ def _new_job(called: str, name: Any, arguments: Sequence[Any], given: _Times, un
     if unknown:
         first = next(iter(unknown))
         raise TypeError(
-            f"{called}() has no keyword {first!r}; {nearest(first, _KEYWORDS)}. What the job takes by name goes into a "
-            f'dict: {called}(name, {{"{first}": ...}})'
+            f"{called}() has no keyword {first!r}, and what the job takes by name goes into a dict, {called}(name, "
+            f'{{"{first}": ...}}); {nearest(first, _KEYWORDS)}'
         )
     named, options, target = _named(called, name)
     if target is not None:

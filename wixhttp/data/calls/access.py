@@ -194,6 +194,7 @@ class Collections:
         if not jobs:
             return self.writing(collection, work, single=single)
         is_carried = False
+        jobs = sorted(jobs, key=lambda job: job.order)
 
         def all_of_it(tx: Transaction) -> _Result:
             nonlocal is_carried

@@ -23,6 +23,11 @@ from wixhttp.messages import brief
 class CarriedJob(Protocol):
     """A job that a write of collections stores in its own transaction, by the option ``enqueue``."""
 
+    @property
+    def order(self) -> str:
+        """Its place among the jobs of a write, which are stored in the order of this text: what they lock is then
+        locked by all writes in one order."""
+
     def add_to(self, transaction: Transaction) -> None:
         """Store the job. It is called again where the transaction is."""
 

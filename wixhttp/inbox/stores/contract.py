@@ -68,6 +68,11 @@ class NewJob:
     max_attempts: int = 10
     on_dead: OnDead = "go"
 
+    @property
+    def lane(self) -> str | None:
+        """Its name and its key, for which jobs run one after the other; ``None`` without a key."""
+        return None if self.key is None else f"{self.name}\n{stored_text(self.key)}"
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
