@@ -15,10 +15,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from wixhttp.data.calls.access import Collections
+from wixhttp.data.collections import set_default
 from wixhttp.data.stores.contract import Store
 from wixhttp.data.stores.factory import open_store
 from wixhttp.data.stores.memory import MemoryStore
@@ -36,6 +39,28 @@ def opened_store(kind: str, folder: Path) -> Iterator[Store]:
             yield open_store(stack.enter_context(postgres_url()), folder)
         else:
             yield MemoryStore() if kind == "memory" else SQLiteStore(folder / "site.sqlite3")
+
+
+@contextlib.contextmanager
+def in_use(store: Store) -> Iterator[Store]:
+    """Have the calls of this process reach a store, which is closed at the end."""
+    set_default(Collections(store))
+    try:
+        yield store
+    finally:
+        set_default(None)
+        store.close()
+
+
+class AwayStore(MemoryStore):
+    """A store that can be away for writes."""
+
+    is_away = False
+
+    def write(self, work: Any, *, single: bool = False) -> Any:
+        if self.is_away:
+            raise StoreUnavailable("It is away.")
+        return super().write(work, single=single)
 
 
 def wait_until_sound(store: Store) -> None:

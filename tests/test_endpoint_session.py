@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.databases import opened_store
+from tests.databases import in_use, opened_store
 from tests.interfaces import TIMEOUT, DirectInterface, Interface, Reply, Served, load_app, write_project
 from wixhttp import data
 from wixhttp.concurrency.bridge import Bridge
@@ -37,16 +37,6 @@ from wixhttp.errors import InvalidInput, StoreUnavailable, WixDataError
 
 LIFETIME = 1000.0
 NOON = datetime(2024, 5, 1, 12, tzinfo=timezone.utc)
-
-
-@contextlib.contextmanager
-def in_use(store: Store) -> Iterator[Store]:
-    set_default(Collections(store))
-    try:
-        yield store
-    finally:
-        set_default(None)
-        store.close()
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgres"])

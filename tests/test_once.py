@@ -15,16 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
+from tests.databases import AwayStore, in_use
 from tests.interfaces import ASGIInterface, Reply, Served, load_app, write_project
 from wixhttp import ok
 from wixhttp.cli.openapi.document import openapi_document
-from wixhttp.data.calls.access import Collections
-from wixhttp.data.collections import set_default
 from wixhttp.data.queries.values import format_date, stored_date
 from wixhttp.data.stores.contract import Store, Transaction
 from wixhttp.data.stores.memory import MemoryStore
 from wixhttp.dispatch.site import load_site
-from wixhttp.errors import ProjectError, StoreUnavailable
+from wixhttp.errors import ProjectError
 from wixhttp.project.config import load_config
 from wixhttp.services import load_served_site
 from wixhttp.testing import TestClient, fake_request
@@ -97,16 +96,6 @@ KIND post_large(request):
 KIND post_own(request):
     return ok({"run": counted(request)})
 """
-
-
-@contextlib.contextmanager
-def in_use(store: Store) -> Iterator[Store]:
-    set_default(Collections(store))
-    try:
-        yield store
-    finally:
-        set_default(None)
-        store.close()
 
 
 @pytest.fixture
@@ -422,22 +411,11 @@ def test_who_waits_too_long_is_told_to_come_again(name: str, wait: float, timeou
         first.join()
 
 
-class Away(MemoryStore):
-    """A store that is away from its next write on."""
-
-    is_away = False
-
-    def write(self, work: Any, *, single: bool = False) -> Any:
-        if self.is_away:
-            raise StoreUnavailable("It is away.")
-        return super().write(work, single=single)
-
-
 @pytest.mark.parametrize("kind", ["def", "async def"])
 def test_while_the_store_is_away_the_sender_is_told_to_come_again(serve: Serve, kind: str) -> None:
-    with in_use(Away()) as store:
+    with in_use(AwayStore()) as store:
         served = serve(SITE.replace("KIND", kind))
-        assert isinstance(store, Away)
+        assert isinstance(store, AwayStore)
         store.is_away = True
         reply = post(served, "plain", "a")
         assert (reply.status, reply.header("Retry-After")) == (503, "5")
@@ -515,7 +493,7 @@ async def awaited(request: Any) -> str:
         (lambda: once(keep=0), ValueError, "@once: keep is a time above 0"),
         (lambda: once(keep="7 days"), ValueError, "7d"),
         (lambda: once(keep=True), ValueError, "keep"),
-        (lambda: once(wait=-1), ValueError, "@once: wait"),
+        (lambda: once(wait=-1), ValueError, "@once: wait .*; 0 is not at all"),
         (lambda: once(key="id"), TypeError, "key is a def"),  # type: ignore[arg-type]
         (lambda: once(key=awaited), TypeError, "key is a def"),
         (lambda: once(test_a_malformed_idempotency_key_is_refused), TypeError, r"write @once\(\)"),  # type: ignore[arg-type]

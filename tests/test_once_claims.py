@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.databases import opened_store
+from tests.clocks import DateClock
+from tests.databases import AwayStore, opened_store
 from wixhttp.data.queries.tree import EVERYTHING
 from wixhttp.data.queries.values import decode, encode
 from wixhttp.data.stores.contract import Row, Store, Transaction
@@ -29,16 +30,6 @@ DAY = 86_400.0
 KEEP = 7 * DAY
 START = datetime(2026, 3, 1, tzinfo=timezone.utc)
 _numbers = itertools.count()
-
-
-class Clock:
-    """The clock by which answers are forgotten."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 def owners(kind: str, store: Store) -> list[Owner]:
@@ -94,7 +85,7 @@ class Model:
     def __init__(self, kind: str, store: Store) -> None:
         self.kind = kind
         self.store = store
-        self.clock = Clock()
+        self.clock = DateClock(START)
         self.owners = owners(kind, store)
         self.claims = [Claims(store, owner, clock=self.clock) for owner in self.owners]
         self.held: list[dict[str, Claim]] = [{} for _ in self.owners]  # what each process thinks that it holds
@@ -251,7 +242,7 @@ def test_what_is_kept_of_an_answer_is_the_same_in_every_store(store: Store) -> N
 
 
 def test_items_past_their_time_are_removed_a_hundred_at_a_time(store: Store) -> None:
-    clock = Clock()
+    clock = DateClock(START)
     claims = Claims(store, Owner(None, is_alone=True), clock=clock)
     for number in range(103):
         claim = claims.begin(f"f{number}", "", DAY)
@@ -266,21 +257,10 @@ def test_items_past_their_time_are_removed_a_hundred_at_a_time(store: Store) -> 
     assert remove_expired(store, clock.now) == 0
 
 
-class Away(MemoryStore):
-    """A store that can be away."""
-
-    is_away = False
-
-    def write(self, work: Any, *, single: bool = False) -> Any:
-        if self.is_away:
-            raise StoreUnavailable("It is away.")
-        return super().write(work, single=single)
-
-
 def test_an_answer_that_the_store_cannot_take_is_kept_in_the_process_and_stored_later(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    store, owner = Away(), Owner(None, is_alone=True)
+    store, owner = AwayStore(), Owner(None, is_alone=True)
     claims = Claims(store, owner)
     claim = claims.begin("a", "", KEEP)
     assert isinstance(claim, Claim)
@@ -345,7 +325,7 @@ def test_an_answer_that_the_store_never_takes_keeps_no_other_claim_from_being_re
 
 
 def test_a_claim_that_cannot_be_released_is_free_for_its_process() -> None:
-    store = Away()
+    store = AwayStore()
     claims = Claims(store, Owner(None, is_alone=False))
     claim = claims.begin("a", "", KEEP)
     assert isinstance(claim, Claim)

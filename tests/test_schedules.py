@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import commands
+from tests.clocks import NOON, DateClock
 from tests.databases import opened_store, postgres_url
 from tests.schedule_processes import minutes_from
 from wixhttp.data.stores.contract import Store
@@ -28,22 +29,7 @@ from wixhttp.inbox.schedules.scheduler import Scheduler, watermark_name
 from wixhttp.inbox.stores.contract import Done, Inbox, Job
 from wixhttp.inbox.stores.factory import make_inbox, open_inbox
 
-NOON = datetime(2026, 6, 1, 12, 0, tzinfo=timezone.utc)
 HOURLY = "0 * * * *"
-
-
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self, now: datetime = NOON) -> None:
-        self.now = now
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def move(self, **spans: float) -> None:
-        """Let time pass, or set it back."""
-        self.now += timedelta(**spans)
 
 
 def function(
@@ -87,7 +73,7 @@ def memory() -> Inbox:
 
 
 def test_the_first_start_runs_nothing_of_the_past_and_then_each_occurrence_once(inbox: Inbox) -> None:
-    clock = Clock()
+    clock = DateClock()
     first, second = (Scheduler([function(HOURLY)], inbox, clock) for _ in range(2))
     for _ in range(5):
         for scheduler in (first, second):
@@ -111,7 +97,7 @@ def test_the_first_start_runs_nothing_of_the_past_and_then_each_occurrence_once(
     ],
 )
 def test_what_was_missed_is_caught_up_as_it_says(missed: str, hours: float, found: list[str], memory: Inbox) -> None:
-    clock = Clock()
+    clock = DateClock()
     Scheduler([function(HOURLY, missed=missed)], memory, clock).tick()
     clock.move(hours=hours)  # nothing runs
     restarted = Scheduler([function(HOURLY, missed=missed)], memory, clock)
@@ -126,7 +112,7 @@ def test_what_was_missed_is_caught_up_as_it_says(missed: str, hours: float, foun
 
 @pytest.mark.parametrize("missed", ["last", "all"])
 def test_in_development_nothing_is_caught_up(missed: str, memory: Inbox) -> None:
-    clock = Clock()
+    clock = DateClock()
     scheduler = Scheduler([function(HOURLY, missed=missed)], memory, clock, catches_up=False)
     scheduler.tick()
     clock.move(hours=8.5)
@@ -138,7 +124,7 @@ def test_in_development_nothing_is_caught_up(missed: str, memory: Inbox) -> None
 
 
 def test_no_more_than_a_day_is_caught_up(memory: Inbox) -> None:
-    clock = Clock()
+    clock = DateClock()
     functions = [function(HOURLY, missed="all"), function("0 12 * * 1", name="reports.weekly", missed="all")]
     Scheduler(functions, memory, clock).tick()
     clock.move(days=8, minutes=30)  # a Tuesday: the Monday is longer ago than a day
@@ -149,7 +135,7 @@ def test_no_more_than_a_day_is_caught_up(memory: Inbox) -> None:
 
 
 def test_a_clock_that_is_set_back_runs_nothing_twice(inbox: Inbox) -> None:
-    clock = Clock()
+    clock = DateClock()
     scheduler = Scheduler([function("*/10 * * * *", missed="all")], inbox, clock)
     for minutes in (0, 10, 10, -15, 5, 10, 10, -25, 5, 10, 10, 10, 10):
         clock.move(minutes=minutes)
@@ -160,7 +146,7 @@ def test_a_clock_that_is_set_back_runs_nothing_twice(inbox: Inbox) -> None:
 
 @pytest.mark.parametrize("days", [1 / 24, 2, 400])
 def test_a_clock_that_was_wrong_stops_no_schedule(days: float, inbox: Inbox, caplog: pytest.LogCaptureFixture) -> None:
-    clock = Clock()
+    clock = DateClock()
     scheduler = Scheduler([function(HOURLY)], inbox, clock)
     scheduler.tick()
     clock.move(days=days)
@@ -182,7 +168,7 @@ def test_a_clock_that_was_wrong_stops_no_schedule(days: float, inbox: Inbox, cap
 
 
 def test_a_slow_function_does_not_pile_up(memory: Inbox) -> None:
-    clock = Clock()
+    clock = DateClock()
     scheduler = Scheduler([function("* * * * *")], memory, clock)
     scheduler.tick()
     clock.move(minutes=1)
@@ -200,7 +186,7 @@ def test_a_slow_function_does_not_pile_up(memory: Inbox) -> None:
 
 
 def test_of_several_schedules_of_a_function_a_moment_of_both_is_run_once(memory: Inbox) -> None:
-    clock = Clock()
+    clock = DateClock()
     scheduler = Scheduler([function("0 * * * *", "0,30 12-14 * * *")], memory, clock)
     for _ in range(6):
         scheduler.tick()
@@ -210,7 +196,7 @@ def test_of_several_schedules_of_a_function_a_moment_of_both_is_run_once(memory:
 
 
 def test_a_schedule_that_is_changed_renamed_or_removed_runs_nothing_that_it_did_not_miss(memory: Inbox) -> None:
-    clock = Clock()
+    clock = DateClock()
     Scheduler([function("0 11 * * *")], memory, clock).tick()
     clock.move(hours=2, minutes=5)  # 14:05
     Scheduler([function("0 14 * * *")], memory, clock).tick()  # at 14:00 it was another
@@ -227,13 +213,13 @@ def test_a_schedule_that_is_changed_renamed_or_removed_runs_nothing_that_it_did_
     ("expression", "seconds"), [(HOURLY, 30.0), ("1 12 * * *", 30.0), ("0 0 29 2 *", 30.0), ("* * * * *", 12.5)]
 )
 def test_a_tick_says_when_the_next_is_due(expression: str, seconds: float, memory: Inbox) -> None:
-    clock = Clock(NOON + timedelta(seconds=47.5 if seconds < 30 else 0))
+    clock = DateClock(NOON + timedelta(seconds=47.5 if seconds < 30 else 0))
     assert Scheduler([function(expression)], memory, clock).tick() == seconds
     assert Scheduler([], memory, clock).tick() == 30.0
 
 
 def test_a_tick_at_the_very_moment_is_not_too_early(memory: Inbox) -> None:
-    clock = Clock(NOON + timedelta(seconds=59, microseconds=999_999))
+    clock = DateClock(NOON + timedelta(seconds=59, microseconds=999_999))
     scheduler = Scheduler([function("* * * * *")], memory, clock)
     assert scheduler.tick() == pytest.approx(1e-6)
     clock.move(microseconds=1)
@@ -244,7 +230,7 @@ def test_a_tick_at_the_very_moment_is_not_too_early(memory: Inbox) -> None:
 def test_a_store_that_is_away_is_asked_again_in_five_seconds_and_told_of_once(
     caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    clock, file = Clock(), tmp_path / "site.sqlite3"
+    clock, file = DateClock(), tmp_path / "site.sqlite3"
     file.mkdir()
     store = SQLiteStore(file)
     scheduler = Scheduler([function(HOURLY)], make_inbox(store), clock)
@@ -265,7 +251,7 @@ def test_processes_that_look_now_and_then_store_each_occurrence_once(
 ) -> None:
     """Three processes, any of which may be new, look at any times: with ``all``, what is due since the first look is
     stored once, but for what is more than a day ago at once."""
-    clock = Clock(datetime(2026, 10, 24, 22, 0, 30, tzinfo=timezone.utc))
+    clock = DateClock(datetime(2026, 10, 24, 22, 0, 30, tzinfo=timezone.utc))
     scheduled = function(expression, zone="Europe/Berlin", missed="all")
     store = MemoryStore()
     inbox = make_inbox(store)
