@@ -521,6 +521,19 @@ def test_check_looks_at_secrets_that_are_named_elsewhere_and_at_those_that_canno
     assert checked(tmp_path, text, "KEY=whsec_c2VjcmV0\n")[0] == 0
 
 
+@pytest.mark.parametrize(("scheme", "is_told"), [("github", True), ("shopify", True), ("wix", False)])
+def test_a_secret_that_was_stored_with_the_line_end_of_a_file_is_told(
+    tmp_path: Path, scheme: str, is_told: bool
+) -> None:
+    root = project(tmp_path, textwrap.dedent(VERIFIES.format(f'"{scheme}", secret="KEY"')))
+    site = load_served_site(load_config(root))
+    for secret in (f"{SENDERS[scheme].key}\n", f" {SENDERS[scheme].key}"):
+        with override(SecretStore.from_mapping({"KEY": secret})):
+            problems = missing_for_senders(site)
+        assert len(problems) == is_told
+        assert all("the secret 'KEY' has white space or a line end around it" in each for each in problems)
+
+
 def test_the_secrets_that_are_missing_are_known_when_a_site_is_loaded(tmp_path: Path) -> None:
     root = project(tmp_path, textwrap.dedent(VERIFIES.format('"stripe", secret="GONE"')))
     endpoint = root / "src/pages/api/hook.py"

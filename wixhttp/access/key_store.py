@@ -91,7 +91,7 @@ class KeyStore:
 
     def revoke(self, name: str) -> bool:
         """Remove the key of a name: no process takes it any more. False where there is none."""
-        found = [row.id for row in _KEYS.find(self._store, Compare("eq", _BY_NAME.path, name))]
+        found = [row.id for row in _KEYS.find(self._store, Compare("eq", _BY_NAME.path, name.strip()))]
         return bool(found) and bool(self._store.write(lambda changes: changes.delete(COLLECTION, found), single=True))
 
     def find(self, key: str) -> KeyRecord | None:
@@ -121,6 +121,7 @@ class KeyStore:
             logger.warning("the last use of the API key %r cannot be written: %s", record.name, error)
 
 
+_MOST_NOTED = 1000  # keys that are remembered before those of more than a minute ago are forgotten
 _noted: dict[str, float] = {}
 _noting = threading.Lock()
 
@@ -131,6 +132,9 @@ def _begin_note(digest: str) -> bool:
     with _noting:
         if now - _noted.get(digest, -NOTED_EVERY) < NOTED_EVERY:
             return False
+        if len(_noted) >= _MOST_NOTED:
+            for over in [each for each, noted in _noted.items() if now - noted >= NOTED_EVERY]:
+                del _noted[over]
         _noted[digest] = now
         return True
 

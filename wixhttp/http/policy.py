@@ -44,15 +44,15 @@ def parse_bytes(value: object, name: str) -> int:
     return int(match[1]) << 10 * power
 
 
-def parse_seconds(value: object, name: str) -> float:
-    """Number of seconds, 0 to 1e9 (more overflows the clocks of some platforms), where 0 means without end.
+def parse_seconds(value: object, name: str, zero: str = "without end") -> float:
+    """Number of seconds, 0 to 1e9 (more overflows the clocks of some platforms).
 
     Raises:
-        ValueError: anything else, ``True`` included. ``name`` begins the message.
+        ValueError: anything else, ``True`` included. ``name`` begins the message, and ``zero`` is what 0 means.
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1e9:
         return float(value)
-    raise ValueError(f"{name} is a number of seconds from 0 to 1e9, not {value!r}; 0 is without end")
+    raise ValueError(f"{name} is a number of seconds from 0 to 1e9, not {value!r}; 0 is {zero}")
 
 
 def parse_duration(value: object, name: str) -> float:

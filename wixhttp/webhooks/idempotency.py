@@ -69,7 +69,7 @@ def idempotent(
         raise TypeError(f"@idempotent: client is a def that takes the request, not {named(client)}")
     if not isinstance(required, bool):
         raise TypeError(f"@idempotent: required is True or False, not {named(required)}")
-    seconds, most = parse_duration(keep, "@idempotent: keep"), parse_seconds(wait, "@idempotent: wait")
+    seconds, most = parse_duration(keep, "@idempotent: keep"), parse_seconds(wait, "@idempotent: wait", "not at all")
 
     def key_of(request: GuardedRequest) -> tuple[str, str] | None:
         field = request.head.header("idempotency-key")

@@ -189,7 +189,7 @@ def once(
         raise TypeError(f"once takes keywords only, not {named(misplaced[0])}; write @once() or @once(key=...)")
     if key is not None and (not callable(key) or is_async_callable(key)):
         raise TypeError(f"@once: key is a def that takes the request, not {named(key)}; write key=lambda request: ...")
-    seconds, most = parse_duration(keep, "@once: keep"), parse_seconds(wait, "@once: wait")
+    seconds, most = parse_duration(keep, "@once: keep"), parse_seconds(wait, "@once: wait", "not at all")
 
     def key_of(request: GuardedRequest) -> tuple[str, str]:
         if key is not None:

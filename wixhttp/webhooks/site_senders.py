@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from wixhttp.dispatch.site import Site
+from wixhttp.errors import SecretNotFound
+from wixhttp.secrets import getSecret
 
 from .sender_guard import SenderGuard
 
@@ -34,8 +36,19 @@ def problems_of_senders(site: Site) -> list[str]:
     return [
         f"{handler.place}: @verified of {handler.name}: {problem}"
         for handler in verified_handlers(site)
-        for problem in (*handler.guard.problems(), *_unasked(handler))
+        for problem in (*handler.guard.problems(), *_blanks(handler), *_unasked(handler))
     ]
+
+
+def _blanks(handler: VerifiedHandler) -> Iterator[str]:
+    """The secrets that were stored with white space around them, such as the line end of a file."""
+    for name in handler.guard.secret_names:
+        try:
+            secret = getSecret(name)
+        except SecretNotFound:
+            continue
+        if handler.guard.scheme.key == "text" and secret != secret.strip():
+            yield f"the secret {name!r} has white space or a line end around it, and no sender's has; set it without"
 
 
 def _unasked(handler: VerifiedHandler) -> Iterator[str]:
