@@ -53,7 +53,7 @@ def GET(session, url):
     from wixhttp.endpoints import Response
     return Response.json(visits)
 """
-DELIVERIES = 240
+DELIVERIES = 120
 
 
 class Machines(NamedTuple):
