@@ -29,6 +29,7 @@ from .job_table import JobEntry
 from .outcomes import Dead, Retry
 from .stored_request import head_of
 from .stores.contract import Again, Done, Failed, GivenBack, Job, Outcome
+from .stores.lifecycle import final_outcome
 
 _LONGEST_RESULT = 10_000  # bytes of what a job returns, as JSON
 
@@ -37,7 +38,9 @@ logger = logging.getLogger("wixhttp")
 
 class Run:
     """One run of a job, on the thread that calls it; what is awaited runs on ``loop``, ``None`` for the process's own.
-    ``is_over`` once it has an outcome."""
+
+    ``is_over`` once it has an outcome; ``error`` is what the function raised, if it did.
+    """
 
     def __init__(self, job: Job, entry: JobEntry, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.job = job
@@ -49,16 +52,14 @@ class Run:
         self._task: asyncio.Task[Any] | None = None
         self._lock = threading.Lock()
 
-    def stop(self) -> bool:
-        """Cancel what is awaited, as the process stops. False where it is a ``def``, which nothing can stop."""
+    def stop(self) -> None:
+        """Cancel what is awaited, as the process stops; nothing stops a ``def``."""
         with self._lock:
             self.is_stopped = True
             task = self._task
-        if task is None:
-            return False
-        with contextlib.suppress(RuntimeError):  # the loop has closed
-            task.get_loop().call_soon_threadsafe(task.cancel)
-        return True
+        if task is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has closed
+                task.get_loop().call_soon_threadsafe(task.cancel)
 
     def perform(self) -> Outcome:
         """Run the function, and return what becomes of the job. What went wrong is logged."""
@@ -78,9 +79,7 @@ class Run:
             flush_prints()
             head.deadline = 0.0  # what it left behind, a task, has time
             self.is_over = True
-        kind = type(outcome).__name__.lower()
-        is_last = isinstance(outcome, Again) and job.attempt >= job.max_attempts
-        counted("job_run", name=entry.name, outcome="failed" if is_last else kind)
+        counted("job_run", name=entry.name, outcome=type(final_outcome(job, outcome)).__name__.lower())
         return outcome
 
     # --- the call ---

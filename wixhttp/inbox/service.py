@@ -43,10 +43,6 @@ class InboxService:
             guard.wake = self.wake
         note_jobs(ProcessJobs(table, config.inbox_limit, self.wake))
 
-    def inbox(self) -> Inbox:
-        """The inbox of the site's collections."""
-        return current_inbox()
-
     @property
     def is_used(self) -> bool:
         """Return whether there is something that a process could run."""
@@ -57,7 +53,7 @@ class InboxService:
         if self._pid == os.getpid() or not (self.places and self.is_used):
             return
         self._pid = os.getpid()
-        self._runner = JobRunner(self.table, self.inbox, self.places, make_scheduler=self.make_scheduler, loop=loop)
+        self._runner = JobRunner(self.table, current_inbox, self.places, make_scheduler=self.make_scheduler, loop=loop)
         self._runner.start()
 
     def wake(self) -> None:
