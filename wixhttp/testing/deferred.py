@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from wixhttp.concurrency.event_loop import background
 from wixhttp.dispatch.app import App
 from wixhttp.errors import HTTPError
+from wixhttp.inbox.opened import current_inbox
 from wixhttp.inbox.outcomes import Dead, Retry
 from wixhttp.inbox.runs import Run
 from wixhttp.inbox.schedules.loading import ScheduledFunction, load_schedules
@@ -38,7 +39,7 @@ def run_waiting(app: App, *, delayed: bool, retries: bool, raises: bool) -> list
     service = jobs_of(app.site)
     if service is None:
         raise LookupError("the project has neither @deferred functions nor jobs, so there is nothing to run")
-    inbox = service.inbox()
+    inbox = current_inbox()
     runs: list[DeferredRun] = []
     while True:
         if delayed:
