@@ -5,12 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import resource
+import shutil
 import tempfile
 import time
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter, values
+from prometheus_client import CollectorRegistry, Counter, Gauge, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from wixhttp.errors import ProjectError
@@ -152,6 +153,20 @@ def test_a_number_with_endless_labels_is_not_counted(caplog: pytest.LogCaptureFi
     [message] = caplog.messages
     assert "bound the labels" in message
     files.remove()
+
+
+def test_a_worker_whose_folder_is_gone_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    files = WorkerFiles(is_taken_over=False)
+    files.begin_worker()
+    files.enter()
+    orders = Counter("orders", "Orders", ["kind"], registry=None)
+    shutil.rmtree(files.folder)
+    orders.labels("book").inc()
+    Gauge("open", "Open", registry=None, multiprocess_mode="max").set(1)
+    files.note_worker(os.getpid())
+    files.keep_only(())
+    files.remove()
+    assert len(caplog.messages) == 1
 
 
 def test_only_the_master_removes_the_folder() -> None:

@@ -47,14 +47,14 @@ class SharedValues:
         """Have no lock that a thread of the parent may hold."""
         self.lock = threading.Lock()
 
-    def note_full(self, error: OSError) -> None:
+    def note_full(self, error: Exception) -> None:
         """Say that there is no room, once."""
         if self.has_room:
             self.has_room = False
             logger.warning(
                 "metrics: there is no room in %s for more numbers (%s), and this process does not count what is new; "
                 "make room there, or bound the labels of your own metrics, and restart the server",
-                self._folder, error.strerror,
+                self._folder, getattr(error, "strerror", None) or error,
             )  # fmt: skip
 
     def reserve(self, kind: str, size: int) -> None:
@@ -105,7 +105,7 @@ def _value_class(shared: SharedValues, base: Any) -> Any:
                     super().__init__(
                         typ, metric_name, name, labelnames, labelvalues, help_text, multiprocess_mode, **options
                     )
-                except OSError as error:
+                except Exception as error:  # noqa: BLE001  # whatever it is, requests are answered
                     shared.note_full(error)
                 else:
                     self._is_counted = True

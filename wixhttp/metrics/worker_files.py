@@ -122,7 +122,8 @@ class WorkerFiles:
         for pid in self._places.keys() - set(pids):
             from prometheus_client.multiprocess import mark_process_dead
 
-            mark_process_dead(_name_at(self._places.pop(pid)), str(self.folder))  # type: ignore[no-untyped-call]
+            with contextlib.suppress(OSError):  # somebody has removed the files
+                mark_process_dead(_name_at(self._places.pop(pid)), str(self.folder))  # type: ignore[no-untyped-call]
 
     def remove(self) -> None:
         """Remove the folder, once all workers have ended. Does nothing in another process than the master."""
