@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import logging
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -603,6 +605,47 @@ def test_a_handler_that_is_called_alone_has_no_guards() -> None:
 
     note_guard(Plain(SENDER, ValueError("never called")), POST)
     assert call_endpoint(POST, "/hook", webhook={"id": "evt_1"}).text() == "evt_1"
+
+
+@pytest.mark.parametrize("target", ["function", "endpoint"])
+def test_a_long_body_is_not_read_by_guards_on_the_event_loop(tmp_path: Path, target: str) -> None:
+    source = """
+        import threading
+        from wixhttp import ok
+        from wixhttp.guards import KEY, CheckGuard
+        from wixhttp.http.policy import note_guard
+
+        threads = []
+
+        class Reader(CheckGuard):
+            place, blocks = KEY, False
+
+            def check(self, request):
+                threads.append(threading.get_ident())
+                assert len(request.body) == int(request.head.header("x-length"))
+
+        async def NAME(request):
+            threads.append(threading.get_ident())
+            return ANSWER
+
+        NAME = note_guard(Reader(), NAME)
+        """
+    if target == "function":
+        files = {"backend/http_functions.py": source.replace("NAME", "post_it").replace("ANSWER", "ok(str(threads))")}
+    else:
+        text = "from wixhttp.endpoints import Response\n" + dedent(source)
+        files = {"src/pages/it.py": text.replace("NAME", "POST").replace("ANSWER", "Response(str(threads))")}
+    interface = ASGIInterface(load_app(write_project(tmp_path, files), max_body="1MB"))
+    try:
+        served = Served(interface)
+        url = "it" if target == "function" else "/it"
+        kind = ("Content-Type", "application/json")
+        served(url, "POST", kind, ("X-Length", "300000"), body=b"x" * 300_000)
+        reply = served(url, "POST", kind, ("X-Length", "10"), body=b"x" * 10)
+        checked, handled, checked_short, handled_short = json.loads(reply.text)
+        assert checked != handled == handled_short == checked_short
+    finally:
+        interface.close()
 
 
 # --- what a decorator of the user's hides ----------------------------------------------------------------------------

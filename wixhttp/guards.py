@@ -27,6 +27,9 @@ ADDRESS_RATE, SENDER, KEY, RATE, ONCE, DEFERRED = 10, 20, 30, 35, 40, 50
 """The places of the guards: rate limits by address, the verification of a sender, API keys, other rate limits, the
 idempotency of deliveries, deferred work. The lowest runs first, and leaves last."""
 
+MOST_AT_ONCE = 262_144
+"""Bytes of a body that guards may read, as for its HMAC, on the thread of an event loop."""
+
 _NO_KEY = "The request does not say which one it is."
 _OF_JSON = (dict, list, str, int, float, type(None))
 
@@ -171,12 +174,12 @@ class Guarded:
     """The call of a handler with its guards around it: takes what the handler takes, and returns its response, or an
     awaitable of one.
 
-    ``seen`` gives the request of a call as guards see it; its body is read from a disk where ``is_spooled`` says so of
-    the call. ``answer_of`` makes a response of what the handler returned, ``sent`` the kind of response that its caller
-    takes.
+    ``seen`` gives the request of a call as guards see it; ``is_slow`` says of a call whether its body is on a disk, or
+    longer than `MOST_AT_ONCE`. ``answer_of`` makes a response of what the handler returned, ``sent`` the kind of
+    response that its caller takes.
     """
 
-    __slots__ = ("answer_of", "blocks", "blocks_leaving", "call", "guards", "is_spooled", "seen", "sent")
+    __slots__ = ("answer_of", "blocks", "blocks_leaving", "call", "guards", "is_slow", "seen", "sent")
 
     def __init__(
         self,
@@ -184,13 +187,13 @@ class Guarded:
         guards: tuple[Guard, ...],
         seen: Callable[[Any], GuardedRequest],
         answer_of: Callable[[Any], Response],
-        is_spooled: Callable[[Any], bool] = lambda call: False,
+        is_slow: Callable[[Any], bool] = lambda call: False,
         sent: Callable[[Response], Response] = lambda response: response,
     ) -> None:
         self.call = call
         self.guards = guards
         self.seen = seen
-        self.is_spooled = is_spooled
+        self.is_slow = is_slow
         self.answer_of = answer_of
         self.sent = sent
         self.blocks = any(guard.blocks for guard in guards)
@@ -199,9 +202,9 @@ class Guarded:
     def _passage(self, asked: Any) -> Passage:
         request = self.seen(asked)
         request.asked = asked
-        is_spooled = self.is_spooled(asked)
+        is_slow = self.is_slow(asked)
         return Passage(
-            self.guards, request, blocks=self.blocks or is_spooled, blocks_leaving=self.blocks_leaving or is_spooled
+            self.guards, request, blocks=self.blocks or is_slow, blocks_leaving=self.blocks_leaving or is_slow
         )
 
     # --- for a def ---
@@ -380,5 +383,8 @@ def guarded_function(
     def seen(request: Request | AsyncRequest) -> GuardedRequest:
         return GuardedRequest(request._head, name, Request.of(request), request._body.buffer, unique_name)
 
-    guarded = Guarded(call, guards, seen, answer_of)
+    def is_slow(request: Request | AsyncRequest) -> bool:
+        return request._head.length > MOST_AT_ONCE
+
+    guarded = Guarded(call, guards, seen, answer_of, is_slow)
     return guarded.run_async if is_async else guarded.run

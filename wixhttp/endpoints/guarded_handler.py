@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from wixhttp.endpoints.web.response import web_response
-from wixhttp.guards import Guard, Guarded, GuardedRequest
+from wixhttp.guards import MOST_AT_ONCE, Guard, Guarded, GuardedRequest
 from wixhttp.http.request import Request
 from wixhttp.http.response import Response
 
@@ -29,8 +29,9 @@ def guarded_handler(
         velo = Request(head, state.public_url, "", "", head.path.lstrip("/"))
         return GuardedRequest(head, name, velo, state.sent_body)
 
-    def is_spooled(state: RequestState) -> bool:
-        return not isinstance(state.received.body, bytes)
+    def is_slow(state: RequestState) -> bool:
+        body = state.received.body
+        return not isinstance(body, bytes) or len(body) > MOST_AT_ONCE
 
-    guarded = Guarded(call, guards, seen, checked, is_spooled, web_response)
+    guarded = Guarded(call, guards, seen, checked, is_slow, web_response)
     return guarded.run_async if is_async else guarded.run
