@@ -17,7 +17,9 @@ from tests.browser.pages import check_looks
 from tests.dev_servers import Development, developing
 from tests.interfaces import write_project
 from tests.servers import TIMEOUT
+from wixhttp.dev.inspector.webhook_pages import EXAMPLES
 from wixhttp.webhooks import sign
+from wixhttp.webhooks.schemes import SCHEMES
 
 OpenPage = Callable[..., Page]
 
@@ -250,6 +252,13 @@ def test_the_command_of_the_page_sends_what_is_verified(server: Development, ope
     first = page.get_by_role("listitem").filter(has_text="post_stripe").get_by_role("listitem").first
     expect(first).to_contain_text("202")
     expect(first).to_contain_text("verified")
+
+
+def test_there_is_an_example_for_each_scheme_that_others_can_sign() -> None:
+    signed = {name: scheme for name, scheme in SCHEMES.items() if scheme.body != "jwt"}
+    assert EXAMPLES.keys() == signed.keys()
+    for name, scheme in signed.items():
+        assert bool(EXAMPLES[name][1]) == bool(scheme.event_header or "event_header" in scheme.options), name
 
 
 def test_a_page_that_answers_a_form_is_not_loaded_again(

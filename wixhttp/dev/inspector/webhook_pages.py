@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 _DELIVERIES = 5  # of a function
 _LONGEST_CELL = 300  # characters
-# The body that a sender sends, and the event, where a header says it.
-_EXAMPLES = {
+EXAMPLES = {
     "standard": ('{"type": "user.created", "data": {"id": "1"}}', ""),
     "stripe": ('{"id": "evt_1", "type": "invoice.paid", "data": {"object": {"id": "in_1"}}}', ""),
     "github": ('{"ref": "refs/heads/main", "commits": []}', "push"),
@@ -34,6 +33,7 @@ _EXAMPLES = {
     "meta": ('{"object": "page", "entry": [{"id": "1", "changes": []}]}', ""),
     "hmac": ('{"id": "1", "type": "order.paid"}', "order.paid"),
 }
+"""By scheme, a body such as its sender sends, and the event, where a header may say it."""
 
 
 def show_webhooks(asked: Asked) -> Response:
@@ -72,7 +72,7 @@ def _shown(asked: Asked, handler: VerifiedHandler) -> dict[str, Any]:
 def _command(asked: Asked, handler: VerifiedHandler, route: dict[str, Any] | None) -> str:
     """The command that sends the function what its sender would send; "" where only the sender can sign."""
     scheme = handler.guard.scheme
-    body, event = _EXAMPLES.get(scheme.name, ("", ""))
+    body, event = EXAMPLES.get(scheme.name, ("", ""))
     if not body or route is None or "[" in route["url"]:
         return ""
     url = f"http://{asked.header(b'host')}{route['url']}"

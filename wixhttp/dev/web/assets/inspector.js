@@ -100,7 +100,7 @@ function listen(live) {
 
 // --- parts that follow: of the inbox, of jobs and of deliveries, as long as nobody pauses them ---
 
-if (document.querySelector("[data-follows]") && !("answersForm" in document.body.dataset)) followParts();
+if (document.querySelector("[data-follows]:not([data-over])") && !("answersForm" in document.body.dataset)) followParts();
 
 function followParts() {
   const pause = document.getElementById("pause");
