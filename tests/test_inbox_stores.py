@@ -49,6 +49,7 @@ from wixhttp.inbox.stores.contract import (
 )
 from wixhttp.inbox.stores.factory import make_inbox, open_inbox
 from wixhttp.inbox.stores.lifecycle import delay_after_death
+from wixhttp.inbox.stores.owner import LeaseGrace
 
 FAR = 86400.0  # seconds after which no test ends
 
@@ -812,6 +813,14 @@ class Machine(NamedTuple):
     inbox: Inbox
     other: Inbox
 
+    def freed_in(self, seconds: int) -> int:
+        """Let time pass in which the other one looks each second: the number of jobs that it has freed."""
+        freed = 0
+        for _ in range(seconds):
+            self.clock.advance(1)
+            freed += self.other.free_dead()
+        return freed
+
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
@@ -845,18 +854,44 @@ def test_a_clock_that_is_set_neither_delays_nor_hastens_what_waits_for_a_time_fr
 
 @pytest.mark.parametrize("step", [-86400.0, 86400.0])
 def test_a_lease_holds_as_long_as_ever_where_the_clock_is_set(machine: Machine, step: float) -> None:
-    clock, inbox, other = machine
+    clock, inbox, _ = machine
     inbox.accept([new("1")])
     inbox.claim(NAMES, 1)
     clock.set_by(step)
-    clock.advance(29)
-    assert other.free_dead() == 0
+    assert machine.freed_in(29) == 0
     inbox.renew()
-    clock.advance(29)
-    assert other.free_dead() == 0
-    clock.advance(2)
-    assert other.free_dead() == 1
-    assert payloads(other.claim(NAMES, 1)) == ["1"]
+    assert machine.freed_in(29) == 0
+    assert machine.freed_in(2) == 1
+    assert payloads(machine.other.claim(NAMES, 1)) == ["1"]
+
+
+@pytest.mark.parametrize("renewal", ["renew", "free_dead"])
+def test_leases_that_ran_out_while_the_machine_slept_are_renewed_before_others_take_the_jobs(
+    machine: Machine, tmp_path: Path, renewal: str
+) -> None:
+    clock, inbox, _ = machine
+    with contextlib.closing(SQLiteStore(tmp_path / "site.sqlite3")) as store:
+        dying = make_inbox(store, owner=NamedOwner("third"), clock=clock, lease=30)
+        inbox.accept([new("1"), new("2")])
+        [lives], [dies] = inbox.claim(NAMES, 1), dying.claim(NAMES, 1)
+    assert (machine.freed_in(2), inbox.free_dead()) == (0, 0)
+    clock.advance(3600)
+    assert machine.freed_in(1) == 0
+    getattr(inbox, renewal)()  # of the two processes one lives
+    assert machine.freed_in(10) == 0
+    assert machine.freed_in(10) == 1
+    assert {job.id: job.state for job in inbox.list()} == {lives.id: "running", dies.id: "waiting"}
+
+
+def test_once_a_store_that_was_away_answers_others_have_time_to_renew_their_leases() -> None:
+    clock = HandClock()
+    grace = LeaseGrace(30, clock)
+    assert grace.is_over()
+    grace.begin()
+    for _ in range(12):
+        assert not grace.is_over()
+        clock.advance(1)
+    assert grace.is_over()
 
 
 @pytest.mark.parametrize("step", [-86400.0, 60.0])

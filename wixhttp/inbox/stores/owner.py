@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
@@ -13,6 +14,7 @@ from .clock import Clock
 from .contract import Job
 
 _SHARE = 6  # a claim renews a lease of which one part in so many has gone by
+_GAP = 5.0  # seconds without a look, which there is each second, from which on nobody may have looked
 
 
 class ClaimOwner(Protocol):
@@ -91,9 +93,38 @@ class LeaseRenewal:
         renewed, at = self._last
         return renewed != owner or self._clock.elapsed() - at > self._lease / _SHARE
 
+    def is_late(self, owner: str) -> bool:
+        """Return whether the lease of that owner should have been renewed by now."""
+        renewed, at = self._last
+        return renewed == owner and self._clock.elapsed() - at > self._lease / 2
+
     def note(self, owner: str, at: float) -> None:
         """Learn that the lease was renewed, and that this is committed; ``at`` is the time before it was."""
         self._last = owner, at
+
+
+class LeaseGrace:
+    """The grace after a while in which nobody could renew a lease of so many seconds, since the store was away or the
+    machine slept: until it is over, no lease has run out. All who live renew theirs meanwhile."""
+
+    def __init__(self, lease: float, clock: Clock) -> None:
+        self._grace = 0.4 * lease
+        self._clock = clock
+        self._looked: float | None = None
+        self._until = 0.0
+
+    def is_over(self) -> bool:
+        """Return whether leases that ran out are to be taken for such, at one of the looks that there are each
+        second."""
+        now = self._clock.elapsed()
+        if self._looked is not None and now - self._looked > _GAP:
+            self._until = now + self._grace
+        self._looked = now
+        return now >= self._until
+
+    def begin(self) -> None:
+        """Begin it at the next look: the store is away."""
+        self._looked = -math.inf
 
 
 def _begin(owner: ClaimOwner, renew: WeakMethod[Callable[[], None]]) -> Callable[[], None]:

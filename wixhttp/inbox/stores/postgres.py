@@ -18,6 +18,7 @@ from wixhttp.data.stores.contract import Transaction
 from wixhttp.data.stores.postgres import PostgresStore
 from wixhttp.data.stores.postgres_pool import Connection
 from wixhttp.data.stores.postgres_writes import PostgresTransaction
+from wixhttp.errors import StoreUnavailable
 from wixhttp.messages import brief
 
 from .clock import MachineClock
@@ -45,7 +46,7 @@ from .figures import Figures, stats_of
 from .job_ids import JobId, new_token, parse_ids
 from .job_rows import COLUMNS
 from .lifecycle import BATCH, Tidying, check_over, death, final_outcome, is_over_by
-from .owner import ClaimOwner, LeaseRenewal, held_by
+from .owner import ClaimOwner, LeaseGrace, LeaseRenewal, held_by
 from .postgres_tables import (
     CLAIM,
     DUE,
@@ -78,6 +79,7 @@ class PostgresInbox:
         self._lease = lease
         self._clock = MachineClock()
         self._renewal = LeaseRenewal(owner, self.renew, lease, self._clock)
+        self._grace = LeaseGrace(lease, self._clock)
         self._room = Room()
         self._figures = Figures()
         self._is_made = False  # the tables are there, and of this version
@@ -204,9 +206,10 @@ class PostgresInbox:
         return is_current
 
     def renew(self) -> None:
-        owner = self._owner.id
+        owner, began = self._owner.id, self._clock.elapsed()
         if self._rows("SELECT 1 FROM wixhttp_inbox WHERE state = 'running' AND owner = $1::text", (owner,)):
             self._write(lambda transaction: self._renew(transaction.connection, owner), single=True)
+            self._renewal.note(owner, began)
 
     def _renew(self, connection: Connection, owner: str) -> None:
         connection.execute(
@@ -216,8 +219,18 @@ class PostgresInbox:
         )
 
     def free_dead(self) -> int:
-        freed = 0
-        for owner in self._gone():
+        try:
+            return self._free_dead()
+        except StoreUnavailable:
+            self._grace.begin()
+            raise
+
+    def _free_dead(self) -> int:
+        freed, mine = 0, self._owner.id
+        if held_by(mine).known() and self._renewal.is_late(mine):
+            self.renew()
+        gone = self._gone()
+        for owner in gone if self._grace.is_over() else ():
             statement = f"SELECT {COLUMNS} FROM wixhttp_inbox WHERE state = 'running' AND owner = $1::text ORDER BY seq"
             freed += sum(self._free(job_of(row)) for row in self._rows(statement, (owner,)))
             self._forget(owner)

@@ -19,6 +19,7 @@ import apsw
 from wixhttp.data.stores.contract import Transaction
 from wixhttp.data.stores.memory import MemoryTransaction
 from wixhttp.data.stores.sqlite import SQLiteTransaction
+from wixhttp.errors import StoreUnavailable
 from wixhttp.messages import brief
 
 from .clock import STEP, Clock, Moment
@@ -47,7 +48,7 @@ from .job_ids import JobId, new_token, parse_ids
 from .job_rows import COLUMNS
 from .lifecycle import BATCH, Tidying, check_over, death, final_outcome, is_over_by
 from .memory import MemoryDatabase
-from .owner import ClaimOwner, LeaseRenewal, held_by
+from .owner import ClaimOwner, LeaseGrace, LeaseRenewal, held_by
 from .room import Room
 from .sqlite_tables import (
     ENDED,
@@ -87,6 +88,8 @@ class SQLiteInbox:
         self._clock = clock
         self._lease = lease
         self._renewal = LeaseRenewal(owner, self.renew, lease, clock)
+        self._grace = LeaseGrace(lease, clock)
+        self._is_expiring = True  # leases that ran out are taken for such
         self._room = Room()
         self._figures = Figures()
         self._tidying = Tidying()
@@ -206,9 +209,10 @@ class SQLiteInbox:
         return is_current
 
     def renew(self) -> None:
-        owner = self._owner.id
+        owner, began = self._owner.id, self._clock.elapsed()
         if self._rows(f"SELECT 1 FROM {RUNNING} WHERE state = 'running' AND owner = ? LIMIT 1", (owner,)):
             self._write(lambda connection, _: self._renew(connection, owner))
+            self._renewal.note(owner, began)
 
     def _renew(self, connection: apsw.Connection, owner: str) -> None:
         connection.execute(
@@ -217,11 +221,21 @@ class SQLiteInbox:
         )
 
     def free_dead(self) -> int:
+        try:
+            return self._free_dead()
+        except StoreUnavailable:
+            self._grace.begin()
+            raise
+
+    def _free_dead(self) -> int:
         statement = f"SELECT owner, seq, claims FROM {RUNNING} WHERE state = 'running'"
         mine = self._owner.id
+        if held_by(mine).known() and self._renewal.is_late(mine):
+            self.renew()
         with held_by(mine).claiming:
             known = held_by(mine).known()
             running = self._rows(statement)
+        self._is_expiring = self._grace.is_over()
         lost = {(seq, claims) for owner, seq, claims in running if owner == mine} - known
         others = {owner for owner, _, _ in running} - {mine}
         gone = self._read(lambda connection, _: self._gone(connection, others), set[str]()) if others else set()
@@ -238,6 +252,8 @@ class SQLiteInbox:
         return self._owner.dead_owners(owners) | self._expired(connection, owners)
 
     def _expired(self, connection: apsw.Connection, owners: set[str]) -> set[str]:
+        if not self._is_expiring:
+            return set()
         boot, elapsed = self._clock.boot, self._clock.elapsed()
         held = {
             owner
