@@ -92,6 +92,9 @@ KIND post_large(request):
     counted(request)
     return ok(iter(["a"]))
 
+@idempotent(client=lambda request: request.body.json()["tenant"])
+KIND post_tenant(request): return ok()
+
 @idempotent(client=lambda request: request.headers["x-user"])
 KIND post_own(request):
     return ok({"run": counted(request)})
@@ -213,6 +216,9 @@ def test_a_request_without_a_key_is_refused_and_the_developer_told(
     for body, said in ((b"{}", "raised KeyError: 'id'"), (b'{"id": 1.5}', "gave 1.5, which is neither text nor")):
         assert served("odd", "POST", body=body).status == 400
         assert f"post_odd: key= of @once {said}" in caplog.text
+    for body, status in ((b'{"tenant": 5}', 200), (b'{"tenant": null}', 200), (b"{}", 400), (b'{"tenant": []}', 400)):
+        assert post(served, "tenant", "", ("Idempotency-Key", f"k{len(body)}"), body=body).status == status
+    assert "post_tenant: client= of @idempotent raised KeyError: 'tenant'" in caplog.text
 
 
 @pytest.mark.parametrize(

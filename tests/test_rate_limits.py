@@ -23,7 +23,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from limits import RateLimitItemPerSecond, parse_many
-from limits.storage import MemoryStorage
+from limits.storage import MemoryStorage, Storage
 from limits.strategies import FixedWindowRateLimiter
 
 from tests.interfaces import ASGIInterface, Ask, DirectInterface, Interface, Reply, WSGIInterface, write_project
@@ -31,7 +31,7 @@ from tests.servers import Answer, Server, ask, missing, project, serving
 from wixhttp import Response, limits
 from wixhttp.access import counter_table, counters, rate_limit
 from wixhttp.access.counter_table import CounterTable
-from wixhttp.access.counters import PATIENCE, RedisCounters, TableStorage
+from wixhttp.access.counters import PATIENCE, RedisCounters
 from wixhttp.access.key_store import KeyStore
 from wixhttp.access.rate_limits import client_group
 from wixhttp.access.timely_calls import TimelyCalls
@@ -68,11 +68,43 @@ class Clock:
         raise AssertionError("nobody else has the lock")
 
 
+class TableStorage(Storage):
+    """The table as a storage of the library `limits`."""
+
+    STORAGE_SCHEME = None  # no URL leads to it
+
+    def __init__(self, table: CounterTable, clock: Clock) -> None:
+        super().__init__()
+        self.table = table
+        self.clock = clock
+
+    @property
+    def base_exceptions(self) -> type[Exception] | tuple[type[Exception], ...]:
+        return OSError
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        return self.table.hit(key, expiry, amount)[0]
+
+    def get(self, key: str) -> int:
+        return self.table.get(key)[0]
+
+    def get_expiry(self, key: str) -> float:
+        return self.clock.now + self.table.get(key)[1]
+
+    def check(self) -> bool:
+        return True
+
+    def reset(self) -> int | None:
+        return None
+
+    def clear(self, key: str) -> None:
+        raise NotImplementedError
+
+
 steps = st.lists(
     st.tuples(st.just("hit"), st.sampled_from("abc"), st.integers(1, 3))
-    | st.tuples(st.sampled_from(["test", "stats", "clear"]), st.sampled_from("abc"), st.just(1))
-    | st.tuples(st.just("wait"), st.just(""), st.integers(1, 40))
-    | st.tuples(st.just("reset"), st.just(""), st.just(1)),
+    | st.tuples(st.sampled_from(["test", "stats"]), st.sampled_from("abc"), st.just(1))
+    | st.tuples(st.just("wait"), st.just(""), st.integers(1, 40)),
     max_size=40,
 )
 
@@ -82,10 +114,10 @@ steps = st.lists(
 def test_a_table_counts_as_the_storage_in_memory_of_the_library(steps: list[Any], amount: int, seconds: int) -> None:
     with pytest.MonkeyPatch.context() as patched:
         now = Clock()
-        for module in ("wixhttp.access.counter_table", "wixhttp.access.counters", "limits.storage.memory"):
+        for module in ("wixhttp.access.counter_table", "limits.storage.memory"):
             patched.setattr(f"{module}.time", now)
         item = RateLimitItemPerSecond(amount, seconds)
-        ours = FixedWindowRateLimiter(TableStorage(CounterTable(64)))
+        ours = FixedWindowRateLimiter(TableStorage(CounterTable(64), now))
         theirs = FixedWindowRateLimiter(MemoryStorage())
         for step, key, number in steps:
             if step == "wait":
@@ -97,13 +129,9 @@ def test_a_table_counts_as_the_storage_in_memory_of_the_library(steps: list[Any]
                     found.append(limiter.hit(item, key, cost=number))
                 elif step == "test":
                     found.append(limiter.test(item, key))
-                elif step == "stats":
+                else:
                     stats = limiter.get_window_stats(item, key)
                     found.append((max(stats.reset_time - now.now, 0), stats.remaining))
-                elif step == "clear":
-                    limiter.clear(item, key)
-                else:
-                    limiter.storage.reset()
             assert found[:1] == found[1:], (step, key)
 
 
@@ -445,14 +473,15 @@ def test_an_answer_that_a_handler_returns_to_many_is_not_changed(folder: Path) -
 
 def test_a_function_of_the_request_says_what_counts_as_one_client_and_none_is_the_address(folder: Path) -> None:
     with asking(folder) as asked:
-        for shop in ("a", "b", "", "é", "x" * 8000):
+        for shop in ("a", "b", "é", "x" * 8000):
             header = ("X-Shop", shop.encode().decode("latin-1"))
             assert asked.statuses("shop", 3, "POST", header) == [200, 200, 429]
-        assert asked.statuses("shop", 3, "POST") == [200, 200, 429]
+        assert asked.statuses("shop", 2, "POST") == [200, 200]
+        assert asked.statuses("shop", 1, "POST", ("X-Shop", "")) == [429]
         assert asked.statuses("shop", 1, "POST", client="10.1.1.1") == [200]
         assert asked.statuses("read", 1, "POST", body=b"{") == [400]
         assert asked.statuses("read", 1, "POST", body=b'{"customer": "c"}') == [200]
-        assert asked.statuses("odd", 1) == [500]
+        assert asked.statuses("odd", 1) == [400]
 
 
 def test_limits_by_address_and_by_something_else_both_hold(folder: Path) -> None:

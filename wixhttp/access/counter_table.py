@@ -62,15 +62,6 @@ class CounterTable:
         fingerprint, bucket = self._place_of(key)
         return self._locked(bucket, lambda offset: self._get(offset, fingerprint))
 
-    def clear(self, key: str) -> None:
-        """Remove a counter."""
-        fingerprint, bucket = self._place_of(key)
-        self._locked(bucket, lambda offset: self._clear(offset, fingerprint))
-
-    def reset(self) -> int:
-        """Remove all counters, and return their number."""
-        return sum(self._locked(bucket, self._reset) for bucket in range(self._buckets))
-
     # --- one bucket, locked ---
 
     def _hit(self, offset: int, fingerprint: int, seconds: float, amount: int) -> tuple[int, float]:
@@ -91,19 +82,6 @@ class CounterTable:
         place = _find(values, fingerprint)
         left = values[PLACES + place] - time.monotonic() if place >= 0 else 0.0
         return (values[2 * PLACES + place], left) if left > 0 else (0, 0.0)
-
-    def _clear(self, offset: int, fingerprint: int) -> None:
-        place = _find(_BUCKET.unpack_from(self._memory, offset), fingerprint)
-        if place >= 0:
-            self._write(offset, place, 0, 0.0, 0)
-
-    def _reset(self, offset: int) -> int:
-        values = _BUCKET.unpack_from(self._memory, offset)
-        now = time.monotonic()
-        found: int = sum(end > now for end in values[PLACES : 2 * PLACES])
-        if any(values[:PLACES]):
-            _BUCKET.pack_into(self._memory, offset, *[0] * PLACES, *[0.0] * PLACES, *[0] * PLACES)
-        return found
 
     def _write(self, offset: int, place: int, fingerprint: int, end: float, number: int) -> None:
         _FINGERPRINT.pack_into(self._memory, offset + place * _FINGERPRINT.size, fingerprint)

@@ -1,5 +1,5 @@
-"""The counters of rate limits: in a table that the processes of a server share, which is also a storage of the library
-`limits`, or in a Redis that several machines share. https://limits.readthedocs.io/en/stable/storage.html
+"""The counters of rate limits: in a table that the processes of a server share, or in a Redis that several machines
+share. They count as the storages of the library `limits` do. https://limits.readthedocs.io/en/stable/storage.html
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
-
-from limits.storage import Storage
 
 from wixhttp.errors import ConfigError
 from wixhttp.logs.masking import masked_url
@@ -28,38 +26,6 @@ _AGAIN = 2.0  # seconds until one request asks a Redis again that failed
 _SAID = 60.0  # seconds between two warnings of the same
 
 logger = logging.getLogger("wixhttp")
-
-
-class TableStorage(Storage):
-    """A storage of `limits` for its fixed windows, in a `CounterTable`."""
-
-    STORAGE_SCHEME = None  # no URL leads to it
-
-    def __init__(self, table: CounterTable) -> None:
-        super().__init__()
-        self.table = table
-
-    @property
-    def base_exceptions(self) -> type[Exception] | tuple[type[Exception], ...]:
-        return OSError
-
-    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        return self.table.hit(key, expiry, amount)[0]
-
-    def get(self, key: str) -> int:
-        return self.table.get(key)[0]
-
-    def get_expiry(self, key: str) -> float:
-        return time.time() + self.table.get(key)[1]
-
-    def check(self) -> bool:
-        return True
-
-    def reset(self) -> int | None:
-        return self.table.reset()
-
-    def clear(self, key: str) -> None:
-        self.table.clear(key)
 
 
 class Counters(Protocol):
@@ -81,10 +47,10 @@ class LocalCounters:
     blocks = False
 
     def __init__(self, table: CounterTable) -> None:
-        self.storage = TableStorage(table)
+        self._table = table
 
     def hit(self, key: str, seconds: int, patience: float = PATIENCE) -> tuple[int, float]:
-        return self.storage.table.hit(key, seconds)
+        return self._table.hit(key, seconds)
 
 
 _COUNT = """

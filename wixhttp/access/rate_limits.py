@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 from limits import RateLimitItem, parse_many
 
 from wixhttp.errors import HTTPError
-from wixhttp.guards import ADDRESS_RATE, RATE, GuardedRequest
+from wixhttp.guards import ADDRESS_RATE, RATE, GuardedRequest, made_key
 from wixhttp.http.policy import note_guard
 from wixhttp.http.response import Response
 from wixhttp.measurements import counted
@@ -101,14 +101,9 @@ class RateGuard:
             shown = request.notes.api_key
             return "" if shown is None else shown.name
         if self._key is not None:
-            value = self._key(request.request)
-            if value is not None:
-                if not isinstance(value, str | int) or isinstance(value, bool):
-                    raise TypeError(
-                        "the key function of @rate_limit returns text or a whole number, or None for the client's "
-                        f"address, not {type(value).__name__}"
-                    )
-                return f"={value}"
+            named = made_key(self._key, request, f"{request.name}: key= of @rate_limit")
+            if named is not None:
+                return f"={named}"
         return client_group(request.head.client)
 
     def leave(self, request: GuardedRequest, response: Response) -> Response:

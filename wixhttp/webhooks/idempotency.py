@@ -12,10 +12,9 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
 from wixhttp.errors import HTTPError
-from wixhttp.guards import GuardedRequest
+from wixhttp.guards import GuardedRequest, made_key
 from wixhttp.http.policy import note_guard, parse_duration, parse_seconds
 from wixhttp.http.request_head import SAFE_METHODS
-from wixhttp.messages import brief
 from wixhttp.project.signatures import is_async_callable
 from wixhttp.public_calls import explained, named
 
@@ -56,8 +55,8 @@ def idempotent(
     request whose answer was streamed, or longer than 1 MB, is answered 409.
 
     Keys are those of one handler and one client: the API key that it has shown (``@require_key``), and what ``client``
-    returns, a ``def`` that takes the request and returns a text. Who knows both key and body of another's request gets
-    its answer, unless ``client`` tells them apart.
+    returns, a ``def`` that takes the request and returns text, a whole number or ``None``. Who knows both key and body
+    of another's request gets its answer, unless ``client`` tells them apart.
 
     Raises:
         ValueError: ``keep`` or ``wait`` is out of range, at once.
@@ -87,9 +86,7 @@ def idempotent(
 
 
 def _client(request: GuardedRequest, client: Callable[[Any], object] | None) -> list[str]:
-    said = None if client is None else client(request.request)
-    if said is not None and not isinstance(said, str):
-        raise TypeError(f"{request.name}: client= of @idempotent gives a str, not {brief(said)}")
+    said = None if client is None else made_key(client, request, f"{request.name}: client= of @idempotent")
     api_key = request.notes.api_key
     return ["" if api_key is None else api_key.name, said or ""]
 
