@@ -319,6 +319,15 @@ def test_work_replaces_a_process_that_dies(site: Site) -> None:
         site.wait_for("quick")
 
 
+def test_work_whose_processes_end_while_they_load_waits_longer_each_time(tmp_path: Path) -> None:
+    site = Site(tmp_path, "import os\nos.abort()\n")
+    command = [sys.executable, "-m", "wixhttp", "--project", str(site.root), "work"]
+    with serving(site.root, command=command, wait=False, **site.environ) as worker:
+        for pause in ("0.5", "1", "2"):
+            worker.wait_for_message(f"has ended by signal 6, while it loaded the project, and is replaced in {pause} s")
+        assert worker.stop() == 0
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [("def get_a(request): pass\n", NOTHING), ("nothing\n", "NameError: name 'nothing' is not defined")],

@@ -62,6 +62,7 @@ class _WorkMaster:
         self.processes = processes
         self.reports = WorkerReports()
         self._living: set[int] = set()
+        self._ready: set[int] = set()
         self._leaving: dict[int, float] = {}  # until when each may take to end
         self._ends = self._reloads = self._was_ready = False
         self._pause = 0.0
@@ -105,6 +106,7 @@ class _WorkMaster:
         failed = None
         for report in self.reports.receive():
             if report.kind == READY:
+                self._ready.add(report.pid)
                 self._was_ready, self._pause = True, 0.0
             elif report.kind == FAILED:
                 failed = report.reason, report.traceback
@@ -116,18 +118,28 @@ class _WorkMaster:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if failed is not None and self._was_ready:
-            self._pause = min(max(2 * self._pause, _SHORTEST), _LONGEST)
-            self._start_at = time.monotonic() + self._pause
+            self._back_off()
             logger.error("the project cannot be loaded: %s; tried again in %.1f seconds", failed[0], self._pause)
         return failed
 
+    def _back_off(self) -> None:
+        """Start none for a while, which is longer each time until one has loaded the project."""
+        self._pause = min(max(2 * self._pause, _SHORTEST), _LONGEST)
+        self._start_at = time.monotonic() + self._pause
+
     def _note_end(self, pid: int, status: int) -> None:
+        was_ready = pid in self._ready
+        self._ready.discard(pid)
         if self._leaving.pop(pid, None) is None:
             self._living.discard(pid)
             code = os.waitstatus_to_exitcode(status)
             if code != NOT_LOADED:
                 how = f"by signal {-code}" if code < 0 else f"with code {code}"
-                logger.error("process %d has ended %s, and is replaced", pid, how)
+                when = "and is replaced"
+                if not was_ready:
+                    self._back_off()
+                    when = f"while it loaded the project, and is replaced in {self._pause:g} seconds"
+                logger.error("process %d has ended %s, %s", pid, how, when)
 
     def _dismiss(self) -> None:
         """Tell all processes to end in order."""
