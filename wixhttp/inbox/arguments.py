@@ -8,6 +8,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from wixhttp.errors import InvalidJSON
+from wixhttp.http.json_codec import decode_json
+
 MOST_BYTES = 1_048_576
 """Bytes of the arguments of one job, as JSON."""
 _DEEPEST = 100
@@ -59,8 +62,8 @@ def shown_json(text: bytes | None) -> Any:
     if text is None:
         return None
     try:
-        return json.loads(text)
-    except ValueError:  # of another version
+        return decode_json(text)
+    except InvalidJSON:  # of another version
         return text.decode("utf-8", "replace")
 
 

@@ -61,9 +61,7 @@ def show_inbox(asked: Asked, problem: str = "", status: int = 200) -> Response:
         except (ProjectError, StoreUnavailable) as error:
             problem, status = problem or masked(str(error)), 500
     known = opened.known if opened is not None else []
-    last = jobs[-1].seq if len(jobs) > PAGE_SIZE else 0
-    jobs = jobs[:PAGE_SIZE]
-    last = jobs[-1].seq if last else 0
+    has_older, jobs = len(jobs) > PAGE_SIZE, jobs[:PAGE_SIZE]
     return inspector_page(
         asked,
         "inbox.html",
@@ -79,7 +77,7 @@ def show_inbox(asked: Asked, problem: str = "", status: int = 200) -> Response:
         names=sorted({*known, *(stats.by_name if stats is not None else ())}),
         jobs=[] if opened is None else [_row(opened, job) for job in jobs],
         dead=stats.dead if stats is not None else 0,
-        older=with_query(INBOX, {**chosen, "before": str(last)}) if last else "",
+        older=with_query(INBOX, {**chosen, "before": str(jobs[-1].seq)}) if has_older else "",
         newest=with_query(INBOX, chosen) if query.get("before") else "",
     )
 
