@@ -197,7 +197,7 @@ def test_third_parties_stay_in_their_modules() -> None:
     assert {folder_of(module) for module in found["click"]} == {
         "cli", "cli.arguments", "cli.data", "cli.develop", "cli.receive",
     }  # fmt: skip
-    assert found["limits"] == {"access.counters", "access.rate_limits"}
+    assert found["limits"] == {"access.rate_limits"}
     assert found["redis"] == {"access.counters"}
     assert found["pytest"] == {"testing.plugin"}
     assert found["apsw"] == {
