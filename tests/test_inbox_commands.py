@@ -98,6 +98,9 @@ def test_the_list_is_narrowed_and_read_by_programs(site: Path) -> None:
     assert [each["id"] for each in listed(site, "--state", "dead")] == [ids["dead"]]
     assert [each["known"] for each in listed(site, "--name", "gone")] == [False]
     assert [each["key"] for each in listed(site, "--key", "k")] == ["k"]
+    misspelt = inbox(site, "list", "--name", "mial")
+    assert misspelt.out == "nothing is there\n"
+    assert "Note: there is no function or job named 'mial'; did you mean 'mail'?" in misspelt.err
     assert len(listed(site, "--limit", "2")) == 2
     (done,) = listed(site, "--state", "done")
     assert (done["result"], done["attempt"], done["error"]) == ({"status": 200}, 1, None)

@@ -283,7 +283,7 @@ def of(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Callab
         (of(inbox.deferred, attemps=3), "deferred() has no argument 'attemps'; did you mean 'attempts'?"),
         (of(inbox.job, "a", attemps=3), "did you mean 'attempts'?"),
         (of(inbox.scheduled, "* * * * *", timezone="UTC"), "scheduled() has no argument 'timezone'"),
-        (of(inbox.enqueue, "a", dely=3), "enqueue() has no keyword 'dely'; did you mean 'delay'?"),
+        (of(inbox.enqueue, "a", dely=3), "enqueue() has no keyword 'dely'; did you mean 'delay'? What the job"),
         (of(limits, time_out=3), "limits() has no argument 'time_out'; did you mean 'timeout'?"),
         (of(cors, origin="*"), "did you mean 'origins'?"),
         (of(testing.fake_request, "x", webhok={}), "fake_request() has no argument 'webhok'; did you mean 'webhook'"),

@@ -164,7 +164,7 @@ def test_a_deleted_database_is_noticed_at_once_and_never_made_anew(site: Path, t
         refuses(server, time.monotonic())
         first = server.workers()[0]
         os.kill(first, signal.SIGKILL)  # a worker that never saw the database does not take it for a first start
-        server.wait_for_message("are served", count=3)
+        server.wait_for_message("serving ", count=3)
         refuses(server)
         assert not database.exists()
         lines = [line for line in server.messages() if f"{str(database)!r} is gone" in line]

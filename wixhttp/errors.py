@@ -180,13 +180,14 @@ class EncodeError(WixHTTPError, TypeError):
 
 
 class SecretNotFound(WixHTTPError, LookupError):
-    """No secret of that name. ``places`` are those where it was looked for, in order."""
+    """No secret of that name. ``places`` are those where it was looked for, in order; ``told`` is the text without what
+    to write around a call of `wixhttp.secrets.getSecret`."""
 
     def __init__(self, name: str, places: tuple[str, ...]) -> None:
-        super().__init__(
-            f"there is no secret {name!r}; looked at: {', '.join(places)}. Set it with: wixhttp secrets set {name}; "
-            "where it may be missing, write try and except SecretNotFound"
-        )
+        told = f"there is no secret {name!r}; looked at: {', '.join(places)}. "
+        told += f"Set it with: wixhttp secrets set {name or 'NAME'}"
+        super().__init__(f"{told}; where it may be missing, write try and except SecretNotFound")
+        self.told = told
         self.name = name
         self.places = places
 

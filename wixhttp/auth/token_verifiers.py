@@ -199,4 +199,4 @@ def check_auth(config: AuthConfig, root: Path) -> None:
             try:
                 getSecret(name)
             except SecretNotFound as error:
-                raise ConfigError(f"auth: {error}") from None
+                raise ConfigError(f"auth: {error.told}") from None

@@ -142,9 +142,10 @@ class _Times:
 def _new_job(called: str, name: Any, arguments: Sequence[Any], given: _Times, unknown: dict[str, Any]) -> NewJob:
     if unknown:
         first = next(iter(unknown))
+        hint = nearest(first, _KEYWORDS)
         raise TypeError(
-            f"{called}() has no keyword {first!r}, and what the job takes by name goes into a dict, {called}(name, "
-            f'{{"{first}": ...}}); {nearest(first, _KEYWORDS)}'
+            f"{called}() has no keyword {first!r}; {hint}{'' if hint[-1] == '?' else '.'} What the job takes by name "
+            f'goes into a dict: {called}(name, {{"{first}": ...}})'
         )
     named, options, target = _named(called, name)
     if target is not None:

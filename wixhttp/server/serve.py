@@ -166,7 +166,7 @@ class Server(base.Application, _UnderMaster):  # type: ignore[misc]  # gunicorn 
         is_quiet = config.log_level not in ("debug", "info")
         access = None if is_quiet else AccessLog(self.writer, is_json(config.log_format))
         app = App(site, access, readiness_of(site, is_used=is_used))
-        logger.info("%s of %s are served", site.summary, config.root)
+        logger.info("serving %s of %s", site.summary, config.root)
         for warning in site.endpoints.startup_warnings() if site.endpoints is not None else ():
             logger.warning("%s", warning)
         if self.cfg.worker_class_str in WSGI_LIMITS:

@@ -74,14 +74,14 @@ class SenderGuard(CheckGuard):
             try:
                 check_secret(self.scheme, getSecret(name))
             except SecretNotFound as error:
-                yield without_advice(error)
+                yield error.told
             except UnusableSecret as error:
                 yield f"the secret {name!r} cannot be used: {error}"
         if self.scheme.verify_token:
             try:
                 getSecret(self.scheme.verify_token)
             except SecretNotFound as error:
-                yield without_advice(error)
+                yield error.told
 
 
 def _found(names: Sequence[str]) -> list[str]:
@@ -95,15 +95,10 @@ def _found(names: Sequence[str]) -> list[str]:
         try:
             found.append(getSecret(name))
         except SecretNotFound as error:
-            missing = missing or without_advice(error)
+            missing = missing or error.told
     if not found:
         raise UnverifiedSender(SECRET, missing)
     return found  # type: ignore[return-value]  # they are texts
-
-
-def without_advice(error: SecretNotFound) -> str:
-    """The text of a missing secret, without what to write around a call of `getSecret`."""
-    return str(error).partition("; where it may be missing")[0]
 
 
 def _signer(scheme: Scheme, message: SignedMessage, secrets: Sequence[str], now: float) -> str:

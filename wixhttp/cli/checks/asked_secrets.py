@@ -9,7 +9,6 @@ from wixhttp.errors import SecretNotFound
 from wixhttp.project.findings import Finding
 from wixhttp.secrets import SecretStore
 from wixhttp.webhooks.keys import looks_secret
-from wixhttp.webhooks.sender_guard import without_advice
 
 from .scopes import ScopedTree
 from .sources import Source
@@ -58,7 +57,7 @@ def _of_senders(source: Source, secrets: SecretStore) -> Iterator[Finding]:
                     try:
                         secrets.get(each.value)
                     except SecretNotFound as error:
-                        yield Finding(source.place, each.lineno, "missing-secret", without_advice(error), is_error=True)
+                        yield Finding(source.place, each.lineno, "missing-secret", error.told, is_error=True)
 
 
 def _is_caught(tree: ScopedTree, node: ast.AST) -> bool:

@@ -10,6 +10,7 @@ import click
 
 from wixhttp.cli.arguments.durations import parse_duration
 from wixhttp.cli.lazy_group import CommandGroup
+from wixhttp.messages import nearest
 
 if TYPE_CHECKING:
     from wixhttp.inbox.stores.contract import Inbox
@@ -46,7 +47,10 @@ def list_jobs(
         jobs = opened.list(state=state, name=name, key=key, limit=limit)  # type: ignore[arg-type]  # one of the choices
         known = _known_names(context)
         unknown = {} if known is None else opened.unknown_names(known)
+        there = sorted({*(known or ()), *unknown})
     print_jobs(jobs, known, as_json=as_json)
+    if name is not None and not jobs and name not in there and there:
+        click.echo(f"Note: there is no function or job named {name!r}; {nearest(name, there)}", err=True)
     print_unknown(unknown)
 
 
@@ -95,7 +99,7 @@ def cancel(context: click.Context, job_ids: tuple[str, ...]) -> None:
 @click.option("--older", metavar="TIME", required=True, help="Those that have been so for a time: 12h, 7d, 4w, 0s.")
 @click.pass_context
 def purge(context: click.Context, state: str, older: str) -> None:
-    """Remove those that are over. With a done one its value of dedup is forgotten."""
+    """Remove those that are over. With a done one its value of dedup is forgotten, and its run in wixhttp jobs list."""
     age = parse_duration(older)
     if age is None:
         raise click.BadParameter(f"it is a time such as 12h, 7d or 4w, not {older!r}", param_hint="'--older'")

@@ -86,13 +86,12 @@ def _given(store: SecretStore, name: str | None, file: str | None) -> dict[str, 
     try:
         return {name: store.get(name)}
     except SecretNotFound as error:
-        raise click.UsageError(str(error)) from None
+        raise click.UsageError(error.told) from None
 
 
 def _own(store: SecretStore, handler: VerifiedHandler) -> dict[str, str]:
     """Those secrets of a handler that are there."""
     from wixhttp.errors import SecretNotFound
-    from wixhttp.webhooks.sender_guard import without_advice
 
     found: dict[str, str] = {}
     missing = ""
@@ -100,7 +99,7 @@ def _own(store: SecretStore, handler: VerifiedHandler) -> dict[str, str]:
         try:
             found[name] = store.get(name)
         except SecretNotFound as error:
-            missing = missing or without_advice(error)
+            missing = missing or error.told
     if not found:
         raise click.UsageError(missing)
     return found

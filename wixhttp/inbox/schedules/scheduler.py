@@ -113,7 +113,8 @@ class _Watch:
         jobs = [occurrence_job(self.function, moment) for moment in chosen]
         is_first = inbox.advance(self.watermark, jobs, due[-1])
         if is_first and len(chosen) < len(due):
-            logger.info("%s: %d occurrences are left out", self.function.name, len(due) - len(chosen))
+            left = len(due) - len(chosen)
+            logger.info("%s: %d occurrence%s left out", self.function.name, left, " is" if left == 1 else "s are")
 
     def _chosen(self, inbox: Inbox, due: list[datetime], now: datetime) -> list[datetime]:
         """Those of the occurrences that are due that are run."""
