@@ -48,7 +48,7 @@ from wixhttp.inbox.stores.contract import (
     stored_text,
 )
 from wixhttp.inbox.stores.factory import make_inbox, open_inbox
-from wixhttp.inbox.stores.lifecycle import delay_after_death
+from wixhttp.inbox.stores.lifecycle import BATCH, delay_after_death
 from wixhttp.inbox.stores.owner import LeaseGrace
 
 FAR = 86400.0  # seconds after which no test ends
@@ -345,14 +345,17 @@ def test_jobs_that_end_while_lost_claims_are_looked_for_are_not_taken_for_such(
     inbox = make_inbox(store, owner=NamedOwner("only"))
     inbox.accept([new("1") for _ in range(300)])
 
-    def work() -> list[bool]:
-        return [inbox.finish(job, Done()) for _ in range(150) for job in inbox.claim(NAMES, 1)]
+    results: list[bool] = []
+
+    def work() -> None:
+        while len(results) < 300:
+            results.extend([inbox.finish(job, Done()) for job in inbox.claim(NAMES, 1)])
 
     with ThreadPoolExecutor(2) as pool:
         workers = [pool.submit(work) for _ in range(2)]
         while not all(worker.done() for worker in workers):
             assert inbox.free_dead() == 0
-    assert [result for worker in workers for result in worker.result()] == [True] * 300
+    assert results == [True] * 300
     assert "refused" not in caplog.text
 
 
@@ -392,6 +395,21 @@ def test_what_is_cancelled_does_not_run(inbox: Inbox) -> None:
     assert ended(inbox, 9) == ["3"]
 
 
+def test_all_that_are_dead_begin_anew_however_many_they_are(store: Store) -> None:
+    inbox = make_inbox(store)
+    inbox.accept([new(str(number), key=str(number % 7) if number % 2 else None) for number in range(2 * BATCH + 3)])
+    change(store, inbox, "UPDATE wixhttp_inbox SET state = 'dead', attempt = 9, is_over = TRUE")
+    cancelled = inbox.list(limit=1)[0]
+    inbox.cancel([cancelled.id])
+    assert inbox.retry(None) == 2 * BATCH + 2
+    assert inbox.retry(None) == 0
+    found = inbox.list(limit=2 * BATCH + 3)
+    assert {job.attempt for job in found if job.id != cancelled.id} == {0}
+    waiting = [job for job in found if job.state == "waiting"]
+    assert sorted(job.key for job in waiting if job.key) == list("0123456"), "the first of each key"
+    assert len(waiting) == 7 + sum(job.key is None for job in found if job.id != cancelled.id)
+
+
 def test_a_retry_of_a_dead_job_waits_for_the_one_of_its_key_that_runs(inbox: Inbox) -> None:
     inbox.accept([new("1", key="k"), new("2", key="k"), new("3", key="k")])
     assert ended(inbox, 1, Failed("bad")) == ["1"]
@@ -412,6 +430,7 @@ def test_lists_are_of_the_last_first_and_can_be_narrowed(inbox: Inbox) -> None:
     assert payloads(inbox.list(key="k", state="blocked")) == ["5", "3"]
     assert payloads(inbox.list(state="waiting", name="a")) == ["4", "2", "1", "0"]
     assert inbox.list(name="' OR 1=1 --") == []
+    assert inbox.list(name="\udcff") == inbox.list(name="a\0") == []
 
 
 def test_statistics(inbox: Inbox) -> None:

@@ -319,4 +319,9 @@ def stored_moment(at: datetime | None) -> datetime | None:
 
 def stored_error(text: str) -> str:
     """The text of an error as databases take it."""
-    return text[:_LONGEST_ERROR].replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    return well_formed(text[:_LONGEST_ERROR])
+
+
+def well_formed(text: str) -> str:
+    """The text without what no database takes: NUL, and halves of pairs of code units."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

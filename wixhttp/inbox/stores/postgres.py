@@ -41,6 +41,7 @@ from .contract import (
     stored_error,
     stored_moment,
     stored_text,
+    well_formed,
 )
 from .figures import Figures, stats_of
 from .job_ids import JobId, new_token, parse_ids
@@ -65,6 +66,11 @@ from .room import Room
 Result = TypeVar("Result")
 
 _LATER = "clock_timestamp() + make_interval(secs => $5::double precision)"
+_RETRIED = (
+    "UPDATE wixhttp_inbox SET state = CASE WHEN key IS NULL THEN 'waiting' ELSE 'blocked' END, attempt = 0,"
+    " due = clock_timestamp(), ended = NULL, is_over = FALSE"
+)
+_IS_RETRIED = "state IN ('dead', 'cancelled')"
 _OPEN = "state IN ('waiting', 'blocked', 'running')"
 
 logger = logging.getLogger("wixhttp")
@@ -319,12 +325,24 @@ class PostgresInbox:
         return None
 
     def retry(self, ids: Collection[str] | None) -> int:
-        wanted = self._all_dead() if ids is None else parse_ids(ids)
-        return self._each(wanted, _retry)
+        return self._retry_dead() if ids is None else self._each(parse_ids(ids), _retry)
 
-    def _all_dead(self) -> Sequence[JobId]:
-        statement = "SELECT seq, token FROM wixhttp_inbox WHERE state = 'dead' ORDER BY seq"
-        return tuple(JobId(*row) for row in self._rows(statement))
+    def _retry_dead(self) -> int:
+        """Retry all dead jobs, many in a transaction: it locks their keys in the order in which all others do."""
+        dead = self._rows("SELECT seq, token, lane FROM wixhttp_inbox WHERE state = 'dead' ORDER BY lane, seq")
+        retried = 0
+        for start in range(0, len(dead), BATCH):
+            batch = dead[start : start + BATCH]
+
+            def work(transaction: PostgresTransaction, batch: Sequence[Any] = batch) -> int:
+                connection = transaction.connection
+                without = [seq for seq, _, lane in batch if lane is None]
+                statement = f"{_RETRIED} WHERE seq = ANY($1::bigint[]) AND key IS NULL AND {_IS_RETRIED}"
+                changed = connection.execute(statement, (without,)).rowcount
+                return changed + sum(_retry(connection, JobId(seq, token)) for seq, token, lane in batch if lane)
+
+            retried += self._write(work)
+        return retried
 
     def cancel(self, ids: Collection[str]) -> int:
         return self._each(parse_ids(ids), _cancel)
@@ -422,7 +440,7 @@ class PostgresInbox:
         conditions, values = [], list[Any]()
         for condition, value in (
             ("state = ${}::text", state),
-            ("name = ${}::text", name),
+            ("name = ${}::text", None if name is None else well_formed(name)),
             ("key = ${}::text", stored_text(key)),
             ("seq < ${}::bigint", before),
         ):
@@ -565,13 +583,7 @@ def _is_noted(connection: Connection, job: Job, outcome: Outcome) -> bool:
 
 
 def _retry(connection: Connection, wanted: JobId) -> bool:
-    return _changed(
-        connection,
-        wanted,
-        "UPDATE wixhttp_inbox SET state = CASE WHEN key IS NULL THEN 'waiting' ELSE 'blocked' END, attempt = 0,"
-        " due = clock_timestamp(), ended = NULL, is_over = FALSE",
-        "state IN ('dead', 'cancelled')",
-    )
+    return _changed(connection, wanted, _RETRIED, _IS_RETRIED)
 
 
 def _cancel(connection: Connection, wanted: JobId) -> bool:

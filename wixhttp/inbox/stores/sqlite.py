@@ -42,6 +42,7 @@ from .contract import (
     stored_error,
     stored_moment,
     stored_text,
+    well_formed,
 )
 from .figures import Figures, stats_of
 from .job_ids import JobId, new_token, parse_ids
@@ -376,7 +377,7 @@ class SQLiteInbox:
         limit: int = 100,
         before: int | None = None,
     ) -> list[Job]:
-        asked = {"state": state, "name": name, "key": stored_text(key)}
+        asked = {"state": state, "name": None if name is None else well_formed(name), "key": stored_text(key)}
         conditions = [f"{column} = :{column}" for column, value in asked.items() if value is not None]
         if before is not None:
             conditions.append("seq < :before")
