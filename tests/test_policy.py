@@ -312,7 +312,7 @@ def test_a_public_name_that_is_looked_for_elsewhere_is_told_with_its_module() ->
         assert set(MODULES[name]) <= set(module.__all__)
         for other in (importlib.import_module("wixhttp"), webhooks, inbox, access, testing):
             for public in MODULES[name]:
-                if public not in other.__all__:
+                if public not in dir(other):  # wixhttp.testing.deferred is a module, once it is loaded
                     with pytest.raises(ImportError, match=f"write: from wixhttp.{name} import {public}"):
                         getattr(other, public)
     assert not hasattr(webhooks, "nothing")
