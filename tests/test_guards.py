@@ -729,6 +729,8 @@ HIDDEN = {
     "a hidden method of an object": "NAME = Hidden()\n",
     "a later definition": f"{GUARDED}KIND NAME(request): return ok()\n",
     "a later name": f"{GUARDED}NAME = Methods().open\n",
+    "a table of functions in another file": "from backend.lib import NAME\n__all__ = ['NAME']\n",
+    "another name for a table of functions": "@keeping\n@require_key()\nKIND _it(request): return ok()\nNAME = _it\n",
     "a guard that came late": (
         "_late = limits(timeout=9)(wrapping(Methods().open))\nNAME = wrapping(_late)\nrequire_key()(_late)\n"
     ),
@@ -753,7 +755,12 @@ RUNNING = {
 
 def write_guarded(folder: Path, text: str, kind: str, place: str) -> Path:
     name, file = ("post_it", "backend/http_functions.py") if place == "function" else ("POST", "src/pages/it.py")
-    return write_project(folder, {file: SITE_OF_DECORATORS + text.replace("NAME", name).replace("KIND", kind)})
+    library = f"@keeping\n{GUARDED}" if "import NAME" in text else ""
+    files = {file: text, "backend/lib.py": library}
+    return write_project(
+        folder,
+        {key: SITE_OF_DECORATORS + each.replace("NAME", name).replace("KIND", kind) for key, each in files.items()},
+    )
 
 
 @pytest.mark.parametrize("place", ["function", "endpoint"])
@@ -787,6 +794,23 @@ def test_a_guard_runs_wherever_it_stands(tmp_path: Path, way: str, kind: str, pl
 )
 def test_a_function_that_guards_nothing_may_stand_beside_guarded_ones(tmp_path: Path, text: str) -> None:
     load_app(write_guarded(tmp_path, text, "def", "function"))
+
+
+@pytest.mark.parametrize(
+    ("text", "is_told"),
+    [
+        ("def NAME(request): return _helper(request)\n", True),
+        ("NAME = lambda request: _helper(request)\n", True),
+        ("def NAME(request): return _helper(request)  # wixhttp: ignore[not-served]\n", False),
+        ("NAME = _helper\ndef put_it(request): return _helper(request)\n", False),
+        ("def NAME(request): return ok()\n", False),
+    ],
+)
+def test_a_helper_with_guards_that_code_calls_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str, is_told: bool
+) -> None:
+    load_app(write_guarded(tmp_path, text, "def", "function"))
+    assert ("the decorators that guard _helper do not run where code calls it" in caplog.text) == is_told
 
 
 def test_a_guard_in_front_of_middleware_is_an_error(tmp_path: Path) -> None:

@@ -161,10 +161,11 @@ def note_guard(guard: Any, function: F) -> F:
     return _note({"guards": (*guards, guard)}, function)
 
 
-def guards_noted_in(module: object, name: str) -> list[Any]:
-    """The guards that were noted on the function of a module that was defined by that name, whatever the name is bound
-    to now."""
-    return list(vars(module).get(_GUARDED, {}).get(name, ()))
+def guards_noted_in(module: object) -> dict[str, list[Any]]:
+    """The guards that were noted on functions of a module, by the qualified names by which they were defined, whatever
+    these are bound to now."""
+    noted: dict[str, list[Any]] = getattr(module, "__dict__", {}).get(_GUARDED, {})
+    return noted
 
 
 def _innermost(function: object) -> object:

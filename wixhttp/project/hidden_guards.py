@@ -6,14 +6,19 @@ Of a time limit that is a nuisance; of the check of a signature or a key it open
 
 from __future__ import annotations
 
+import ast
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator
+from pathlib import Path
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 from wixhttp.errors import ProjectError
 from wixhttp.http.policy import guards_noted_in, policy_of
+
+from .findings import Finding, below
 
 _MOST = 200  # objects that are looked at for one handler: more are no chain of decorators
 
@@ -28,13 +33,15 @@ def check_guards(module: ModuleType, served: Iterable[tuple[str, Callable[..., A
     """Check that the guards of all handlers that a module serves, given with their names, run.
 
     Raises:
-        ProjectError: a guard is noted on a function of that name, or on one that a handler calls in its place, and not
-            on the handler.
+        ProjectError: a guard is noted on a function that was defined by the name of a handler, in its file or in the
+            one that it is imported from, or on one that a handler calls in its place, and not on the handler.
     """
+    replaced = dict(_guards_of_names())
     for name, target in served:
         places = {guard.place for guard in policy_of(target).guards}
         where = f"{file or module.__file__}: {name}"
-        if any(guard.place not in places for guard in guards_noted_in(module, name)):
+        noted = (*guards_noted_in(module).get(name, ()), *replaced.get(id(target), ()))
+        if any(guard.place not in places for guard in noted):
             raise ProjectError(f"{where}: {_ADVICE.format('another decorator, or a later line, replaces it')}")
         for inner in _behind(target):
             if any(guard.place not in places for guard in _guards_of(inner)):
@@ -42,6 +49,40 @@ def check_guards(module: ModuleType, served: Iterable[tuple[str, Callable[..., A
                 raise ProjectError(
                     f"{where}: {_ADVICE.format(f'they stand on {hidden}, which another function hides')}"
                 )
+
+
+def _guards_of_names() -> Iterator[tuple[int, list[Any]]]:
+    """The identity of what is bound now to each name of a module by which a function with guards was defined."""
+    for module in list(sys.modules.values()):
+        for name, guards in guards_noted_in(module).items():
+            bound = vars(module).get(name)
+            if bound is not None:
+                yield id(bound), guards
+
+
+def uncalled_guards(module: ModuleType, served: Collection[Callable[..., Any]]) -> Iterator[Finding]:
+    """Findings about helpers with guards that a file calls itself: they run for what is served alone."""
+    running = {id(guard) for target in served for guard in policy_of(target).guards}
+    helpers = {
+        name: bound
+        for name, guards in guards_noted_in(module).items()
+        if (bound := vars(module).get(name)) is not None and not any(id(guard) in running for guard in guards)
+    }
+    if not helpers:
+        return
+    file = Path(str(module.__file__))
+    source = file.read_bytes()
+    lines = source.decode("utf-8", "replace").splitlines()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in helpers:
+            root = file.parents[2 if file.name == "__init__.py" else 1]
+            message = (
+                f"the decorators that guard {node.id} do not run where code calls it; write them on what is served"
+            )
+            finding = Finding(below(file, root), node.lineno, "not-served", message)
+            del helpers[node.id]
+            if not finding.is_ignored(lines):
+                yield finding
 
 
 def _guards_of(found: object) -> tuple[Any, ...]:
