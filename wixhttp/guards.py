@@ -40,12 +40,12 @@ class GuardedRequest:
     """A request as guards see it. ``name`` is the handler's in the log, ``unique_name`` the one under which guards keep
     and count: a function of the test site has another one than that of the site. ``asked`` is what the handler takes: a
     request, or the state of one for an endpoint. ``began`` is the time by ``time.monotonic`` at which it came here.
-    ``claim`` and ``rates`` are what the guards of their kinds keep from one call to the next.
+    ``kept`` is what guards keep from one call to the next, by its class; those of one kind may share it.
 
     ``read`` gives the body, and may block; ``velo`` is the request of a ``def``, which has none yet.
     """
 
-    __slots__ = ("_body", "_read", "_velo", "asked", "began", "claim", "head", "name", "notes", "rates", "unique_name")
+    __slots__ = ("_body", "_read", "_velo", "asked", "began", "head", "kept", "name", "notes", "unique_name")
 
     def __init__(
         self, head: Head, name: str, velo: Request, read: Callable[[], bytes], unique_name: str | None = None
@@ -59,8 +59,7 @@ class GuardedRequest:
         self.asked: Any = None
         self.began = time.monotonic()
         self.notes = head.notes = Notes()
-        self.claim: Any = None
-        self.rates: Any = None
+        self.kept: dict[type, Any] = {}
 
     @property
     def body(self) -> bytes:

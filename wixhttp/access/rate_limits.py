@@ -78,7 +78,9 @@ class RateGuard:
         client = self._client_of(request)
         place = f"{self._scope or request.unique_name}|{self.kind}"
         counters = counters_in_use()
-        state = request.rates = request.rates or RateFields(PATIENCE)
+        state: RateFields | None = request.kept.get(RateFields)
+        if state is None:
+            state = request.kept[RateFields] = RateFields(PATIENCE)
         state.policies.append(self._policies)
         for rate in self._rates:
             began = time.monotonic()
@@ -108,12 +110,12 @@ class RateGuard:
 
     def leave(self, request: GuardedRequest, response: Response) -> Response:
         """Say in the headers how much is left."""
-        state, request.rates = request.rates, None
+        state: RateFields | None = request.kept.pop(RateFields, None)
         return response if state is None else with_fields(response, state.fields())
 
     def fail(self, request: GuardedRequest, error: BaseException) -> None:
         """Say it in the headers of an error that is an answer, too."""
-        state, request.rates = request.rates, None
+        state: RateFields | None = request.kept.pop(RateFields, None)
         if state is not None and isinstance(error, HTTPError):
             request.notes.error_fields = state.fields()
 

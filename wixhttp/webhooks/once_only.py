@@ -78,10 +78,10 @@ class OnceGuard:
         self._warned: set[str] = set()
 
     def check(self, request: GuardedRequest) -> Response | None:
-        delivery: Delivery | None = request.claim or self._delivery(request)
+        delivery: Delivery | None = request.kept.get(Delivery) or self._delivery(request)
         if delivery is None:
             return None
-        request.claim = delivery
+        request.kept[Delivery] = delivery
         try:
             found = delivery.claims.begin(delivery.id, delivery.mark, self._keep)
         except OtherContent:
@@ -128,7 +128,7 @@ class OnceGuard:
         return answer.response()
 
     def leave(self, request: GuardedRequest, response: Response) -> Response:
-        delivery: Delivery | None = request.claim
+        delivery: Delivery | None = request.kept.get(Delivery)
         if delivery is None or delivery.claim is None:
             return response
         if asks_for_another(response):
@@ -149,7 +149,7 @@ class OnceGuard:
         self._release(request)
 
     def _release(self, request: GuardedRequest) -> None:
-        delivery: Delivery | None = request.claim
+        delivery: Delivery | None = request.kept.get(Delivery)
         claim = None if delivery is None else delivery.claim
         if delivery is None or claim is None:
             return
