@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -149,16 +150,20 @@ def test_ids_that_no_owner_has_are_dead(store: SQLiteStore) -> None:
     assert owner_of(store).dead_owners(ids) == set(ids)
 
 
-def test_whoever_lost_the_lock_file_is_another_owner(
+def test_a_lock_file_that_was_removed_is_put_back_so_that_its_owner_lives(
     store: SQLiteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(owners, "_LOOK", 0.0)
     owner = owner_of(store)
     own = owner.id
-    (tmp_path / "site.sqlite3-owners" / own).unlink()
-    assert owner.id != own
-    assert own in owner.dead_owners([own, owner.id])
-    assert "was removed" in caplog.text
+    folder = tmp_path / "site.sqlite3-owners"
+    others = Owner(folder, is_alone=False)
+    for path in (folder / own, folder):
+        path.unlink() if path.is_file() else shutil.rmtree(path)
+        assert others.dead_owners([own]) == {own}
+        assert owner.id == own
+        assert others.dead_owners([own]) == set()
+        assert "was removed, and is put back" in caplog.text
 
 
 def test_names_of_one_database_have_one_owner(store: SQLiteStore, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ class Owner:
         with self._lock:
             made = self._id
             if made is None or not self._is_held(made):
-                made = self._id = self._new()
+                made = self._id = self._new(made)
             return made
 
     def _notice_fork(self) -> None:
@@ -92,12 +92,17 @@ class Owner:
         self._looked = now
         if _is_named(self._folder / made, self._file):
             return True
-        logger.warning("the lock file %s was removed: others may take over what this process does", self._folder / made)
+        logger.warning(
+            "the lock file %s was removed, and is put back: others may have taken over what this process does",
+            self._folder / made,
+        )
         os.close(self._file)
         self._file = None
         return False
 
-    def _new(self) -> str:
+    def _new(self, before: str | None) -> str:
+        """A new id with its lock file; ``before`` is the id whose file was removed, which it keeps if it can. What
+        others have taken over meanwhile is theirs: claims are told apart by their number, too."""
         folder = self._folder
         if folder is None:
             return uuid.uuid4().hex
@@ -105,8 +110,11 @@ class Owner:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             _remove_dead(folder)
             while True:
-                made = uuid.uuid4().hex
-                file = os.open(folder / made, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
+                made, before = before or uuid.uuid4().hex, None
+                try:
+                    file = os.open(folder / made, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
+                except FileExistsError:  # a copy of the file
+                    continue
                 # Who removes the files of dead owners may have come before the lock.
                 if _locks(file, fcntl.LOCK_EX) and _is_named(folder / made, file):
                     break
