@@ -50,7 +50,8 @@ def __getattr__(name: str) -> Any:
 
 
 def make_application(project: str | None = None) -> ASGIApplication:
-    """The ASGI application of a project folder; ``None`` for ``WIXHTTP_PROJECT``, else the current folder.
+    """The ASGI application of a project folder; ``None`` for ``WIXHTTP_PROJECT``, else the current folder. Rate limits
+    and metrics are counted as the settings of the one that was made last in a process say.
 
     Raises:
         ProjectError: the project cannot be loaded.
