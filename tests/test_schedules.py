@@ -66,6 +66,24 @@ def inbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Inbox]:
         store.close()
 
 
+class Failing(Schedule):
+    """A schedule of which nothing can be told, as of one that a later version of Python does not read."""
+
+    def next(self, moment: datetime) -> datetime | None:
+        raise OverflowError(moment)
+
+
+def test_a_schedule_that_fails_keeps_no_other_from_being_run(caplog: pytest.LogCaptureFixture) -> None:
+    inbox, clock = open_inbox(MemoryStore()), Clock()
+    failing = ScheduledFunction("reports.fail", lambda: None, (Failing(HOURLY),), "backend/reports.py:1")
+    scheduler = Scheduler((failing, function(HOURLY)), inbox, clock)
+    scheduler.tick()
+    clock.move(hours=1)
+    assert scheduler.tick() > 0
+    assert stored(inbox) == ["13:00"]
+    assert "reports.fail cannot be scheduled now" in caplog.text
+
+
 @pytest.fixture
 def memory() -> Inbox:
     """An empty inbox in memory."""

@@ -65,7 +65,7 @@ class Scheduler:
         self._last = now
         try:
             for watch in self._watches:
-                watch.tick(self._inbox, now)
+                self._tick(watch, now)
         except StoreUnavailable as error:
             if not self._is_away:
                 logger.warning("scheduled functions wait for the store: %s", error)
@@ -74,6 +74,15 @@ class Scheduler:
         self._is_away = False
         waits = [(watch.next - now).total_seconds() for watch in self._watches if watch.next is not None]
         return max(0.0, min((*waits, _LONGEST_WAIT)))
+
+    def _tick(self, watch: _Watch, now: datetime) -> None:
+        try:
+            watch.tick(self._inbox, now)
+        except StoreUnavailable:
+            raise
+        except Exception:  # whatever it is, it is not to keep the others from being run
+            logger.exception("%s cannot be scheduled now, and is tried again", watch.function.name)
+            watch.next = now + timedelta(seconds=_LONGEST_WAIT)
 
 
 class _Watch:
