@@ -74,7 +74,7 @@ class Failing(Schedule):
 
 
 def test_a_schedule_that_fails_keeps_no_other_from_being_run(caplog: pytest.LogCaptureFixture) -> None:
-    inbox, clock = open_inbox(MemoryStore()), Clock()
+    inbox, clock = open_inbox(MemoryStore()), DateClock()
     failing = ScheduledFunction("reports.fail", lambda: None, (Failing(HOURLY),), "backend/reports.py:1")
     scheduler = Scheduler((failing, function(HOURLY)), inbox, clock)
     scheduler.tick()
