@@ -769,7 +769,7 @@ def write_guarded(folder: Path, text: str, kind: str, place: str) -> Path:
 def test_a_guard_that_a_decorator_hides_is_an_error_when_the_site_is_loaded(
     tmp_path: Path, way: str, kind: str, place: str
 ) -> None:
-    with pytest.raises(ProjectError, match=r"decorators that guard it .* do not run: "):
+    with pytest.raises(ProjectError, match=r"^(backend|src)/.*\.py:\d+: \w+: decorators that guard it .* do not run: "):
         load_app(write_guarded(tmp_path, HIDDEN[way], kind, place))
 
 

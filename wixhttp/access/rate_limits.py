@@ -158,8 +158,8 @@ def rate_limit(limit: str | None, /, *, key: Literal["address", "key"] | KeyFunc
 
     ``key`` says who is one client: ``"address"``, the client's address, of IPv6 its network /64, instead of the setting
     ``rate_limit``; ``"key"``, the API key that `require_key` has asked for; or a function of the request, which returns
-    text or a whole number, or ``None`` for the address. The latter two count beside the setting. The function takes the
-    request of a ``def``, also for an ``async def``, and must not wait for anything.
+    text or a whole number, or ``None`` or no text for the address. The latter two count beside the setting. The
+    function takes the request of a ``def``, also for an ``async def``, and must not wait for anything.
 
     ``@rate_limit(None)`` exempts it from the setting.
 

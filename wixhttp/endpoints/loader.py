@@ -233,7 +233,7 @@ def _fill(
             if NAME in exported:
                 way_out = f"{NAME} is middleware, which stands in {shown(_middleware_file(config), config)}; move it"
             raise ProjectError(f"{route.file_name} has no handler; {way_out}")
-        check_guards(module, handlers.items(), route.file_name)
+        check_guards(module, handlers.items(), config.root)
         if bool(getattr(module, PRERENDER, False)) != route.is_static:
             raise ProjectError(
                 f"{route.file_name} sets {PRERENDER} elsewhere than at its top; write {PRERENDER} = True there"

@@ -19,7 +19,7 @@ from wixhttp.http.allowed_methods import is_refused
 from wixhttp.http.policy import Policy, policy_of
 from wixhttp.http.response import Response
 
-from .hidden_guards import check_guards, uncalled_guards
+from .hidden_guards import check_guards, root_of, uncalled_guards
 from .signatures import accepting, is_async_callable, place_of
 from .unserved_functions import unserved_functions
 
@@ -155,7 +155,7 @@ def functions_of(module: ModuleType, place: str = "") -> FunctionTable:
         target = getattr(module, exported)
         if callable(target):
             functions.append(Function(prefix, name, target, place))
-    check_guards(module, ((each.exported_name, each.target) for each in functions))
+    check_guards(module, ((each.exported_name, each.target) for each in functions), root_of(module))
     unserved = unserved_functions(module, {each.exported_name for each in functions}, PREFIXES)
     for finding in (*unserved, *uncalled_guards(module, [each.target for each in functions])):
         logger.warning("%s", finding)

@@ -29,8 +29,9 @@ _ADVICE = (
 )
 
 
-def check_guards(module: ModuleType, served: Iterable[tuple[str, Callable[..., Any]]], file: str = "") -> None:
-    """Check that the guards of all handlers that a module serves, given with their names, run.
+def check_guards(module: ModuleType, served: Iterable[tuple[str, Callable[..., Any]]], root: Path) -> None:
+    """Check that the guards of all handlers that a module serves, given with their names, run. Messages name its file
+    below ``root``.
 
     Raises:
         ProjectError: a guard is noted on a function that was defined by the name of a handler, in its file or in the
@@ -39,16 +40,40 @@ def check_guards(module: ModuleType, served: Iterable[tuple[str, Callable[..., A
     replaced = dict(_guards_of_names())
     for name, target in served:
         places = {guard.place for guard in policy_of(target).guards}
-        where = f"{file or module.__file__}: {name}"
         noted = (*guards_noted_in(module).get(name, ()), *replaced.get(id(target), ()))
         if any(guard.place not in places for guard in noted):
-            raise ProjectError(f"{where}: {_ADVICE.format('another decorator, or a later line, replaces it')}")
+            where, why = _place(module, name, root), "another decorator, or a later line, replaces it"
+            raise ProjectError(f"{where}: {name}: {_ADVICE.format(why)}")
         for inner in _behind(target):
             if any(guard.place not in places for guard in _guards_of(inner)):
                 hidden = getattr(inner, "__qualname__", None) or repr(inner)
-                raise ProjectError(
-                    f"{where}: {_ADVICE.format(f'they stand on {hidden}, which another function hides')}"
-                )
+                where, why = _place(module, name, root), f"they stand on {hidden}, which another function hides"
+                raise ProjectError(f"{where}: {name}: {_ADVICE.format(why)}")
+
+
+def _place(module: ModuleType, name: str, root: Path) -> str:
+    """The place at which a module last defines a name."""
+    file = Path(str(module.__file__))
+    line = 0
+    for node in ast.parse(file.read_bytes()).body:
+        if name in _names_of(node):
+            line = node.lineno
+    return f"{below(file, root)}:{line}" if line else below(file, root)
+
+
+def _names_of(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.ImportFrom):
+        return [alias.asname or alias.name for alias in node.names]
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def root_of(module: ModuleType) -> Path:
+    """The folder of the project that the module of the HTTP functions is of."""
+    file = Path(str(module.__file__))
+    return file.parents[2 if file.name == "__init__.py" else 1]
 
 
 def _guards_of_names() -> Iterator[tuple[int, list[Any]]]:
@@ -75,11 +100,10 @@ def uncalled_guards(module: ModuleType, served: Collection[Callable[..., Any]]) 
     lines = source.decode("utf-8", "replace").splitlines()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in helpers:
-            root = file.parents[2 if file.name == "__init__.py" else 1]
             message = (
                 f"the decorators that guard {node.id} do not run where code calls it; write them on what is served"
             )
-            finding = Finding(below(file, root), node.lineno, "not-served", message)
+            finding = Finding(below(file, root_of(module)), node.lineno, "not-served", message)
             del helpers[node.id]
             if not finding.is_ignored(lines):
                 yield finding
