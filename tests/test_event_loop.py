@@ -39,6 +39,31 @@ def test_a_callback_that_would_end_the_process_ends_nothing(
     background.stop()
 
 
+def test_what_is_to_be_stopped_first_finds_its_tasks_running_and_fails_nobody() -> None:
+    background = BackgroundLoop()
+    background.grace = 0.0
+    tasks: list[asyncio.Task[None]] = []
+    seen = []
+
+    async def begin() -> None:
+        tasks.append(asyncio.ensure_future(asyncio.sleep(3600)))
+
+    def stop() -> None:
+        seen.append(tasks[0].done())
+        raise_(ValueError("the next is stopped all the same"))
+
+    background.stop_first(stop)
+    background.stop_first(stop)
+    background.run(begin, 20)
+    background.stop()
+    background.stop()
+    assert (seen, tasks[0].cancelled()) == ([False, False], True)
+    loop = tasks[0].get_loop()
+    while loop.is_running():
+        time.sleep(0.001)
+    loop.close()
+
+
 def test_greenlets_that_need_the_loop_at_once_do_not_stop_each_other() -> None:
     # As in a gevent worker: the module was imported before the patches.
     program = """

@@ -6,7 +6,6 @@ WSGI server. It is loaded when that name is first read.
 
 from __future__ import annotations
 
-import atexit
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -45,7 +44,8 @@ def __getattr__(name: str) -> Any:
 
 
 def make_application(project: str | None = None) -> WSGIApplication:
-    """The WSGI application of a project folder; ``None`` for ``WIXHTTP_PROJECT``, else the current folder.
+    """The WSGI application of a project folder; ``None`` for ``WIXHTTP_PROJECT``, else the current folder. Rate limits
+    and metrics are counted as the settings of the one that was made last in a process say.
 
     Raises:
         ProjectError: the project cannot be loaded.
@@ -145,14 +145,15 @@ class WSGIApplication:
             work.start()
         if not self._has_exit:
             self._has_exit = True
-            atexit.register(self._stop_background)
+            background.stop_first(self.stop_background)
 
     def begin_stop(self) -> None:
         """Begin no more work beside requests: the server has begun to stop. Safe in a signal handler."""
         for work in self._background:
             work.begin_stop()
 
-    def _stop_background(self) -> None:
+    def stop_background(self) -> None:
+        """Wait for the work beside requests, and end it. Called again it does nothing."""
         for work in self._background:
             work.stop(self.app.config.graceful_timeout)
 

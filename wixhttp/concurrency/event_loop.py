@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Protocol
@@ -86,6 +87,7 @@ class BackgroundLoop:
 
     def __init__(self) -> None:
         self.grace = 30.0  # seconds given to running tasks at exit
+        self._first: list[Callable[[], object]] = []
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
@@ -165,8 +167,24 @@ class BackgroundLoop:
             return None
         return running if running is not self._loop or threading.get_ident() == self._thread else None
 
+    def stop_first(self, stop: Callable[[], object]) -> None:
+        """At exit call ``stop`` before the tasks on the loop are cancelled: it knows what becomes of its own."""
+        self._first.append(stop)
+        atexit.register(self.stop)
+
     def stop(self) -> None:
-        """Wait for the tasks on the loop, for ``grace`` seconds, and stop it."""
+        """Stop what is to be stopped first, wait for the tasks on the loop, for ``grace`` seconds in all, and stop
+        it."""
+        end = time.monotonic() + self.grace
+        first, self._first = self._first, []
+        for stop in first:
+            try:
+                stop()
+            except Exception:  # the others are stopped all the same
+                logger.exception("%r failed as the process ends", stop)
+        self._stop_loop(end)
+
+    def _stop_loop(self, end: float) -> None:
         import asyncio
 
         loop, self._loop = self._loop, None
@@ -175,7 +193,7 @@ class BackgroundLoop:
 
         async def settle_all() -> None:
             this = asyncio.current_task()
-            await settle(lambda: begun_on(loop) | (asyncio.all_tasks() - {this}), self.grace)
+            await settle(lambda: begun_on(loop) | (asyncio.all_tasks() - {this}), end - time.monotonic())
 
         asyncio.run_coroutine_threadsafe(settle_all(), loop).result()
         loop.call_soon_threadsafe(loop.stop)

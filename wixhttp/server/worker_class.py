@@ -62,6 +62,7 @@ def extended(worker_class: Any) -> Any:
         def run(self) -> None:
             with ServerErrorFilter(self.shortage):
                 super().run()
+            _stop_background(self.wsgi)
 
         def handle_exit(self, sig: int, frame: Any) -> None:
             begin_stop = getattr(getattr(self, "wsgi", None), "begin_stop", None)  # none before it has loaded
@@ -78,6 +79,14 @@ def extended(worker_class: Any) -> Any:
                 self._is_worn = self.app.reports.send(WORN)
 
     return ExtendedWorker
+
+
+def _stop_background(application: Any) -> None:
+    """End the work beside requests, where an application does not do so itself. Not only at exit: there Python starts
+    no thread of a pool any more, which a job may need."""
+    stop = getattr(application, "stop_background", None)
+    if stop is not None:
+        stop()
 
 
 def _is_subclass(worker_class: type, module: str, name: str) -> bool:
