@@ -1,14 +1,16 @@
 """The runner in real processes: every server and worker class, signals, dying and stopped processes, stores that are
-away or full, and `wixhttp work`."""
+away or full, and `wixhttp work`; and in this one, with functions of the test."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib.util
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,10 +21,15 @@ import requests
 
 from tests.databases import postgres_server
 from tests.dev_servers import developing
+from tests.inboxes import NamedOwner, kill
 from tests.servers import TIMEOUT, Server, missing, project, serving
 from wixhttp.data.stores.factory import open_store
-from wixhttp.inbox.stores.contract import Inbox, Job
-from wixhttp.inbox.stores.factory import open_inbox
+from wixhttp.inbox.job_table import JobEntry, JobTable
+from wixhttp.inbox.options import JobOptions
+from wixhttp.inbox.outcomes import Retry
+from wixhttp.inbox.runner import JobRunner
+from wixhttp.inbox.stores.contract import Done, Inbox, Job, NewJob, Outcome
+from wixhttp.inbox.stores.factory import make_inbox, open_inbox
 from wixhttp.server.work import NOTHING
 
 SOURCE = """
@@ -51,10 +58,10 @@ def post_slow(request):
     while not os.path.exists(FOLDER + "/release"): time.sleep(0.01)
     note("ended", request)
 
-@deferred()
+@deferred(attempts=1)
 async def post_endless(request):
     note("endless", request)
-    await asyncio.sleep(3600)
+    while True: await asyncio.to_thread(time.sleep, 0.01)
 
 @deferred(attempts=3)
 def post_deadly(request):
@@ -149,20 +156,25 @@ SERVERS = {
 
 
 @pytest.mark.parametrize("kind", SERVERS)
-def test_each_server_runs_what_it_accepts_and_stops_in_order(kind: str, site: Site) -> None:
+def test_each_server_runs_what_it_accepts_and_gives_back_what_does_not_end(kind: str, site: Site) -> None:
     command = SERVERS[kind]
     if kind == "gevent" and importlib.util.find_spec("gevent") is None:
         missing("gevent is not installed: pip install 'wixhttp[gevent]'")
     flags = () if command else ("--worker-class", kind, "--workers", "1")
     whole = [sys.executable, *command] if command else None
-    environ = {**site.environ, "WIXHTTP_PROJECT": str(site.root)}
+    environ = {**site.environ, "WIXHTTP_PROJECT": str(site.root), "WIXHTTP_GRACEFUL_TIMEOUT": "0.2"}
     with serving(site.root, *flags, command=whole, **environ) as server:
-        defer(server, "quick", "awaited")
+        defer(server, "endless", "quick", "awaited")
+        site.wait_for("endless")
         assert [attempt for attempt, _ in site.wait_for("quick")] == ["1"]
         assert [attempt for attempt, _ in site.wait_for("awaited")] == ["1"]
         code = server.stop()
         assert code in ((0, -signal.SIGTERM) if command else (0,))
-    assert {job.state for job in site.jobs().values()} == {"done"}
+    jobs = site.jobs()
+    endless = jobs.pop("post_endless")
+    if kind != "uvicorn without lifespan":  # which says nothing of its end: the next process finds that it died
+        assert (endless.state, endless.attempt) == ("waiting", 0), endless.error
+    assert {job.state for job in jobs.values()} == {"done"}
 
 
 def test_dev_runs_deferred_functions_and_takes_them_along_over_a_reload(site: Site) -> None:
@@ -338,3 +350,186 @@ def test_work_that_cannot_begin_says_why_and_exits_with_3(source: str, said: str
     with serving(site.root, command=command, wait=False, **site.environ) as worker:
         assert worker.wait_exit() == 3
         assert said in worker.errors
+
+
+# --- in this process -------------------------------------------------------------------------------------------------
+
+
+class Runs:
+    """A runner of functions of the test, by their names, on an inbox in memory; and which of them run and ran."""
+
+    def __init__(self, **functions: Callable[[], Any]) -> None:
+        self.store = open_store("memory://", Path())
+        self.owner = NamedOwner("this")
+        self.inbox: Inbox = make_inbox(self.store, owner=self.owner)
+        self.release = threading.Event()
+        self.live: list[str] = []
+        self.began: list[tuple[str, ...]] = []
+        table = JobTable()
+        for name, function in functions.items():
+            is_async = asyncio.iscoroutinefunction(function)
+            table.add(JobEntry(name, "job", self._noted(name, function), is_async, JobOptions()))
+        self.runner = JobRunner(table, lambda: self.inbox, 4)
+
+    def _noted(self, name: str, function: Callable[[], Any]) -> Callable[[Job, Any], Any]:
+        def start(job: Job, head: Any) -> Any:
+            self.live.append(name)
+            self.began.append(tuple(self.live))
+            try:
+                return function()
+            finally:
+                self.live.remove(name)
+
+        return start
+
+    def accept(self, *names: str, **details: Any) -> list[str]:
+        made = [each.id for each in self.inbox.accept([NewJob(name, **details) for name in names])]
+        self.runner.wake()
+        return made
+
+    def job(self, job_id: str) -> Job:
+        found = self.inbox.get(job_id)
+        assert found is not None
+        return found
+
+    def free(self) -> int:
+        """Free what this process runs, as others do once its lease has run out."""
+        other = NamedOwner("other")
+        others = make_inbox(self.store, owner=other)
+        kill(self.store, self.inbox, self.owner, other)
+        return others.free_dead()
+
+    def die(self, name: str, count: int) -> None:
+        """Have a process die that runs jobs of that name."""
+        dead = NamedOwner("dead")
+        assert len(make_inbox(self.store, owner=dead).claim([name], count)) == count
+        kill(self.store, self.inbox, dead, self.owner)
+
+
+@contextlib.contextmanager
+def running(runs: Runs) -> Iterator[Runs]:
+    runs.runner.start()
+    try:
+        yield runs
+    finally:
+        runs.release.set()
+        runs.runner.stop(5.0)
+
+
+class _Unreadable(Exception):
+    def __str__(self) -> str:
+        raise KeyError
+
+
+def _retry_never() -> None:
+    error = Retry()
+    error.after = float("nan")
+    raise error
+
+
+def _raise_unsayable() -> None:
+    class Unsayable(Retry):
+        def __str__(self) -> str:
+            raise SystemExit(3)
+
+    raise Unsayable
+
+
+def test_whatever_a_job_returns_or_raises_it_does_not_run_for_ever() -> None:
+    def unreadable() -> None:
+        raise _Unreadable
+
+    with running(Runs(never=_retry_never, unreadable=unreadable, unsayable=_raise_unsayable)) as runs:
+        made = runs.accept("never", "unreadable", "unsayable")
+        until(lambda: all(runs.job(each).error for each in made), "each has an outcome")
+        assert [runs.job(each).state for each in made] == ["waiting"] * 3
+        assert "Retry: after is a number of seconds" in str(runs.job(made[0]).error)
+
+
+def test_an_outcome_that_the_store_does_not_take_is_replaced_by_one_that_it_does() -> None:
+    class Refusing:
+        """An inbox that takes no result."""
+
+        def __init__(self, inner: Inbox) -> None:
+            self.inner = inner
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.inner, name)
+
+        def finish(self, job: Job, outcome: Outcome) -> bool:
+            if isinstance(outcome, Done):
+                raise OverflowError
+            return self.inner.finish(job, outcome)
+
+    runs = Runs(a=lambda: 1)
+    runs.inbox = Refusing(runs.inbox)  # it has all by __getattr__
+    with running(runs):
+        (made,) = runs.accept("a")
+        until(lambda: runs.job(made).state == "waiting" and runs.job(made).error, "it is not running any more")
+    assert runs.job(made).error == "its outcome could not be stored; the log says why"
+
+
+def test_a_job_that_is_cancelled_as_its_process_ends_is_given_back_uncounted() -> None:
+    begun, cancels = threading.Event(), threading.Event()
+
+    async def cancelled() -> None:
+        begun.set()
+        await asyncio.to_thread(cancels.wait, TIMEOUT)
+        raise asyncio.CancelledError
+
+    runs = Runs(a=cancelled)
+    with running(runs):
+        (made,) = runs.accept("a", max_attempts=1)
+        assert begun.wait(TIMEOUT)
+        runs.runner.begin_stop()
+        cancels.set()
+        until(lambda: runs.job(made).state != "running", "it has ended")
+    assert (runs.job(made).state, runs.job(made).attempt) == ("waiting", 0)
+
+
+def test_the_last_start_of_what_died_with_its_process_is_alone_in_its_process() -> None:
+    runs = Runs(first=lambda: runs.release.wait(TIMEOUT), poor=lambda: None, next=lambda: None)
+    made = runs.accept("poor", "poor", "poor", max_attempts=2)
+    runs.die("poor", 3)
+    (first,) = runs.accept("first", priority=1)
+    with running(runs):
+        until(lambda: runs.job(first).state == "running", "the first runs")
+        counted = {("waiting", 2, 1)}
+        until(lambda: {(job.state, job.claims, job.attempt) for job in map(runs.job, made)} == counted, "all wait")
+        made += runs.accept("next")
+        runs.release.set()
+        until(lambda: all(runs.job(each).state == "done" for each in made), "all are done")
+    assert [began for began in runs.began if "poor" in began] == [("poor",)] * 3
+
+
+def test_a_job_that_comes_back_to_its_process_while_it_runs_goes_on() -> None:
+    runs = Runs(a=lambda: runs.release.wait(TIMEOUT))
+    with running(runs):
+        (made,) = runs.accept("a")
+        until(lambda: runs.live, "it runs")
+        until(runs.free, "it is freed")
+        until(lambda: runs.job(made).claims == 2, "it was claimed again")
+        runs.release.set()
+        until(lambda: runs.job(made).state == "done", "it is done")
+    assert (runs.began, runs.job(made).attempt) == ([("a",)], 2)
+
+
+def test_where_no_thread_can_be_started_what_was_claimed_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, refuses = threading.Thread.start, threading.Event()
+    refuses.set()
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "wixhttp-inbox-2" and refuses.is_set():
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    runs = Runs(a=lambda: runs.release.wait(TIMEOUT))
+    made = runs.accept("a", "a", "a")
+    with running(runs):
+        facts = [("running", 1), ("waiting", 0), ("waiting", 0)]
+        until(lambda: [(job.state, job.attempt) for job in map(runs.job, made)] == facts and runs.live, "two wait")
+        refuses.clear()
+        runs.release.set()
+        until(lambda: all(runs.job(each).state == "done" for each in made), "all are done")
+    assert [runs.job(each).attempt for each in made] == [1, 1, 1]

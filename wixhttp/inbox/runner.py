@@ -13,7 +13,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,9 @@ from wixhttp.errors import StoreUnavailable
 
 from .job_table import JobTable
 from .runs import Run
-from .stores.contract import GivenBack, Inbox, Job, Outcome
+from .stores.contract import Again, GivenBack, Inbox, Job, Outcome
+from .stores.lifecycle import is_last_after_death
+from .stores.owner import held_by
 
 if TYPE_CHECKING:  # a site without scheduled functions does not load it
     from .schedules.scheduler import Scheduler
@@ -31,8 +33,9 @@ POLL = 1.0
 """Seconds between two looks for what other processes have stored."""
 _JITTER = 0.25  # of that: processes that were started together do not look together
 _SHORTEST = 0.01  # seconds between two looks
-_STORE_AWAY = 2.0  # seconds until a store that could not be reached is asked again
+_STORE_AWAY = 2.0  # seconds until a store that could not be reached is asked again, or a thread is started again
 _ENDED_IN = 5.0  # seconds in which a process has ended that has nothing left to do but a def that nothing can stop
+_UNSAID = 60.0  # seconds until a job is run again of which nobody can say what became of it
 
 logger = logging.getLogger("wixhttp")
 
@@ -62,12 +65,14 @@ class JobRunner:
         self._names: Collection[str] = table.names
         self._woken = threading.Event()
         self._lock = threading.Lock()
-        self._running: dict[str, Run] = {}
+        self._running: set[Run] = set()
         self._runs: SimpleQueue[Run] = SimpleQueue()
         self._threads = 0
         self._ending_at: float | None = None
         self._looker: threading.Thread | None = None
         self._is_away = False
+        self._is_clearing = False  # nothing is claimed until all that runs has ended: the next is to run alone
+        self._is_stopped = False
         self._tick_at = self._free_at = 0.0
         self._pid = os.getpid()
 
@@ -99,20 +104,27 @@ class JobRunner:
 
     def stop(self, grace: float) -> None:
         """Wait for what runs, at most until ``grace`` seconds after `begin_stop`. Then cancel each ``async def``, and
-        give back what has not ended, so that its start is not counted."""
+        give back what has not ended, so that its start is not counted. Called again it does nothing."""
         self.begin_stop()
+        if self._is_stopped:
+            return
+        self._is_stopped = True
         assert self._ending_at is not None  # noqa: S101  # set there
         end = self._ending_at + grace
         self.wake()
         if self._looker is not None:
             self._looker.join(max(end - time.monotonic(), 1.0))
         self._wait(end)
-        for run in list(self._running.values()):
+        for run in self._still_running():
             run.stop()
         self._wait(time.monotonic() + 1.0)
-        for run in list(self._running.values()):
+        for run in self._still_running():
             logger.warning("%s %s runs on as its process stops, and was given back", run.entry.name, run.job.id)
             self._finish(run.job, GivenBack("its process stopped", _ENDED_IN))
+
+    def _still_running(self) -> list[Run]:
+        with self._lock:
+            return list(self._running)
 
     def _wait(self, end: float) -> None:
         while self._running and time.monotonic() < end:
@@ -149,12 +161,13 @@ class JobRunner:
             inbox.free_dead()
             self._free_at = time.monotonic() + POLL
         free = self.places - len(self._running)
-        if free <= 0:
-            return wait
+        if free <= 0 or (self._is_clearing and self._running):
+            return wait  # the end of one of them wakes this thread
+        self._is_clearing = False
         claimed = inbox.claim(self._names, free)
-        for job in claimed:
-            self._begin(job)
-        if len(claimed) == free:
+        if not self._begin_all(claimed):
+            return _STORE_AWAY
+        if len(claimed) == free or self._is_clearing:
             return wait  # the end of one of them wakes this thread
         due = inbox.next_due(self._names)
         return min(wait, due) if due is not None and (due > 0 or claimed) else wait
@@ -167,24 +180,58 @@ class JobRunner:
             self._tick_at = time.monotonic() + self._scheduler.tick()
         return max(self._tick_at - time.monotonic(), 0.0)
 
+    def _begin_all(self, claimed: Sequence[Job]) -> bool:
+        """Begin what was claimed. What is to run alone is given back, unless nothing else runs: then the first of it
+        is begun, and nothing else. False where no thread could be started."""
+        claimed = [job for job in claimed if not self._goes_on(job)]
+        alone = [job for job in claimed if is_last_after_death(job)]
+        begun = [job for job in claimed if job not in alone]
+        if alone and not self._running and claimed[0] is alone[0]:
+            begun = alone[:1]
+        self._is_clearing = bool(alone)
+        for job in claimed:  # before others are begun: one of them may end the process
+            if job not in begun:
+                self._finish(job, GivenBack())
+        for number, job in enumerate(begun):
+            try:
+                self._begin(job)
+            except RuntimeError as error:  # the system has no more threads
+                logger.error("no thread can be started for deferred work, which is given back: %s", error)
+                for each in begun[number:]:
+                    self._finish(each, GivenBack("its process could start no thread for it"))
+                return False
+        return True
+
     def _begin(self, job: Job) -> None:
         entry = self.table.get(job.name)
         if self.is_ending or entry is None:
             self._finish(job, GivenBack("its process stopped"))
             return
-        run = Run(job, entry, self.loop)
+        run = Run(job, entry, self.loop, is_ending=lambda: self.is_ending)
         with self._lock:
-            self._running[job.id] = run
+            self._running.add(run)
             needs_thread = self._threads < len(self._running)
-            self._threads += needs_thread
-        self._runs.put(run)
         if needs_thread:
             try:
-                self._thread(f"wixhttp-inbox-{self._threads}", self._work)
-            except RuntimeError:  # the system has no more threads: those that there are do it
-                self._threads -= 1
-                if not self._threads:
-                    raise
+                self._thread(f"wixhttp-inbox-{self._threads + 1}", self._work)
+            except RuntimeError:
+                with self._lock:
+                    self._running.discard(run)
+                raise
+            self._threads += 1
+        self._runs.put(run)
+
+    def _goes_on(self, job: Job) -> bool:
+        """Return whether a run of the job, whose claim was lost with the lease, goes on in this process: its outcome
+        is that of the new claim. A second one would run at the same time."""
+        with self._lock:
+            for run in self._running:
+                if run.job.id == job.id and not run.is_over:
+                    held_by(str(run.job.owner)).end(run.job)
+                    run.job = job
+                    logger.warning("%s %s ran past its lease; it goes on with a new claim", job.name, job.id)
+                    return True
+        return False
 
     # --- the threads that run ---
 
@@ -192,22 +239,36 @@ class JobRunner:
         while True:
             run = self._runs.get()
             try:
-                outcome = run.perform()
+                outcome = self._perform(run)
                 end_strayed(self._pid)
-                self._finish(run.job, outcome)
+                with self._lock:
+                    run.is_over = True
+                    job = run.job
+                self._finish(job, outcome)
             except BaseException:  # a thread of the pool does not end
                 logger.exception("%s %s: its outcome could not be noted", run.entry.name, run.job.id)
             finally:
                 with self._lock:
-                    self._running.pop(run.job.id, None)
+                    self._running.discard(run)
                 del run
                 self.wake()
 
+    def _perform(self, run: Run) -> Outcome:
+        try:
+            return run.perform()
+        except BaseException as error:  # it could not be run, or not said what became of it
+            if self.is_ending:  # the loop may have closed
+                return GivenBack("its process stopped")
+            logger.exception("%s %s: what became of it cannot be told", run.entry.name, run.job.id)
+            return Again(_UNSAID, f"what became of it cannot be told: {type(error).__name__}")
+
     def _finish(self, job: Job, outcome: Outcome) -> None:
-        """Say what became of a job, again and again while the store is away: until the process is to end."""
+        """Say what became of a job, again and again while the store is away: until the process is to end. What the
+        store does not take is said in its place."""
+        plain: Outcome | None = None
         while True:
             try:
-                self._opened().finish(job, outcome)
+                self._opened().finish(job, plain or outcome)
                 return
             except StoreUnavailable as error:
                 if self.is_ending:
@@ -215,3 +276,9 @@ class JobRunner:
                     return
                 logger.warning("the outcome of %s %s waits: %s", job.name, job.id, error)
                 time.sleep(_STORE_AWAY)
+            except Exception:  # it is not to be running for ever, and to hold its key
+                logger.exception("the outcome of %s %s cannot be stored", job.name, job.id)
+                if plain is not None:
+                    held_by(str(job.owner)).end(job)  # so that it is given back
+                    return
+                plain = Again(_UNSAID, "its outcome could not be stored; the log says why")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from wixhttp.messages import brief
 
-from .contract import KEPT, Again, Done, Failed, Job, Outcome, State
+from .contract import KEPT, Again, Done, Failed, GivenBack, Job, Outcome, State
 
 BATCH = 500
 """Jobs that one transaction of a command changes, or removes."""
@@ -15,8 +15,14 @@ BATCH = 500
 _TIDIED = 60.0  # seconds between two looks for old jobs
 
 
+_DIED = "its process ended, or was away past its lease, while it ran"
+
+
 def final_outcome(job: Job, outcome: Outcome) -> Outcome:
-    """The outcome as it is stored: `Failed` for an `Again` where the attempts are used up."""
+    """The outcome as it is stored: `Failed` for an `Again` where the attempts are used up. What is given back keeps
+    that its process died (`is_last_after_death`)."""
+    if isinstance(outcome, GivenBack) and _has_died(job):
+        return GivenBack(delay=outcome.delay)
     return Failed(outcome.error) if isinstance(outcome, Again) and job.attempt >= job.max_attempts else outcome
 
 
@@ -27,8 +33,17 @@ def is_over_by(job: Job, outcome: Outcome) -> bool:
 
 def death(job: Job) -> Again:
     """The outcome of a job whose process died, or was away past its lease."""
-    error = f"its process ended, or was away past its lease, while it ran (attempt {job.attempt})"
-    return Again(delay_after_death(job.attempt), error)
+    return Again(delay_after_death(job.attempt), f"{_DIED} (attempt {job.attempt})")
+
+
+def _has_died(job: Job) -> bool:
+    return job.error is not None and job.error.startswith(_DIED)
+
+
+def is_last_after_death(job: Job) -> bool:
+    """Return whether a job that was claimed is to run alone in its process: its last start ended with a process, which
+    another job may have killed, and this start is the last that it has."""
+    return job.attempt > 1 and job.attempt >= job.max_attempts and _has_died(job)
 
 
 def delay_after_death(attempt: int) -> float:
