@@ -577,8 +577,6 @@ def test_what_would_refuse_all_deliveries_is_told_by_check(tmp_path: Path, monke
     wix, meta = VERIFIES.format('"wix", secret="KEY"'), VERIFIES.format('"meta", secret="KEY"')
     for name, text in (("wix", wix), ("meta", meta)):
         assert checked(tmp_path / name, text, line) == (0, "1 function, no problems\n")
-    code, output = checked(tmp_path / "end", meta, 'KEY="x\\n"\n')
-    assert (code, "the secret 'KEY' ends with a line end, and that of the sender has none" in output) == (3, True)
     code, output = checked(tmp_path / "use", meta.replace("post_x", "use_x"), line)
     assert (code, "Meta asks by GET with a token of yours; name its secret: verify_token=" in output) == (3, True)
     monkeypatch.setitem(sys.modules, "jwt", None)
