@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.interfaces import write_project
+from wixhttp.cli.commands import main
 from wixhttp.cli.project_checks import check_project
 from wixhttp.errors import ProjectError
 from wixhttp.project.config import load_config
@@ -24,10 +25,14 @@ def problems(root: Path, test_site: Path | None = None) -> list[str]:
     return check_project(replace(load_config(root, environ={}), test_site=test_site)).problems
 
 
-def test_a_module_that_is_imported_late_is_imported_now(tmp_path: Path) -> None:
+def test_a_module_that_is_imported_late_is_imported_now(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = write_project(tmp_path, {"backend/http_functions.py": FINE, "backend/late.py": "import nothing_there\n"})
     (found,) = problems(root)
     assert "late.py cannot be imported: ModuleNotFoundError" in found
+    assert found.endswith("(backend/late.py:1)")
+    with pytest.raises(SystemExit):
+        main(["--project", str(root), "check"])
+    assert "Error: backend/late.py cannot be imported: " in capsys.readouterr().err
 
 
 def test_a_package_of_the_backend_is_imported(tmp_path: Path) -> None:

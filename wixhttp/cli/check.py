@@ -9,6 +9,8 @@ import click
 from .exit_codes import NOT_LOADED
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .project_checks import Report
 
 
@@ -37,18 +39,18 @@ def check(context: click.Context, show_config: bool, strict: bool) -> None:
     try:
         check_project(config, report)
     except ProjectError:  # what was found before may be the reason
-        _show(report)
+        _show(report, config.root)
         raise
-    _show(report)
+    _show(report, config.root)
     click.echo(f"{report.summary}, {report.counts}")
     if report.problems or (strict and report.warnings):
         context.exit(NOT_LOADED)
 
 
-def _show(report: Report) -> None:
+def _show(report: Report, root: Path) -> None:
     from wixhttp.logs.masking import masked
 
     for warning in report.warnings:
-        click.secho(f"Warning: {masked(warning)}", fg="yellow", err=True)
+        click.secho(f"Warning: {masked(warning.removeprefix(f'{root}/'))}", fg="yellow", err=True)
     for problem in report.problems:
-        click.secho(f"Error: {masked(problem)}", fg="red", err=True)
+        click.secho(f"Error: {masked(problem.removeprefix(f'{root}/'))}", fg="red", err=True)

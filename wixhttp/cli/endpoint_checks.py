@@ -61,10 +61,10 @@ def endpoint_problems(endpoints: Endpoints, not_python: Collection[str] = ()) ->
         yield str(error)
     for route in broken_routes(endpoints):
         if route.file_name not in not_python:
-            yield f"{route.broken}{_place(route.broken, config)}"
+            yield f"{route.broken}{raising_line(route.broken, config)}"
 
 
-def _place(error: ProjectError | None, config: Config) -> str:
+def raising_line(error: ProjectError | None, config: Config) -> str:
     """The line of the project that raised the cause of an error; ``""`` where its text says it, or it has none."""
     cause = error.__cause__ if error is not None else None
     if cause is None or isinstance(cause, SyntaxError):

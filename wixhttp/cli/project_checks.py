@@ -31,7 +31,7 @@ from wixhttp.services import load_served_site, missing_for_senders
 from .checks.asked_jobs import job_findings
 from .checks.file_rules import find_in_files
 from .checks.waiting_jobs import unknown_jobs
-from .endpoint_checks import endpoint_problems, endpoint_warnings, warnings_kept
+from .endpoint_checks import endpoint_problems, endpoint_warnings, raising_line, warnings_kept
 
 
 @dataclass
@@ -47,6 +47,10 @@ class Report:
         """Add what was found in files: errors to the problems, the rest to the warnings."""
         for finding in findings:
             (self.problems if finding.is_error else self.warnings).append(str(finding))
+
+    def has(self, error: ProjectError) -> bool:
+        """Return whether an error is among the problems, with the line that raised it or without."""
+        return any(problem.startswith(str(error)) for problem in self.problems)
 
     @property
     def counts(self) -> str:
@@ -84,7 +88,7 @@ def check_project(config: Config, report: Report | None = None) -> Report:
         report.warnings.append(f"{file} has no function named <prefix>_<name>; prefixes: {', '.join(PREFIXES)}")
     for root in (config.root, config.test_site):
         if root is not None:
-            report.problems.extend(_problems_of_modules(root, config.import_timeout))
+            report.problems.extend(_problems_of_modules(root, config))
     report.add(found)
     _check_collections(config, report)
     _check_schedules(config, report)
@@ -158,7 +162,7 @@ def _check_collections(config: Config, report: Report) -> None:
         hooks = Hooks.load(config.root, config.import_timeout)
         file = backend_file(config.root, "data")
     except ProjectError as error:
-        if str(error) not in report.problems:  # that of a file that cannot be imported is there
+        if not report.has(error):  # that of a file that cannot be imported is there
             report.problems.append(str(error))
         return
     if file is not None:
@@ -180,7 +184,7 @@ def _check_schedules(config: Config, report: Report) -> None:
     warnings: list[Finding] = []
     load_schedules(config.root, config.import_timeout, errors, warnings)
     for error in errors:
-        if str(error) not in report.problems and not isinstance(error.__cause__, SyntaxError):
+        if not report.has(error) and not isinstance(error.__cause__, SyntaxError):
             report.problems.append(str(error))
     report.add(warnings)
 
@@ -201,13 +205,13 @@ def _misspelt_hooks(file: Path) -> Iterator[str]:
             yield f"{file.name}: {name} is no hook; the hooks are {', '.join(HOOKS)}"
 
 
-def _problems_of_modules(root: Path, timeout: float) -> Iterator[str]:
+def _problems_of_modules(root: Path, config: Config) -> Iterator[str]:
     """The problems of importing the files below ``backend``, those included that are imported late or by nothing."""
     for file in sorted((root / PACKAGE).rglob("*.py")):
         parts = file.relative_to(root).with_suffix("").parts
         if file.name != "__main__.py" and all(part.isidentifier() for part in parts):
             try:
-                load_module(root, ".".join(parts).removesuffix(".__init__"), file, timeout)
+                load_module(root, ".".join(parts).removesuffix(".__init__"), file, config.import_timeout)
             except ProjectError as error:
                 if not isinstance(error.__cause__, SyntaxError):  # that is told with its line
-                    yield str(error)
+                    yield f"{error}{raising_line(error, config)}"
