@@ -23,8 +23,10 @@ from wixhttp.guards import SENDER, CheckGuard, GuardedRequest
 from wixhttp.http.policy import note_guard
 from wixhttp.inbox import Dead, Retry, deferred
 from wixhttp.inbox.keys import key_text
+from wixhttp.inbox.opened import current_inbox
 from wixhttp.inbox.options import JobOptions, parse_options
-from wixhttp.testing import TestClient, fake_request
+from wixhttp.inbox.stores.contract import NewJob
+from wixhttp.testing import TestClient, fake_data, fake_request
 from wixhttp.webhooks.webhook import Webhook
 
 HEAD = """
@@ -391,6 +393,9 @@ OUTCOMES = [
     ("return ok()", "done", None),
     ("return response(status=302)", "done", None),
     ("return {'status': 404}", "dead", "it answered 404"),
+    ("return {'status': True}", "done", None),
+    ("return {'status': 10**5000}", "waiting", "what became of it cannot be told: "),
+    ("return (each for each in [1])", "waiting", "it returned a generator, of which nothing has run"),
     ("return response(status=500)", "waiting", "it answered 500"),
     ("raise KeyError('x')", "waiting", "it raised KeyError: 'x'"),
     ("raise HTTPError(503, 'later')", "waiting", "503: later"),
@@ -484,6 +489,43 @@ def get_seen(request): return ok(body=seen)
     client.post("a")
     assert states(client) == [(1, "done", None)]
     assert client.get("seen").json() == ["drawn", "closed"]
+
+
+def test_a_stream_of_an_async_def_has_its_time_too_and_takes_no_thread_of_the_loop(site: Make) -> None:
+    client = site("""
+import asyncio, itertools, threading
+threads, seen = [], []
+def chunks():
+    try:
+        for number in itertools.count():
+            threads.append(threading.current_thread().name)
+            yield b"a"
+    finally: seen.append("closed")
+@deferred()
+@limits(timeout=0.05)
+async def post_a(request): return ok(body=chunks())
+def get_seen(request): return ok(body=[seen, [name for name in set(threads) if name.startswith("asyncio")]])
+""")
+    client.post("a")
+    assert states(client) == [(1, "waiting", "it ran past its timeout of 0.05 seconds, and was cancelled")]
+    assert client.get("seen").json() == [["closed"], []]
+
+
+def test_a_request_that_newer_code_has_stored_is_run_with_what_is_known_of_it(site: Make) -> None:
+    client = site("""
+@deferred()
+def post_a(request):
+    if request.webhook.id != "1" or request.api_key.name != "shop": raise Dead(repr(request.webhook))
+""")
+    stored = {"method": "POST", "mount": "/_functions", "name": "a", "rest": "", "new": 1}
+    stored |= {"webhook": {"id": "1", "new": 2}, "api_key": {"name": "shop", "scopes": [], "new": 3}}
+    damaged = [json.dumps({**stored, "headers": 7}), json.dumps({**stored, "headers": 7})[:-1]]
+    with fake_data(client.app.config.root):
+        for payload in (json.dumps(stored), *damaged):
+            current_inbox().accept([NewJob("post_a", "request", payload.encode())])
+        (known, other, torn) = client.run_deferred()
+    assert (known.state, known.error) == ("done", None)
+    assert (other.state, torn.state) == ("waiting", "dead"), "the first may be of other code, the second is of none"
 
 
 def test_an_async_def_that_runs_past_its_timeout_is_cancelled_and_has_ended(site: Make) -> None:

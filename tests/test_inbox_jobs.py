@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.interfaces import write_project
 from wixhttp import data as wix_data
 from wixhttp.errors import ProjectError, StoreUnavailable, WixDataError
-from wixhttp.inbox import enqueue, job, job_call
+from wixhttp.inbox import deferred, enqueue, job, job_call
 from wixhttp.inbox.arguments import MOST_BYTES, job_payload, read_payload
 from wixhttp.inbox.opened import current_inbox
 from wixhttp.inbox.process_jobs import note_jobs
@@ -117,20 +117,36 @@ def date():
 @job("object")
 async def an_object(): return object()
 
+@job("answer")
+def answer(): return {"_id": "a", "status": 404}
+
+@job("vast")
+def vast():
+    from collections import UserDict
+    class Vast(UserDict):
+        def __iter__(self): raise SystemExit("all of it is read")
+    return [Vast(), {"x": "y" * 5000}, "z" * 5000]
+
 @job("long")
 def long(): return "x" * 10_000
 """
     client = site(jobs)
     kept = {}
     with fake_data(client.app.config.root):
-        for name in ("date", "object", "long"):
+        for name in ("date", "object", "answer", "long", "vast"):
             (job_id,) = client.post("enqueue", text=json.dumps({"arguments": [name]})).json()
             ((_, _, _, state, _),) = client.run_deferred()
             stored = current_inbox().get(job_id)
             assert state == "done"
             assert stored is not None
             kept[name] = stored.result
-    assert kept == {"date": b'{"at":"2026-03-01T12:00:00.000Z"}', "object": None, "long": None}
+    assert kept == {
+        "date": b'{"at":"2026-03-01T12:00:00.000Z"}',
+        "object": None,
+        "answer": b'{"_id":"a","status":404}',
+        "long": None,
+        "vast": None,
+    }
 
 
 def test_a_failure_is_kept_with_its_traceback_below_the_first_line(site: Make) -> None:
@@ -386,6 +402,14 @@ def test_a_file_of_jobs_that_cannot_be_imported_ends_the_start(site: Make) -> No
         site("nothing\n", "def get_a(request): pass\n")
 
 
+def yields() -> Iterator[int]:
+    yield 1
+
+
+async def yields_later() -> AsyncIterator[int]:
+    yield 1
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
@@ -401,6 +425,8 @@ def test_a_file_of_jobs_that_cannot_be_imported_ends_the_start(site: Make) -> No
         (lambda: job("a", attempts=0), "@job: attempts"),
         (lambda: job("a")(Anything), "stands in front of a function"),
         (lambda: job("a")(job("b")(lambda: None)), "has two @job"),
+        (lambda: job("a")(yields), "@job: yields has a yield, so that a call of it runs nothing"),
+        (lambda: deferred()(yields_later), "@deferred: yields_later has a yield, so that a call of it runs nothing"),
         (
             lambda: job("a", attempt=1),  # type: ignore[call-arg]  # the mistake
             "attempt",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -83,7 +84,18 @@ def deferred(
         raise ValueError(f"@deferred: status is a whole number from 200 to 299, not {brief(status)}")
     kept = None if headers is None else _parse_headers(headers)
     rules = DeferredRules(options, dedup, key, kept, status)
-    return lambda function: note_guard(DeferredGuard(rules), function)
+
+    def note(function: F) -> F:
+        _check_no_generator("@deferred", function)
+        return note_guard(DeferredGuard(rules), function)
+
+    return note
+
+
+def _check_no_generator(where: str, function: Any) -> None:
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        name = getattr(function, "__name__", function)
+        raise TypeError(f"{where}: {name} has a yield, so that a call of it runs nothing; return instead")
 
 
 def _check_dedup(dedup: str) -> None:
@@ -135,6 +147,7 @@ def job(
     def note(function: F) -> F:
         if not callable(function) or isinstance(function, type):
             raise TypeError(f"@job stands in front of a function, not of {named(function)}")
+        _check_no_generator("@job", function)
         if hasattr(function, JOB):
             raise TypeError(f"{getattr(function, '__name__', function)!r} has two @job; leave one out")
         setattr(function, JOB, declaration)

@@ -50,7 +50,8 @@ def request_payload(request: GuardedRequest, headers: Collection[str] | None) ->
 
 
 def head_of(job: Job, document: dict[str, Any]) -> PlainHead:
-    """The head of a run of a job: that of the request that was accepted, or of none."""
+    """The head of a run of a job: that of the request that was accepted, or of none. What newer code has stored with
+    it, and this does not know, is left out."""
     head = PlainHead(
         document.get("method", "JOB"),
         document.get("path", "/"),
@@ -71,11 +72,11 @@ def head_of(job: Job, document: dict[str, Any]) -> PlainHead:
     if "webhook" in document:
         from wixhttp.webhooks.webhook import Webhook  # not for sites without
 
-        notes.webhook = Webhook(**document["webhook"])
+        notes.webhook = Webhook(*map(document["webhook"].get, _OF_WEBHOOK))
     if "api_key" in document:
         from wixhttp.access.api_keys import ApiKey  # not for sites without
 
-        notes.api_key = ApiKey(**document["api_key"])
+        notes.api_key = ApiKey(document["api_key"]["name"], document["api_key"]["scopes"])
     return head
 
 
