@@ -46,7 +46,7 @@ def explained(write: str = "", more: Iterable[str] = ()) -> Callable[[Callable[P
         code = function.__code__
         names = code.co_varnames[code.co_posonlyargcount : code.co_argcount + code.co_kwonlyargcount]
         known = [*(name for name in names if name != "self"), *more]
-        called = function.__name__
+        called = function.__qualname__.removesuffix(".__init__").rpartition(".")[2]
 
         @functools.wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:

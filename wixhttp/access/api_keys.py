@@ -28,6 +28,7 @@ class ApiKey:
 
     __slots__ = ("name", "scopes")
 
+    @explained()
     def __init__(self, name: str, scopes: Collection[str] = ()) -> None:
         self.name = name
         self.scopes = frozenset(scopes)
@@ -161,6 +162,7 @@ def create_key(name: str, *, scopes: Collection[str] = (), expires: datetime | N
     return KeyStore(current().store).create(name, scopes, expires)
 
 
+@explained()
 def revoke_key(name: str) -> bool:
     """Revoke the API key of a name, at once and for all processes. False where there is none.
 

@@ -13,6 +13,8 @@ from wixhttp.context import current_request
 from wixhttp.data.stores.contract import Transaction
 from wixhttp.measurements import counted
 from wixhttp.messages import nearest
+from wixhttp.public_calls import is_function
+from wixhttp.public_calls import named as described
 
 from .arguments import NotTaken, check_taken, job_payload
 from .declarations import JOB, check_name
@@ -186,7 +188,7 @@ def _named(called: str, name: Any) -> tuple[str, JobOptions, Callable[..., Any] 
     if declaration is not None:
         return declaration.name, declaration.options, name
     if not isinstance(name, str):
-        what = f"{getattr(name, '__name__', name)!r}, which has no @job" if callable(name) else repr(name)
+        what = f"{getattr(name, '__name__', name)!r}, which has no @job" if is_function(name) else described(name)
         raise TypeError(f"{called}() takes the name of a job, or its function, not {what}")
     check_name(called, name)
     jobs = noted_jobs()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wixhttp.errors import WixHTTPError
+from wixhttp.public_calls import explained
 
 MOST_SECONDS = 366 * 86_400.0
 """The longest time that work may be put off."""
@@ -17,6 +18,7 @@ class Retry(WixHTTPError):
         ValueError: ``after`` is no number of seconds from 0 to those of a year.
     """
 
+    @explained()
     def __init__(self, why: str = "", *, after: float | None = None) -> None:
         super().__init__(str(why) or "it asked to be run again")
         self.after = None if after is None else seconds_of(after, "Retry: after")

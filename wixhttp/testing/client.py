@@ -43,6 +43,7 @@ _SETTINGS = [field.name for field in fields_of(Config)]
 
 
 @contextlib.contextmanager
+@explained(more=[field.name for field in fields_of(TokenInfo)])
 def fake_caller(
     subjectType: str = "MEMBER",  # noqa: N803 - Wix's names
     subjectId: str | None = "fake-caller",  # noqa: N803
@@ -226,6 +227,7 @@ class TestClient:
         with self._own_settings():
             return run_waiting(self.app, delayed=delayed, retries=retries, raises=self.raise_exceptions and not retries)
 
+    @explained()
     def run_scheduled(self, function: str | Callable[..., Any], *, at: datetime | None = None) -> Any:
         """Run a scheduled function, as its time does: with the rights of the site's owner. The value that it returns;
         an ``async def`` is awaited, and an exception is raised here.

@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
+from wixhttp.public_calls import explained
+
 _REAL_DATETIME, _REAL_DATE = datetime.datetime, datetime.date
 # They keep the time of their own work; what they stamp with it is of no test.
 _NOT_FOR = frozenset({"wixhttp", "pytest", "_pytest", "pluggy", "hypothesis", *sys.stdlib_module_names})
 
 
 @contextlib.contextmanager
+@explained()
 def at_time(moment: float | datetime.datetime) -> Iterator[None]:
     """Let the clock stand at a time until the block ends, in seconds since the epoch or as a date.
 

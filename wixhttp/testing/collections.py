@@ -23,6 +23,7 @@ from wixhttp.data.stores.contract import Link, Row, Transaction, to_item, to_row
 from wixhttp.data.stores.memory import MemoryStore
 from wixhttp.errors import WixDataError
 from wixhttp.project.config import Config, load_config
+from wixhttp.public_calls import explained
 
 
 class FakeData:
@@ -101,6 +102,7 @@ class FakeData:
 
 
 @contextmanager
+@explained()
 def fake_data(project: str | Path = ".") -> Iterator[FakeData]:
     """Collections in memory in place of the project's, until the block ends.
 

@@ -125,6 +125,7 @@ def _answer(handler: EndpointHandler, state: RequestState) -> Response:
     return response
 
 
+@explained()
 def load_endpoint(file: str | Path, project: str | Path = ".") -> ModuleType:
     """The module of an endpoint's file, which no ``import`` can name: ``load_endpoint("src/pages/api/users/[id].py")``.
 
