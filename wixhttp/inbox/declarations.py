@@ -15,7 +15,8 @@ from wixhttp.project.signatures import is_async_callable
 from wixhttp.public_calls import explained, named
 
 from .acceptance import EVENT, DeferredGuard, DeferredRules
-from .options import ATTEMPTS, BACKOFF, JobOptions, OnDead, parse_options
+from .options import ATTEMPTS, BACKOFF, JobOptions, parse_options
+from .stores.contract import OnDead
 
 F = TypeVar("F", bound=Callable[..., Any])
 

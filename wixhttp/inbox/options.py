@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from .outcomes import seconds_of
-
-OnDead = Literal["go", "hold"]
+from .stores.contract import OnDead
 
 ATTEMPTS = 10
 BACKOFF = (2.0, 3600.0)
