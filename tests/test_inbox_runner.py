@@ -23,6 +23,7 @@ from tests.databases import postgres_server
 from tests.dev_servers import developing
 from tests.inboxes import NamedOwner, kill
 from tests.servers import TIMEOUT, Server, missing, project, serving
+from wixhttp import Response
 from wixhttp.data.stores.factory import open_store
 from wixhttp.inbox.job_table import JobEntry, JobTable
 from wixhttp.inbox.options import JobOptions
@@ -485,6 +486,29 @@ def test_a_job_that_is_cancelled_as_its_process_ends_is_given_back_uncounted() -
         cancels.set()
         until(lambda: runs.job(made).state != "running", "it has ended")
     assert (runs.job(made).state, runs.job(made).attempt) == ("waiting", 0)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_stream_without_end_is_closed_as_its_process_ends_and_its_run_given_back(is_async: bool) -> None:
+    seen = set()
+
+    def chunks() -> Iterator[bytes]:
+        try:
+            while True:
+                seen.add("drawn")
+                yield b"a"
+        finally:
+            seen.add("closed")
+
+    async def answer_later() -> Response:
+        return Response(200, chunks())
+
+    runs = Runs(a=answer_later if is_async else lambda: Response(200, chunks()))
+    with running(runs):
+        (made,) = runs.accept("a")
+        until(lambda: seen, "it is drawn")
+        runs.runner.stop(0.0)
+    assert (runs.job(made).state, runs.job(made).attempt, seen) == ("waiting", 0, {"drawn", "closed"})
 
 
 def test_the_last_start_of_what_died_with_its_process_is_alone_in_its_process() -> None:
