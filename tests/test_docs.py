@@ -51,7 +51,7 @@ PAGES = {
 }
 README = PAGES["README.md"]
 SCRIPTS = sysconfig.get_path("scripts")
-KINDS = {"sh", "sh checkout", "sh docker", "python", "toml", "ini", "nginx", "json", "js"}
+KINDS = {"sh", "sh checkout", "sh docker", "python", "toml", "ini", "nginx", "json", "jsonc", "js"}
 SERVERS = re.compile(r"((?:\w+=\S+ )*)((?:wixhttp serve|wixhttp dev|gunicorn |\./scripts/serve).*)")
 INSTALLS = re.compile(r"pip install (?:\.|'\.\[dev\]')")
 POSTGRES = "postgresql://shop@localhost/shop"

@@ -127,7 +127,8 @@ def test_other_syntax_errors_get_no_advice(source: str) -> None:
     ],
 )
 def test_names(source: str, said: str) -> None:
-    assert said in (advice(error_of(source)) or "")
+    error = error_of(source)
+    assert said in (advice(error) or str(error))
 
 
 @pytest.mark.parametrize(

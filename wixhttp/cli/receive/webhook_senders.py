@@ -44,7 +44,12 @@ DATA = click.option(
     "-d", "--data", metavar="TEXT|@FILE|@-", type=TEXT_OR_FILE, help="The body; @ reads it from a file."
 )
 HEADER = click.option(
-    "-H", "--header", multiple=True, metavar="NAME:VALUE|@FILE", help="A header, or a file of them; may be repeated."
+    "-H",
+    "--header",
+    multiple=True,
+    metavar="NAME:VALUE|@FILE",
+    type=TEXT_OR_FILE,
+    help="A header, or a file of them; may be repeated.",
 )
 TIME = click.option("--time", "at", type=float, metavar="SECONDS", help="The time since the epoch; default: now.")
 
