@@ -132,6 +132,8 @@ class Interface:
 
     def close(self) -> None:
         """End what the interface started."""
+        for work in self.app.site.background:
+            work.stop(TIMEOUT)
 
 
 class DirectInterface(Interface):
@@ -309,6 +311,7 @@ class ASGIInterface(Interface):
         assert self._life.result(TIMEOUT) == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
     def close(self) -> None:
+        super().close()
         self.stop()
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(TIMEOUT)

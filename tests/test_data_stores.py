@@ -22,6 +22,7 @@ import pytest
 
 from tests.data_processes import Process, race, row
 from tests.databases import opened_store, wait_until_sound
+from tests.servers import TIMEOUT
 from wixhttp.data.queries.tree import EVERYTHING, NEWEST_FIRST, And, Compare, Linked, Not, Or, Order, Tree
 from wixhttp.data.stores.contract import Index, Link, Row, Store, Transaction, to_item
 from wixhttp.data.stores.sqlite import SQLiteStore
@@ -725,6 +726,27 @@ print("went on")
         pytest.skip("no file system can be mounted here: that takes a kernel that lets users have namespaces")
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.stdout == "went on\n", done.stderr
+
+
+def test_processes_that_make_one_database_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    for number in range(10):
+        path, start, failures = tmp_path / f"{number}.sqlite3", context.Barrier(4), context.Queue()
+
+        def make(path: Path = path, start: Any = start, failures: Any = failures) -> None:
+            start.wait(TIMEOUT)
+            try:
+                SQLiteStore(path).create("books")
+                failures.put("")
+            except Exception as error:  # noqa: BLE001  # told to the test
+                failures.put(repr(error))
+
+        processes = [context.Process(target=make) for _ in range(4)]
+        for each in processes:
+            each.start()
+        assert [failures.get(timeout=TIMEOUT) for _ in processes] == [""] * 4
+        for each in processes:
+            each.join(TIMEOUT)
 
 
 def test_a_fork_has_connections_of_its_own(sqlite: SQLiteStore) -> None:

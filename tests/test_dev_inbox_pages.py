@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.interfaces import write_project
+from tests.servers import TIMEOUT
 from tests.test_dev_inspector import TOKEN, Client
 from wixhttp.asgi import ASGIApplication
 from wixhttp.data.collections import open_collections, set_default
@@ -66,6 +67,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     context = DevelopmentContext(config, RequestStore(folder / ".wixhttp"), TOKEN, 1, site=site, app=app)
     made = Client(DevelopmentApplication(ASGIApplication(app), context))
     yield made
+    for work in site.background:
+        work.stop(TIMEOUT)
     set_default(None)
     set_default_store(None)
     note_jobs(None)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from tests.interfaces import write_project
@@ -172,6 +174,13 @@ def test_check_tells_of_names_that_nothing_runs(site: Path) -> None:
     assert "no problems" in run(site, "check").out
     filled(site)
     assert "1 deferred functions or jobs named 'gone' wait in the inbox" in run(site, "check").err
+
+
+def test_check_tells_of_an_inbox_of_another_version(site: Path) -> None:
+    filled(site)
+    with contextlib.closing(apsw.Connection(str(site / "data/wixhttp.sqlite3"))) as database:
+        database.execute("UPDATE wixhttp_inbox_facts SET value = 99 WHERE name = 'version'")
+    assert "The inbox in the database has version 99" in run(site, "check").err
 
 
 def test_check_tells_of_jobs_that_are_enqueued_and_not_declared(site: Path) -> None:

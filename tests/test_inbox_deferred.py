@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import threading
@@ -15,9 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
-from tests.interfaces import write_project
+from tests.databases import in_use
+from tests.interfaces import INTERFACES, Ask, write_project
 from wixhttp import Response
 from wixhttp.cli.openapi.document import openapi_document
+from wixhttp.data.stores.memory import MemoryStore
 from wixhttp.errors import ProjectError
 from wixhttp.guards import SENDER, CheckGuard, GuardedRequest
 from wixhttp.http.policy import note_guard
@@ -256,6 +259,19 @@ def post_a(request): pass
     assert [client.post("a").status_code for _ in range(2)] == ([400] * 2 if said else [202] * 2)
     assert said in caplog.text
     assert len(client.run_deferred()) == (0 if said else 2)
+
+
+@pytest.mark.parametrize("interface", INTERFACES)
+@pytest.mark.parametrize("values", [("a", "a"), ("a", "b"), ("a,",), ("",)])
+def test_a_header_that_says_which_one_a_request_is_comes_once(
+    site: Make, interface: str, values: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    client = site("@deferred(dedup='X-Id')\ndef post_a(request): pass\n")
+    headers = tuple(("X-Id", value) for value in values)
+    with in_use(MemoryStore()), contextlib.closing(INTERFACES[interface](client.app)) as served:
+        assert served.ask(Ask("POST", "/_functions/a", headers, b"{}")).status == 400
+        assert current_inbox().list() == []
+    assert "header X-Id" in caplog.text
 
 
 @pytest.mark.parametrize("status", [200, 201, 204])

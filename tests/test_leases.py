@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.databases import postgres_url
+from tests.servers import TIMEOUT
 from wixhttp.data.stores.factory import open_store
 from wixhttp.data.stores.memory import MemoryStore
 from wixhttp.data.stores.sqlite import SQLiteStore
@@ -198,6 +199,7 @@ def counting(calls: threading.Semaphore) -> Callable[[], object]:
 
 @pytest.mark.usefixtures("often")
 def test_claims_are_renewed_until_their_holder_ends_it() -> None:
+    before = threading.enumerate()  # other tests' owners
     owner = Owner(None, is_alone=True)
     first, second = threading.Semaphore(0), threading.Semaphore(0)
     end_first, end_second = owner.renew_with(counting(first)), owner.renew_with(counting(second))
@@ -210,9 +212,12 @@ def test_claims_are_renewed_until_their_holder_ends_it() -> None:
     end = owner.renew_with(counting(first))  # after all had ended
     for _ in range(10):
         assert first.acquire(timeout=60)
+    own = [each for each in threading.enumerate() if each.name == "wixhttp-leases" and each not in before]
     end()
-    while [each for each in threading.enumerate() if each.name == "wixhttp-leases"]:
-        pass  # which ends
+    for thread in own:
+        thread.join(TIMEOUT)
+    assert own
+    assert not [each for each in own if each.is_alive()]
 
 
 @pytest.mark.usefixtures("often")

@@ -44,7 +44,8 @@ def set_default(collections: Collections | Callable[[], Collections] | None) -> 
     ``None`` opens those of `active_config.config_to_open` at first use.
     """
     global _default  # noqa: PLW0603 - one of the two ambient values: users' functions have no object in hand
-    _default = collections
+    with _opening:  # another thread may be opening those that it found
+        _default = collections
 
 
 def current() -> Collections:

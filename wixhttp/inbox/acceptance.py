@@ -82,6 +82,13 @@ class DeferredGuard(CheckGuard):
             value, what = getattr(request.notes.webhook, "id", None), "webhook.id"
         else:
             value, what = request.head.header(dedup.lower()), f"header {dedup}"
+            if value is not None and "," in value:
+                raise HTTPError(
+                    400,
+                    "The request does not say which one it is.",
+                    reason=f"{name}: the header {dedup}, which @deferred takes as dedup=, came several times, or has a "
+                    "comma",
+                )
         if not value:
             raise HTTPError(
                 400,

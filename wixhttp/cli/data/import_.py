@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,30 @@ if TYPE_CHECKING:
     from wixhttp.data.schema.declarations import CollectionSchema
 
 _MOST_PROBLEMS = 20  # that are printed
+
+
+@contextlib.contextmanager
+def _whole() -> Iterator[None]:
+    """Let Ctrl-C wait until what is being written is counted, too; a second one does not wait."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:  # nobody is told, or another one
+        yield
+        return
+    is_asked = False
+
+    def note(number: int, frame: object) -> None:
+        nonlocal is_asked
+        if is_asked:
+            raise KeyboardInterrupt
+        is_asked = True
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if is_asked:
+        raise KeyboardInterrupt
 
 
 @click.command("import")
@@ -62,7 +87,7 @@ def import_(
         raise click.UsageError("A folder names its collections and formats itself; import its files one by one.")
     with opened_store(context, missing="empty" if dry_run else "made") as (store, schema):
         mode = "update" if update else "skip" if skip_existing else "error"
-        importer = Importer(store, schema, mode, is_trial=dry_run)  # type: ignore[arg-type]  # mypy widens the literals
+        importer = Importer(store, schema, mode, is_trial=dry_run, whole=_whole)  # type: ignore[arg-type]  # mypy widens the literals
         try:
             if is_folder:
                 _import_folder(importer, Path(source))

@@ -7,7 +7,8 @@ references become links.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -130,14 +131,24 @@ class Importer:
     """Reads files into a store. ``counts`` says at any time what is written, or in a trial what would be.
 
     In a trial everything is checked that a write would meet, and nothing stays; ``problems`` gets what was found.
-    ``remarks`` gets sentences on what may be read otherwise than it is meant.
+    ``remarks`` gets sentences on what may be read otherwise than it is meant. ``whole`` makes a block for each batch
+    that is written and counted, for callers that may be interrupted.
     """
 
-    def __init__(self, store: Store, schema: Schema, mode: Mode = "error", *, is_trial: bool = False) -> None:
+    def __init__(
+        self,
+        store: Store,
+        schema: Schema,
+        mode: Mode = "error",
+        *,
+        is_trial: bool = False,
+        whole: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
         self._store = store
         self._schema = schema
         self._mode = mode
         self._is_trial = is_trial
+        self._whole = whole
         self._now = datetime.now(timezone.utc)  # one date for all items that have none, as for those of a bulk call
         self._there = set(store.collections())
         self._made: set[str] = set()
@@ -266,7 +277,8 @@ class Importer:
             return counts
 
         try:
-            self.counts.add(self._store.write(work))
+            with self._whole():
+                self.counts.add(self._store.write(work))
         except _Undo as done:
             self.counts.add(done.counts)
         except BadItem as error:
@@ -306,7 +318,8 @@ class Importer:
         if self._is_trial:
             self.counts.links += len(pairs)
         else:
-            self.counts.links += self._store.write(lambda transaction: sum(transaction.add_links(link, pairs)))
+            with self._whole():
+                self.counts.links += self._store.write(lambda transaction: sum(transaction.add_links(link, pairs)))
 
 
 class _Position:

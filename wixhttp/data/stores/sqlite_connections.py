@@ -29,6 +29,7 @@ from .sqlite_file import LOG_BEGINNINGS, DatabaseFiles, NamedFiles, file_id, sav
 
 _IDLE = 8  # connections that are kept for reading
 _PATIENCE = 5000  # milliseconds for a lock that somebody else's program holds
+_PAUSE = 0.002  # seconds between two tries to have a lock that SQLite does not wait for
 _TRUST = 0.1  # seconds for which readers take it that the files are those that they have open
 _EXAMINED = 60.0  # seconds between two checks of all pages
 _EXAMINATION = 0.5  # seconds that such a check takes at most; in a larger database it sees the first pages only
@@ -216,7 +217,7 @@ class SQLiteConnections:
             connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
             try:
                 connection.set_busy_timeout(_PATIENCE)
-                connection.pragma("journal_mode", "wal")
+                _write_ahead(connection)
                 connection.pragma("synchronous", "full")
                 connection.pragma("mmap_size", 0)
                 connection.execute("SELECT 1 FROM sqlite_schema").fetchall()  # which opens the log
@@ -451,3 +452,17 @@ class SQLiteConnections:
         """Close the lock files in a forked process; the locks stay with the parent's."""
         for each in (*self._lock_files, *([] if self._log_file is None else [self._log_file])):
             os.close(each)
+
+
+def _write_ahead(connection: apsw.Connection) -> None:
+    """Have a database use a write-ahead log. SQLite's own waiting leaves this out: of processes that do so at once with
+    a new database all but one are refused at once."""
+    end = time.monotonic() + _PATIENCE / 1000
+    while True:
+        try:
+            connection.pragma("journal_mode", "wal")
+            return
+        except apsw.BusyError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(_PAUSE)
