@@ -59,6 +59,16 @@ def decode_json(data: bytes) -> Any:
     return value
 
 
+def json_or_text(data: bytes | None) -> Any:
+    """The value of JSON that was stored, to be shown: its text where it is none; ``None`` for ``None``."""
+    if data is None:
+        return None
+    try:
+        return decode_json(data)
+    except InvalidJSON:  # of another version
+        return data.decode("utf-8", "replace")
+
+
 def has_long_number(data: bytes) -> bool:
     """Return whether a JSON text may hold a whole number that orjson rounds: one of more than 64 bits."""
     digits = data.translate(_DIGITS)

@@ -8,9 +8,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from wixhttp.errors import InvalidJSON
-from wixhttp.http.json_codec import decode_json
-
 MOST_BYTES = 1_048_576
 """Bytes of the arguments of one job, as JSON."""
 _DEEPEST = 100
@@ -55,16 +52,6 @@ def _check(value: Any, where: str, depth: int) -> None:
             _check(each, f"{where}[{key!r}]", depth + 1)
     else:
         raise TypeError(f"{where} is of type {type(value).__name__}, which JSON does not have; {_REMEDY}")
-
-
-def shown_json(text: bytes | None) -> Any:
-    """The value of a JSON text of a job, to be shown: the text where it is none; ``None`` for ``None``."""
-    if text is None:
-        return None
-    try:
-        return decode_json(text)
-    except InvalidJSON:  # of another version
-        return text.decode("utf-8", "replace")
 
 
 class NotTaken(TypeError):

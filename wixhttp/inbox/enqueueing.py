@@ -95,7 +95,7 @@ def enqueue(
         StoreUnavailable: it cannot be stored now, or there are as many as the setting ``inbox_limit`` says; uncaught it
             is answered 503.
     """
-    new_job = _new_job("enqueue", name, arguments, _Times(key, dedup, delay, at, priority), unknown)
+    new_job = _new_job("enqueue", name, arguments, _Keywords(key, dedup, delay, at, priority), unknown)
     jobs = noted_jobs()
 
     def store() -> str:
@@ -127,11 +127,11 @@ def job_call(
 
     Arguments and errors are those of `enqueue`.
     """
-    return JobCall(_new_job("job_call", name, arguments, _Times(key, dedup, delay, at, priority), unknown))
+    return JobCall(_new_job("job_call", name, arguments, _Keywords(key, dedup, delay, at, priority), unknown))
 
 
 @dataclass(frozen=True, slots=True)
-class _Times:
+class _Keywords:
     """The keywords of `enqueue`, as they are given."""
 
     key: Any
@@ -141,7 +141,7 @@ class _Times:
     priority: Any
 
 
-def _new_job(called: str, name: Any, arguments: Sequence[Any], given: _Times, unknown: dict[str, Any]) -> NewJob:
+def _new_job(called: str, name: Any, arguments: Sequence[Any], given: _Keywords, unknown: dict[str, Any]) -> NewJob:
     if unknown:
         first = next(iter(unknown))
         hint = nearest(first, _KEYWORDS)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wixhttp.data.queries.values import format_date
-from wixhttp.inbox.arguments import shown_json
+from wixhttp.http.json_codec import json_or_text
 from wixhttp.inbox.stored_request import CREDENTIALS
 from wixhttp.logs.masking import escaped, masked
 
@@ -82,13 +82,13 @@ def _facts(job: Job) -> dict[str, Any]:
         "id": job.id, "state": job.state, "name": job.name, "kind": job.kind, "key": job.key, "dedup": job.dedup,
         "priority": job.priority, "attempt": job.attempt, "maxAttempts": job.max_attempts, "onDead": job.on_dead,
         "accepted": _date(job.accepted_at), "due": _date(job.run_at), "started": _date(job.started_at),
-        "ended": _date(job.ended_at), "error": job.error, "result": shown_json(job.result),
+        "ended": _date(job.ended_at), "error": job.error, "result": json_or_text(job.result),
     }  # fmt: skip
 
 
 def _content(job: Job) -> dict[str, Any]:
     """The arguments of a job, or the request of a deferred function."""
-    document = shown_json(job.payload)
+    document = json_or_text(job.payload)
     if job.kind == "job" or not isinstance(document, dict):
         return document if isinstance(document, dict) else {"payload": document}
     document["headers"] = {

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from wixhttp.data.queries.values import format_date
-from wixhttp.inbox.arguments import shown_json
+from wixhttp.http.json_codec import json_or_text
 from wixhttp.inbox.schedules.loading import ScheduledFunction
 from wixhttp.inbox.schedules.schedule import Schedule
 from wixhttp.inbox.schedules.scheduler import last_run
@@ -90,7 +90,7 @@ def _run(job: Job) -> dict[str, Any]:
     return {
         "id": job.id, "due": (job.dedup or "").removeprefix(f"cron:{job.name}:").replace("+00:00", "Z"),
         "state": job.state, "attempt": job.attempt, "started": _date(job.started_at), "ended": _date(job.ended_at),
-        "error": job.error, "result": shown_json(job.result),
+        "error": job.error, "result": json_or_text(job.result),
     }  # fmt: skip
 
 

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from wixhttp.dev.traffic.kept_requests import KeptRequest, header
 from wixhttp.dispatch.site import Site
-from wixhttp.errors import InvalidJSON
-from wixhttp.http.json_codec import decode_json
+from wixhttp.http.json_codec import json_or_text
 
 from .collection_data import is_there
 
@@ -95,17 +94,7 @@ def open_site_inbox(site: Site) -> OpenedInbox | None:
 
 def content_of(job: Job) -> Any:
     """The arguments of a job, or the facts of its request; its text where it is no JSON."""
-    return parsed(job.payload)
-
-
-def parsed(text: bytes | None) -> Any:
-    """The value of a JSON text, as it is where it is none; ``None`` for ``None``."""
-    if text is None:
-        return None
-    try:
-        return decode_json(text)
-    except InvalidJSON:  # of another version
-        return text.decode("utf-8", "replace")
+    return json_or_text(job.payload)
 
 
 def request_of(job: Job, document: Mapping[str, Any]) -> KeptRequest:
@@ -154,7 +143,7 @@ def run_time(job: Job) -> timedelta | None:
 
 def jobs_in(inbox: Inbox, answer: bytes) -> list[Job]:
     """The jobs whose ids an answer has: that of a deferred function has the one that was stored."""
-    value = parsed(answer)
+    value = json_or_text(answer)
     texts = [each for each in value.values() if isinstance(each, str)] if isinstance(value, dict) else []
     return [job for text in texts[:_MOST_MEMBERS] if "-" in text and (job := inbox.get(text)) is not None]
 

@@ -10,6 +10,7 @@ from wixhttp.dev.web.pages import redirect
 from wixhttp.dev.web.templates import shown_duration
 from wixhttp.dispatch.route_list import relative_file
 from wixhttp.errors import HTTPError, ProjectError, StoreUnavailable
+from wixhttp.http.json_codec import json_or_text
 from wixhttp.http.response import Response
 from wixhttp.logs.masking import masked
 
@@ -21,7 +22,6 @@ from .inbox_data import (
     content_of,
     occurrence_of,
     open_site_inbox,
-    parsed,
     request_of,
     run_time,
     shown_date,
@@ -154,7 +154,7 @@ def show_job(asked: Asked, problem: str = "", status: int = 200) -> Response:
     parent = opened.inbox.get(origin) if origin and kept is None and origin != job.id else None
     arguments = content.get("arguments", content) if isinstance(content, dict) else content
     why, _, traceback = masks.text(job.error or "").strip().partition("\n")
-    result = parsed(job.result)
+    result = json_or_text(job.result)
     is_over = job.state in OVER
     return inspector_page(
         asked,
